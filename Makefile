@@ -1,0 +1,45 @@
+# Everything a developer types. `make help` lists it.
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test lint format bench proto lock
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## Set up what running needs: .venv with the pinned dependencies
+	@sh deploy/setup.sh run
+
+run: setup ## Run the whole system in the foreground (SQLite, files, one node)
+	@exec .venv/bin/penstock up
+
+demo: setup ## Pull an image twice through Penstock, the second time without its upstream
+	@exec $(PYTHON) -m tests.demo
+
+test: ## Set up what the tests need, check the code and run every test
+	@sh deploy/setup.sh test
+	@sh tests/setup.sh
+	@sh tests/run.sh
+
+lint: ## Check style, types, import rules and generated code
+	@sh deploy/setup.sh test
+	@sh tests/lint.sh
+
+format: ## Rewrite the code in the project's style
+	@sh deploy/setup.sh test
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format --quiet .
+
+bench: ## Measure, beside peers; writes bench-results.json
+	@sh deploy/setup.sh test
+	@sh tests/setup.sh
+	@exec $(PYTHON) -m tests.bench
+
+proto: ## Write proto/gen from proto/penstock
+	@sh deploy/setup.sh test
+	@sh proto/generate.sh
+
+lock: ## Write the lock files from pyproject.toml
+	@sh deploy/setup.sh test
+	@sh deploy/lock.sh
