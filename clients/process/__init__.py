@@ -1,0 +1,1 @@
+"""What every Penstock process does alike: how it ends, logs, keeps files and listens."""

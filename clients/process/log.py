@@ -1,0 +1,99 @@
+"""Logs on standard error: lines for people or JSON for machines, without secrets in either."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+from clients.process.exits import ConfigurationError
+from clients.process.redact import MASK, names_secret, redact
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+FORMATS: Final = ("console", "json")
+
+# Libraries that tell at INFO or DEBUG what nobody but their authors wants to know.
+_CHATTY = ("aiosqlite", "alembic", "asyncio", "aiohttp.access", "tornado.access", "sqlalchemy.engine")
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def configure(level: str = "info", format: str = "console") -> None:
+    """Send what the process logs to standard error, at this level and above.
+
+    `level` is one of LEVELS, `format` one of FORMATS, both without regard to case; raises
+    ConfigurationError otherwise. Fields given with `extra=` are part of the line. Replaces what was
+    set up before; warnings of Python are logged.
+    """
+    if level.lower() not in LEVELS:
+        raise ConfigurationError(f"PENSTOCK_LOG_LEVEL is {level!r}: give one of {', '.join(LEVELS)}.")
+    if format.lower() not in FORMATS:
+        raise ConfigurationError(f"PENSTOCK_LOG_FORMAT is {format!r}: give one of {', '.join(FORMATS)}.")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if format.lower() == "json" else ConsoleFormatter())
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    logging.captureWarnings(capture=True)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """`<time> <LEVEL> <logger> <message> key=value`, one line, with tracebacks below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line, and the traceback below it."""
+        extra = "".join(f" {key}={value}" for key, value in _fields(record).items())
+        text = redact(record.getMessage()) + extra
+        # It may quote what a stranger sent, which must not start a line of its own or command a terminal.
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        line = f"{_time(record)} {record.levelname:<7} {record.name} {text}"
+        problem = _problem(self, record)
+        return f"{line}\n{problem}" if problem else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, the extra fields, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the object, on one line."""
+        entry = {
+            **_fields(record),
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        problem = _problem(self, record)
+        if problem:
+            entry["exception"] = problem
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {key: _value(key, value) for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def _value(key: str, value: object) -> object:
+    if names_secret(key):
+        return MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact(str(value))
+
+
+def _problem(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return redact("\n".join(parts))

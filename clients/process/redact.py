@@ -1,0 +1,48 @@
+"""Takes secrets out of text that somebody will read."""
+
+import re
+
+MASK = "[redacted]"
+
+_SECRET_KEYS = re.compile(r"authorization|password|passwd|secret|cookie|(^|_)token$", re.IGNORECASE)
+
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # Penstock's own tokens, cut off or not; the prefix stays, to say what was there.
+    (re.compile(r"\b(ps[tn])_[0-9A-Za-z]{6,}"), rf"\1_{MASK}"),
+    # A header with its scheme, as text, as a dict's or a tuple's repr, as JSON.
+    (
+        re.compile(
+            r"(authorization[\"']?\s*[:=,]\s*(?:b?[\"'])?)(?:(basic|bearer|accesstoken)\s+)?[^\s\"',]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
+    # Schemes on their own, where what follows looks like a credential and not like the next word.
+    (
+        re.compile(r"\b((?i:basic|bearer|accesstoken)\s+)(?=\S*[0-9A-Z])[0-9A-Za-z._~+/-]{8,}=*"),
+        rf"\1{MASK}",
+    ),
+    # The password in a URL.
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://[^\s/@:\"']*):[^\s/\"']*@", re.IGNORECASE), rf"\1:{MASK}@"),
+    # Signed URLs, and tokens in a query.
+    (
+        re.compile(
+            r"([?&](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
+            r"|signature|sig|policy|key-pair-id|access_token|refresh_token|token|password)=)[^\s&\"'#]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
+)
+
+
+def redact(text: str) -> str:
+    """Give the text with tokens, Authorization values, passwords and signatures in URLs masked."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def names_secret(key: str) -> bool:
+    """Whether a field of this name holds a secret, whatever its value looks like."""
+    return _SECRET_KEYS.search(key) is not None

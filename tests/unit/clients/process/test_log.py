@@ -1,0 +1,127 @@
+"""Logs: lines for people, JSON for machines, secrets in neither."""
+
+import json
+import logging
+import warnings
+
+import pytest
+
+from clients.control.token import TokenKind, new_token
+from clients.process import log
+from clients.process.exits import ConfigurationError
+
+TOKEN = new_token(TokenKind.USER)
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    """Logging is as it was before, after each test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def fail() -> None:
+    """Raise an error with a token in it."""
+    raise ValueError(f"cannot use {TOKEN}")
+
+
+def test_lines_for_people(capsys):
+    """Time, level, logger, message and fields, on standard error."""
+    log.configure("info", "console")
+    logging.getLogger("penstock.test").info("synced %s", "acme/redis", extra={"tags": 12})
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    time, rest = captured.err.split(" ", 1)
+    assert time.endswith("Z")
+    assert rest == "INFO    penstock.test synced acme/redis tags=12\n"
+
+
+def test_json_for_machines(capsys):
+    """One object a line, with the same and the type of each field."""
+    log.configure("INFO", "JSON")
+    logging.getLogger("penstock.test").warning(
+        "synced\n%s", "ä", extra={"tags": 12, "artifact": "acme/redis"}
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert entry.pop("time").endswith("Z")
+    assert entry == {
+        "level": "warning",
+        "logger": "penstock.test",
+        "message": "synced\nä",
+        "tags": 12,
+        "artifact": "acme/redis",
+    }
+
+
+@pytest.mark.parametrize("format", log.FORMATS)
+def test_no_secret_in_any_part(capsys, format):
+    """Message, arguments, fields, tracebacks."""
+    log.configure("info", format)
+    logger = logging.getLogger("penstock.test")
+    logger.info(
+        "got %s", TOKEN, extra={"sent": f"Bearer {TOKEN}", "password": "hunter2", "headers": {"a": TOKEN}}
+    )
+    try:
+        fail()
+    except ValueError:
+        logger.exception("it failed")
+    err = capsys.readouterr().err
+    assert TOKEN not in err
+    assert TOKEN[4:] not in err
+    assert "hunter2" not in err
+    assert "ValueError: cannot use pst_[redacted]" in err
+
+
+def test_a_stranger_cannot_forge_a_line(capsys):
+    """Line ends and escape sequences in what was sent are written out."""
+    log.configure()
+    logging.getLogger("penstock.test").info(
+        "asked for %s", "x\n2026 INFO forged\x1b[31m", extra={"agent": "a\nb"}
+    )
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "\x1b" not in err
+    assert "\\n2026" in err
+
+
+def test_the_level(capsys):
+    """What is below it is not written, and libraries that chatter are quiet."""
+    log.configure("info")
+    logging.getLogger("penstock.test").debug("no")
+    logging.getLogger("aiosqlite").info("no")
+    assert capsys.readouterr().err == ""
+
+
+def test_twice_is_once(capsys):
+    """Configured again, each line is written once."""
+    log.configure()
+    log.configure()
+    logging.getLogger("penstock.test").info("once")
+    assert capsys.readouterr().err.count("once") == 1
+
+
+def test_warnings_are_logged(capsys):
+    """Python's own go the same way."""
+    log.configure()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)
+        warnings.warn("beware", stacklevel=1)
+        logging.captureWarnings(capture=False)
+    assert "py.warnings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("level", "format", "setting"),
+    [("loud", "console", "PENSTOCK_LOG_LEVEL"), ("info", "xml", "PENSTOCK_LOG_FORMAT")],
+)
+def test_what_does_not_exist(level, format, setting):
+    """Names the setting and what it may be."""
+    with pytest.raises(ConfigurationError, match=setting):
+        log.configure(level, format)
