@@ -1,0 +1,126 @@
+"""Failures of the HTTP library and answers of upstreams, translated into this package's errors, once."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import aiohttp
+
+from clients.oci.address import AddressRefused
+from clients.oci.errors import (
+    ForbiddenAddress,
+    UpstreamBroken,
+    UpstreamDenied,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamNotFound,
+    UpstreamRateLimited,
+    UpstreamUnavailable,
+)
+
+# Characters of an upstream's own explanation that are passed on.
+_EXPLANATION = 200
+_LONGEST_WAIT = 24 * 3600
+
+
+@contextmanager
+def translated(host: str) -> Iterator[None]:
+    """Turns what the HTTP library raises inside into an UpstreamError about `host`."""
+    try:
+        yield
+    except AddressRefused as error:
+        raise ForbiddenAddress(host, f"{error}.") from error
+    except TimeoutError as error:
+        # aiohttp's own time-outs are of this class as well.
+        raise UpstreamUnavailable(host, f"{host} did not answer in time.") from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+        raise UpstreamUnavailable(
+            host, f"{host} could not be reached over TLS: {_tls_reason(error)}."
+        ) from error
+    except aiohttp.ClientConnectorDNSError as error:
+        raise UpstreamUnavailable(host, f"The host name of {host} could not be resolved.") from error
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or "the connection failed"
+        raise UpstreamBroken(host, f"{host} could not be reached: {reason}.") from error
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
+        raise UpstreamBroken(host, f"{host} broke off the connection.") from error
+    except aiohttp.ClientError as error:
+        raise UpstreamInvalid(host, f"{host} gave an answer that is not proper HTTP.") from error
+
+
+def refusal(
+    host: str, what: str, status: int, headers: Mapping[str, str], body: bytes = b"", *, secret: str = ""
+) -> UpstreamError:
+    """Makes the error for an answer that is not the one hoped for.
+
+    `what` was asked for ("the tags of library/redis"). The upstream's own explanation is passed on from
+    `body`, unless it holds `secret`, the value of the Authorization header that was sent.
+    """
+    own_words = _explanation(body, secret)
+    wait = retry_after(headers)
+    match status:
+        case 401 | 403:
+            return UpstreamDenied(
+                host, f"{host} does not allow reading {what}, or has no such repository{own_words}."
+            )
+        case 404:
+            return UpstreamNotFound(host, f"{host} does not have {what}{own_words}.")
+        case 429:
+            return UpstreamRateLimited(
+                host, f"{host} asks for fewer requests and refused {what}{own_words}.", retry_after=wait
+            )
+        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return UpstreamUnavailable(
+                host, f"{host} answered {status} when asked for {what}{own_words}.", retry_after=wait
+            )
+    return UpstreamInvalid(host, f"{host} gave the unexpected answer {status} for {what}{own_words}.")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Reads Retry-After (RFC 9110, section 10.2.3) as seconds, at most a day; None when it says nothing.
+
+    A date is taken as relative to the answer's own Date, so that clocks need not agree.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:10]), _LONGEST_WAIT)
+    until, sent = _date(text), _date(headers.get("Date", ""))
+    if until is None or sent is None:
+        return None
+    return min(max((until - sent).total_seconds(), 0), _LONGEST_WAIT)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _tls_reason(error: aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError) -> str:
+    cause = (
+        error.certificate_error
+        if isinstance(error, aiohttp.ClientConnectorCertificateError)
+        else error.os_error
+    )
+    verdict = getattr(cause, "verify_message", "") or getattr(cause, "reason", "")
+    return str(verdict or "the handshake failed").lower().replace("_", " ").rstrip(".")
+
+
+def _explanation(body: bytes, secret: str) -> str:
+    # The first error of the specification's error format, section "Error Codes".
+    try:
+        first = json.loads(body)["errors"][0]
+        words = [first.get("code"), first.get("message")]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
+    text = ": ".join(word for word in words if isinstance(word, str) and word)
+    text = "".join(letter for letter in text if letter.isprintable()).strip()[:_EXPLANATION].rstrip(". ")
+    credential = secret.rpartition(" ")[2]
+    if not text or (credential and credential in body.decode(errors="replace")):
+        return ""
+    return f" ({text})"

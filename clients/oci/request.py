@@ -1,0 +1,44 @@
+"""What is asked of an upstream, and what comes back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A GET or HEAD to an upstream; `host` is how sentences for users name it."""
+
+    host: str
+    url: URL
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    # Value of the Authorization header for the origin of `url`; empty sends none.
+    authorization: str = field(default="", repr=False)
+    # Whether loopback and private addresses may be connected to; None is as the transport says.
+    allow_private: bool | None = None
+    max_redirects: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that was read whole; of other than 2xx, the first 16 KiB. `url` is where it came from."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    url: URL
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait, in seconds."""
+
+    # Name resolution, and again connection with TLS.
+    connect: float = 10
+    # Silence while something is awaited.
+    idle: float = 60
+    # A whole answer that is read into memory; and an answer's headers, with all redirects, in any case.
+    total: float = 120

@@ -1,0 +1,197 @@
+"""HTTP to upstreams: every request of Penstock to a registry or token service goes through here.
+
+What holds for all of them: addresses are checked before anything is sent, at every hop; Authorization
+goes to the first URL's origin only, and never again once a redirect has left it; TLS is not left on the
+way; every body that is read whole is bounded, in size and in time; nothing is decompressed.
+"""
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from clients.oci.address import AddressRefused, is_public, parse_address
+from clients.oci.errors import UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
+from clients.oci.failure import retry_after, translated
+from clients.oci.origin import ForbiddenUrl, Origin, check_redirect, follow
+from clients.oci.request import Answer, Request, Timeouts
+from clients.oci.resolver import GuardedResolver
+from clients.oci.retry import RETRIED_STATUSES, Retry
+from clients.oci.token import Tokens
+
+logger = logging.getLogger(__name__)
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Bytes of an error's body that are read; the rest is left.
+_ERROR_BODY = 16 * 1024
+_READ_BUFFER = 256 * 1024
+
+
+class Transport:
+    """Connections to upstreams, kept and reused; an async context manager, shared by all of a process.
+
+    `allow_private` lets requests go to loopback and private addresses; `connections_per_host` bounds how
+    many are open to one host (0 is any number). `clock` gives seconds since the epoch.
+    `tokens` are the Bearer tokens that were got through it.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool = False,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+        connections_per_host: int = 0,
+        ssl_context: ssl.SSLContext | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._allow_private = allow_private
+        self._timeouts = timeouts or Timeouts()
+        self._retry = retry or Retry()
+        self._connections_per_host = connections_per_host
+        self._ssl_context = ssl_context
+        self._sleep = sleep
+        self.tokens = Tokens(self.fetch, clock)
+        # One for each answer to "may it be private", so that a connection which was opened under the one
+        # rule is never used under the other.
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.tokens.close()
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Sends a request once, follows redirects, and gives the answer with its body unread.
+
+        Raises UpstreamError where there is no answer; an answer of any status is given. The caller reads
+        the body inside `translated`.
+        """
+        with translated(request.host):
+            async with asyncio.timeout(self._timeouts.total):
+                response = await self._follow(request)
+        try:
+            yield response
+        finally:
+            response.release()
+            await response.wait_for_close()
+
+    async def fetch(self, request: Request, *, limit: int) -> Answer:
+        """Sends a request, reads the body of at most `limit` bytes, and tries again where it may help.
+
+        An answer of any status is given, a 5xx after the last attempt. Raises UpstreamError.
+        """
+        for pause in self._retry.pauses():
+            try:
+                answer = await self._fetch_once(request, limit)
+            except UpstreamBroken as error:
+                logger.debug("asking %s again in %.2f s: %s", request.host, pause, error)
+            else:
+                wait = retry_after(answer.headers) or 0
+                if answer.status not in RETRIED_STATUSES or wait > self._retry.longest:
+                    return answer
+                pause = max(pause, wait)
+            await self._sleep(pause)
+        return await self._fetch_once(request, limit)
+
+    async def _fetch_once(self, request: Request, limit: int) -> Answer:
+        try:
+            async with asyncio.timeout(self._timeouts.total), self.open(request) as response:
+                with translated(request.host):
+                    body = await _read(response, request, limit)
+                return Answer(response.status, response.headers, response.url, body)
+        except TimeoutError as error:
+            raise UpstreamUnavailable(request.host, f"{request.host} did not answer in time.") from error
+
+    async def _follow(self, request: Request) -> aiohttp.ClientResponse:
+        url, authorization = request.url, request.authorization
+        for _ in range(request.max_redirects + 1):
+            response = await self._send(request, url, authorization)
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or location is None:
+                return response
+            response.release()
+            try:
+                target = follow(url, location)
+                check_redirect(request.url, target)
+            except ForbiddenUrl as error:
+                raise UpstreamInvalid(
+                    request.host, f"{request.host} redirects to a URL that {error}, which is not followed."
+                ) from None
+            if Origin.of(target) != Origin.of(url):
+                authorization = ""
+            url = target
+        raise UpstreamInvalid(request.host, f"{request.host} redirects more often than is followed.")
+
+    async def _send(self, request: Request, url: URL, authorization: str) -> aiohttp.ClientResponse:
+        allow_private = self._allow_private if request.allow_private is None else request.allow_private
+        address = parse_address(url.raw_host or "")
+        # The connector does not ask the resolver about literal addresses.
+        if address is not None and not allow_private and not is_public(address):
+            raise AddressRefused(url.raw_host or "", address)
+        headers = {**request.headers, "Accept-Encoding": "identity"}
+        if authorization:
+            headers["Authorization"] = authorization
+        session = self._session(allow_private=allow_private)
+        response = await session.request(request.method, url, headers=headers, allow_redirects=False)
+        # The query may be a signature.
+        logger.debug("%s %s: %d", request.method, url.with_query(None), response.status)
+        return response
+
+    def _session(self, *, allow_private: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(allow_private)
+        if session is None:
+            resolver = GuardedResolver(allow_private=allow_private, timeout=self._timeouts.connect)
+            connector = aiohttp.TCPConnector(
+                resolver=resolver,
+                limit=0,
+                limit_per_host=self._connections_per_host,
+                ssl=self._ssl_context or True,
+            )
+            session = self._sessions[allow_private] = aiohttp.ClientSession(
+                connector=connector,
+                # Bounds the parts; the whole is bounded above, and for a blob not at all.
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.idle
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                read_bufsize=_READ_BUFFER,
+                headers={"User-Agent": "penstock"},
+            )
+        return session
+
+
+async def _read(response: aiohttp.ClientResponse, request: Request, limit: int) -> bytes:
+    good = response.status < 300
+    if good:
+        check_encoding(response, request.host)
+    else:
+        limit = _ERROR_BODY
+    body = bytearray()
+    while len(body) <= limit:
+        chunk = await response.content.read(limit + 1 - len(body))
+        if not chunk:
+            return bytes(body)
+        body += chunk
+    if good:
+        raise UpstreamInvalid(request.host, f"{request.host} gave an answer of more than {limit} bytes.")
+    return bytes(body[:limit])
+
+
+def check_encoding(response: aiohttp.ClientResponse, host: str) -> None:
+    """Raises UpstreamInvalid for a body that was compressed on the way, which nobody asked for."""
+    if response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+        raise UpstreamInvalid(host, f"{host} compressed its answer, so that it cannot be verified.")

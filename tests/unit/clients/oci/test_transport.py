@@ -1,0 +1,322 @@
+"""Every request is bounded in size and time, and tried again only where that may help."""
+
+import asyncio
+import logging
+import shutil
+import subprocess
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext, create_default_context
+
+import pytest
+from yarl import URL
+
+from clients.oci.errors import UpstreamBroken, UpstreamError, UpstreamInvalid, UpstreamUnavailable
+from clients.oci.failure import translated
+from clients.oci.request import Request, Timeouts
+from clients.oci.retry import Retry
+from clients.oci.transport import Transport
+from tests.fakes.clock import Pauses
+from tests.fakes.registry import FakeRegistry
+
+
+def ping(registry: FakeRegistry, **fields: object) -> Request:
+    """A request for `/v2/`."""
+    return Request(host=registry.host, url=URL(f"{registry.base_url}/v2/"), **fields)  # type: ignore[arg-type] # a dict of them
+
+
+async def test_an_answer_is_read_whole(transport: Transport, upstream: FakeRegistry) -> None:
+    """Status, headers and body; nothing compressed is asked for, and it says who asks."""
+    answer = await transport.fetch(ping(upstream), limit=100)
+    assert (answer.status, answer.body) == (200, b"{}")
+    assert answer.headers["content-type"] == "application/json"
+    (seen,) = upstream.requests
+    assert seen.headers["Accept-Encoding"] == "identity"
+    assert seen.headers["User-Agent"] == "penstock"
+    assert "Authorization" not in seen.headers
+
+
+async def test_a_body_of_exactly_the_limit_is_taken(transport: Transport, upstream: FakeRegistry) -> None:
+    """The limit is the last size that is good."""
+    upstream.faults.add("version", body=b"x" * 1000)
+    assert len((await transport.fetch(ping(upstream), limit=1000)).body) == 1000
+    with pytest.raises(UpstreamInvalid, match="more than 999 bytes"):
+        await transport.fetch(ping(upstream), limit=999)
+
+
+async def test_an_endless_body_is_left_early(transport: Transport, upstream: FakeRegistry) -> None:
+    """Of a hundred megabytes, no more is read than what fits into buffers."""
+    upstream.faults.add("version", body=b"x" * 100_000_000)
+    with pytest.raises(UpstreamInvalid):
+        await transport.fetch(ping(upstream), limit=65536)
+    assert upstream.requests[0].sent < 20_000_000
+
+
+async def test_only_the_start_of_an_error_is_read(transport: Transport, upstream: FakeRegistry) -> None:
+    """A large error body does not hide the status."""
+    upstream.faults.add("version", status=404, body=b"x" * 10_000_000)
+    answer = await transport.fetch(ping(upstream), limit=100)
+    assert (answer.status, len(answer.body)) == (404, 16 * 1024)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
+async def test_compressed_answers_are_refused(
+    transport: Transport, upstream: FakeRegistry, encoding: str
+) -> None:
+    """What is hashed must arrive as it is, and nothing is to swell while it is unpacked."""
+    upstream.faults.add("version", headers={"Content-Encoding": encoding})
+    with pytest.raises(UpstreamInvalid, match="compressed"):
+        await transport.fetch(ping(upstream), limit=100)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_passing_failure_is_ridden_out(
+    transport: Transport, upstream: FakeRegistry, pauses: Pauses, status: int
+) -> None:
+    """Two failures are followed by a third attempt, after longer and longer pauses."""
+    upstream.faults.add("version", status=status, times=2)
+    assert (await transport.fetch(ping(upstream), limit=100)).status == 200
+    assert upstream.count() == 3
+    assert pauses == [0.25, 0.5]
+
+
+async def test_a_lasting_failure_is_given_back(
+    transport: Transport, upstream: FakeRegistry, pauses: Pauses
+) -> None:
+    """The third answer counts, whatever it is."""
+    upstream.faults.add("version", status=503)
+    assert (await transport.fetch(ping(upstream), limit=100)).status == 503
+    assert upstream.count() == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 501])
+async def test_other_answers_are_not_asked_for_again(
+    transport: Transport, upstream: FakeRegistry, status: int
+) -> None:
+    """Asking again would not change them; after a 429 it would make things worse."""
+    upstream.faults.add("version", status=status)
+    assert (await transport.fetch(ping(upstream), limit=100)).status == status
+    assert upstream.count() == 1
+
+
+async def test_a_short_retry_after_is_kept_to(
+    transport: Transport, upstream: FakeRegistry, pauses: Pauses
+) -> None:
+    """Where the upstream names a pause that is bearable, it is made."""
+    upstream.faults.add("version", status=503, headers={"Retry-After": "3"}, times=1)
+    assert (await transport.fetch(ping(upstream), limit=100)).status == 200
+    assert pauses == [3]
+
+
+async def test_a_long_retry_after_is_passed_on(
+    transport: Transport, upstream: FakeRegistry, pauses: Pauses
+) -> None:
+    """Nobody waits here for minutes."""
+    upstream.faults.add("version", status=503, headers={"Retry-After": "120"})
+    answer = await transport.fetch(ping(upstream), limit=100)
+    assert (answer.status, upstream.count(), pauses) == (503, 1, [])
+
+
+async def test_a_broken_connection_is_tried_again(transport: Transport, upstream: FakeRegistry) -> None:
+    """Without an answer, or with half of one."""
+    upstream.faults.add("version", drop=True, times=1)
+    upstream.faults.add("version", cut_after=1, times=1)
+    assert (await transport.fetch(ping(upstream), limit=100)).body == b"{}"
+
+
+async def test_a_connection_that_keeps_breaking_is_an_error(
+    transport: Transport, upstream: FakeRegistry
+) -> None:
+    """Half an answer is never taken for a whole one."""
+    upstream.faults.add("version", cut_after=1)
+    with pytest.raises(UpstreamBroken, match="broke off"):
+        await transport.fetch(ping(upstream), limit=100)
+
+
+async def test_nobody_listening(transport: Transport, upstream: FakeRegistry, pauses: Pauses) -> None:
+    """A refused connection is tried again, and then named."""
+    await upstream.stop()
+    with pytest.raises(UpstreamBroken, match="could not be reached") as caught:
+        await transport.fetch(ping(upstream), limit=100)
+    assert caught.value.host == upstream.host
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize("how", [{"stall": True}, {"pause_after": 1}])
+@pytest.mark.parametrize("timeouts", [Timeouts(idle=0.1), Timeouts(total=0.1)])
+async def test_an_upstream_that_stalls(
+    upstream: FakeRegistry, pauses: Pauses, how: dict[str, object], timeouts: Timeouts
+) -> None:
+    """Silence before and in the middle of an answer ends in an error, and is not tried again."""
+    upstream.faults.add("version", **how)
+    async with Transport(allow_private=True, timeouts=timeouts, sleep=pauses.sleep) as transport:
+        with pytest.raises(UpstreamUnavailable, match="did not answer in time"):
+            await transport.fetch(ping(upstream), limit=100)
+    assert (upstream.count(), pauses) == (1, [])
+
+
+async def test_dripping_does_not_go_on_for_ever(upstream: FakeRegistry) -> None:
+    """An upstream that is never silent for long still has to come to an end."""
+    upstream.faults.add("version", body=b"x" * 1000, rate=20)
+    async with Transport(allow_private=True, timeouts=Timeouts(idle=5, total=0.3)) as transport:
+        with pytest.raises(UpstreamUnavailable, match="did not answer in time"):
+            await transport.fetch(ping(upstream), limit=10_000)
+
+
+async def test_an_unknown_host(transport: Transport, pauses: Pauses) -> None:
+    """A name that does not exist is not asked for again."""
+    request = Request(host="r.invalid", url=URL("https://r.invalid/v2/"))
+    with pytest.raises(UpstreamUnavailable, match=r"The host name of r\.invalid could not be resolved"):
+        await transport.fetch(request, limit=100)
+    assert pauses == []
+
+
+async def test_a_host_name_that_cannot_be(transport: Transport) -> None:
+    """A label of more than 63 characters does not get past the resolver's encoder."""
+    url = URL(f"https://{'a' * 64}.example/v2/", encoded=True)
+    with pytest.raises(UpstreamUnavailable, match="could not be resolved"):
+        await transport.fetch(Request(host="r", url=url), limit=100)
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"\x00\x01\x02\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n"]
+)
+async def test_something_that_is_not_http(transport: Transport, rubbish: bytes) -> None:
+    """Another service on that port is an upstream error like any other."""
+
+    async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(rubbish)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(speak, "127.0.0.1")
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(UpstreamError, match="not proper HTTP"):
+            await transport.fetch(Request(host="r", url=URL(f"http://127.0.0.1:{port}/")), limit=100)
+
+
+async def test_a_header_without_end(transport: Transport, upstream: FakeRegistry) -> None:
+    """Headers are bounded as well."""
+    upstream.faults.add("version", headers={"X": "x" * 100_000})
+    with pytest.raises(UpstreamInvalid):
+        await transport.fetch(ping(upstream), limit=100)
+
+
+async def test_connections_are_reused_and_bounded(upstream: FakeRegistry) -> None:
+    """No more are opened to a host than is allowed; the others wait."""
+    gate = asyncio.Event()
+    upstream.faults.add("version", pause_after=0, gate=gate)
+    async with Transport(allow_private=True, connections_per_host=2) as transport:
+        tasks = [asyncio.create_task(transport.fetch(ping(upstream), limit=100)) for _ in range(5)]
+        await upstream.asked("version", 2)
+        # Time in which a third would come, were there one.
+        await asyncio.sleep(0.05)
+        assert upstream.count() == 2
+        gate.set()
+        assert [answer.status for answer in await asyncio.gather(*tasks)] == [200] * 5
+
+
+async def test_cookies_are_not_kept(transport: Transport, upstream: FakeRegistry) -> None:
+    """What one answer leaves does not go with the next request."""
+    upstream.faults.add("version", headers={"Set-Cookie": "a=b"})
+    for _ in range(2):
+        await transport.fetch(ping(upstream), limit=100)
+    assert all("Cookie" not in seen.headers for seen in upstream.requests)
+
+
+async def test_an_answer_may_be_left_unread(transport: Transport, upstream: FakeRegistry) -> None:
+    """The connection of an answer that was not read to its end is closed, and not used again."""
+    upstream.faults.add("version", body=b"x" * 5_000_000, times=1)
+    async with transport.open(ping(upstream)) as response:
+        with translated(upstream.host):
+            assert await response.content.readexactly(10) == b"x" * 10
+    assert (await transport.fetch(ping(upstream), limit=100)).body == b"{}"
+
+
+async def test_nothing_secret_is_logged(
+    transport: Transport, upstream: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the credential nor a signed query, however much is logged; nor are they in a request's text."""
+    caplog.set_level(logging.DEBUG)
+    url = URL(f"{upstream.base_url}/v2/?signature=hush-hush")
+    request = Request(host=upstream.host, url=url, authorization="Bearer tok-1234")
+    await transport.fetch(request, limit=100)
+    assert upstream.requests[0].headers["Authorization"] == "Bearer tok-1234"
+    assert "/v2/" in caplog.text
+    assert "tok-1234" not in caplog.text + repr(request)
+    assert "hush-hush" not in caplog.text
+
+
+def test_pauses_grow_to_a_limit_and_are_drawn_at_random() -> None:
+    """Full jitter below a bound that doubles."""
+    assert list(Retry(attempts=6, first=1, longest=5, draw=lambda: 1.0).pauses()) == [1, 2, 4, 5, 5]
+    assert list(Retry(attempts=3, first=1, draw=lambda: 0.5).pauses()) == [0.5, 1]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that nobody but itself vouches for, with its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificate of this test")
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    key = path.with_suffix(".key")
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    command += [
+        "-subj",
+        "/CN=test",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        str(key),
+        "-out",
+        str(path),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + key.read_bytes())
+    return path
+
+
+async def test_a_certificate_that_is_not_trusted(transport: Transport, certificate: Path) -> None:
+    """Nothing is sent to a server that cannot prove who it is, and the reason is said."""
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    async with FakeRegistry(ssl_context=context) as upstream:
+        with pytest.raises(UpstreamUnavailable, match=r"over TLS: self-signed certificate\."):
+            await transport.fetch(ping(upstream), limit=100)
+        assert upstream.requests == []
+
+
+async def test_redirects_do_not_leave_tls(certificate: Path, upstream: FakeRegistry) -> None:
+    """An upstream with TLS that sends its readers to one without is not followed; the other way is."""
+    server = SSLContext(PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    client = create_default_context(cafile=str(certificate))
+    async with (
+        FakeRegistry(ssl_context=server) as secure,
+        Transport(allow_private=True, ssl_context=client) as transport,
+    ):
+        secure.faults.add("version", redirect=upstream.base_url, times=1)
+        with pytest.raises(UpstreamInvalid, match="leaves TLS"):
+            await transport.fetch(ping(secure), limit=100)
+        assert upstream.requests == []
+        upstream.faults.add("version", redirect=secure.base_url)
+        assert (await transport.fetch(ping(upstream), limit=100)).status == 200
+
+
+async def test_a_server_without_tls_where_it_is_expected(
+    transport: Transport, upstream: FakeRegistry
+) -> None:
+    """The usual mistake with a registry of one's own is told in one sentence."""
+    request = Request(host=upstream.host, url=URL(f"https://{upstream.host}/v2/"))
+    with pytest.raises(UpstreamUnavailable, match="over TLS"):
+        await transport.fetch(request, limit=100)
