@@ -1,0 +1,94 @@
+"""Channels to the control plane: message limits, keep-alive, and the caller's token on every call."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+MAX_MESSAGE_BYTES: Final = 16 << 20
+"""The largest message either side takes; a manifest is at most 4 MiB."""
+
+MAX_METADATA_BYTES: Final = 64 << 10
+"""Error details travel as metadata, and list every violation of a request."""
+
+KEEPALIVE_MS: Final = 30_000
+"""How often a quiet connection is probed; a server must allow pings this often."""
+
+DEFAULT_TIMEOUT: Final = 30.0
+"""Seconds for a unary call that is given no time-out of its own."""
+
+OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # A control plane that comes back is found again within two seconds.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # The control plane is part of the installation: proxies for the way out are not for it.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+def connect(address: str, token: str) -> grpc.aio.Channel:
+    """Give a channel to `host:port` that says on every call who is calling.
+
+    Nothing is sent before the first call. A unary call without a time-out gets DEFAULT_TIMEOUT;
+    streams get none. Raises ValueError for a token that cannot be sent.
+    """
+    if not token.isascii() or not token.isprintable():
+        raise ValueError("the token holds characters that no token has")
+    authorization = f"Bearer {token}"
+    return grpc.aio.insecure_channel(
+        address,
+        options=OPTIONS,
+        interceptors=(_UnaryCaller(authorization), _StreamCaller(authorization)),
+    )
+
+
+# One class for each kind of call: grpc.aio files an interceptor under the first kind that it is.
+
+
+class _UnaryCaller(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, authorization: str) -> None:
+        self._authorization = authorization
+
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
+        timeout = DEFAULT_TIMEOUT if client_call_details.timeout is None else client_call_details.timeout
+        return await continuation(_signed(client_call_details, self._authorization, timeout), request)
+
+
+class _StreamCaller(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, authorization: str) -> None:
+        self._authorization = authorization
+
+    async def intercept_unary_stream(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
+        details = _signed(client_call_details, self._authorization, client_call_details.timeout)
+        return await continuation(details, request)
+
+
+def _signed(
+    details: grpc.aio.ClientCallDetails, authorization: str, timeout: float | None
+) -> grpc.aio.ClientCallDetails:
+    metadata = grpc.aio.Metadata(*(details.metadata or ()))
+    metadata.add("authorization", authorization)
+    return grpc.aio.ClientCallDetails(
+        method=details.method,
+        timeout=timeout,
+        metadata=metadata,
+        credentials=details.credentials,
+        wait_for_ready=details.wait_for_ready,
+    )

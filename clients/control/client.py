@@ -1,0 +1,37 @@
+"""One typed client of all services."""
+
+from types import TracebackType
+from typing import Self
+
+from clients.control.channel import connect
+from penstock.v1.artifact_pb2_grpc import ArtifactServiceStub
+from penstock.v1.node_pb2_grpc import NodeServiceStub
+from penstock.v1.organization_pb2_grpc import OrganizationServiceStub
+from penstock.v1.user_pb2_grpc import UserServiceStub
+
+
+class ControlClient:
+    """The services of one control plane, called as the owner of one token.
+
+    `async with ControlClient("127.0.0.1:8081", token) as control: ...`, or `close()` at the end.
+    The stubs raise gRPC's errors: call them under `clients.control.errors.translated()`.
+    """
+
+    def __init__(self, address: str, token: str) -> None:
+        self.channel = connect(address, token)
+        self.organizations = OrganizationServiceStub(self.channel)
+        self.users = UserServiceStub(self.channel)
+        self.artifacts = ArtifactServiceStub(self.channel)
+        self.nodes = NodeServiceStub(self.channel)
+
+    async def close(self) -> None:
+        """Close the connection; calls that are under way are cancelled."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
