@@ -1,0 +1,1 @@
+"""The gRPC API: one servicer for each service, and the interceptors in front of them."""

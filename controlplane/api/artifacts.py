@@ -1,0 +1,201 @@
+"""ArtifactService: artifacts; their tags and syncs are in `controlplane.api.tags` and `.syncs`."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from google.protobuf.empty_pb2 import Empty
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+
+from clients.oci.upstream import Upstream
+from controlplane.api import find
+from controlplane.api.artifact_messages import artifact_etag, artifact_message, artifact_messages
+from controlplane.api.caller import caller
+from controlplane.api.errors import already_exists
+from controlplane.api.etags import check_etag
+from controlplane.api.find import FoundArtifact
+from controlplane.api.masks import masked_fields
+from controlplane.api.paging import page
+from controlplane.api.preview import preview
+from controlplane.api.syncs import SyncJobs
+from controlplane.api.tags import Tags
+from controlplane.api.upstreams import FIELD, Upstreams
+from controlplane.api.validation import Violations
+from controlplane.catalog import store
+from controlplane.model.database import Database
+from controlplane.model.naming import (
+    ArtifactName,
+    OrganizationName,
+    check_artifact_id,
+    new_uid,
+    parse_artifact,
+)
+from controlplane.model.saved import saved_id
+from controlplane.model.tables import Artifact
+from controlplane.sync.runner import Syncs
+from penstock.v1 import artifact_pb2 as pb
+from penstock.v1.artifact_pb2_grpc import ArtifactServiceServicer
+
+
+class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
+    """Answers from the artifact table; `now` is the time of day in UTC."""
+
+    def __init__(
+        self, database: Database, syncs: Syncs, upstreams: Upstreams, now: Callable[[], datetime]
+    ) -> None:
+        Tags.__init__(self, database)
+        SyncJobs.__init__(self, database, syncs)
+        self._database = database
+        self._syncs = syncs
+        self._upstreams = upstreams
+        self._now = now
+
+    async def GetArtifact(self, request: pb.GetArtifactRequest, _context: object) -> pb.Artifact:
+        """Answer GetArtifact."""
+        with Violations() as violations:
+            name = violations.check("name", parse_artifact, request.name)
+        async with self._database.read() as session:
+            (message,) = await artifact_messages(session, [await find.artifact(session, name)])
+        return message
+
+    async def ListArtifacts(
+        self, request: pb.ListArtifactsRequest, _context: object
+    ) -> pb.ListArtifactsResponse:
+        """Answer ListArtifacts."""
+        with Violations() as violations:
+            parent = violations.check("parent", OrganizationName.parse, request.parent)
+            wanted = page(request, f"{request.parent}/artifacts", violations)
+        async with self._database.read() as session:
+            organization = await find.organization(session, parent)
+            found = await session.exec(
+                select(Artifact)
+                .where(Artifact.organization_id == organization.id, col(Artifact.path) > wanted.after)
+                .order_by(col(Artifact.path))
+                .limit(wanted.limit)
+            )
+            shown, token = wanted.cut(found.all(), lambda row: row.path)
+            messages = await artifact_messages(session, [FoundArtifact(organization, row) for row in shown])
+        return pb.ListArtifactsResponse(artifacts=messages, next_page_token=token)
+
+    async def CreateArtifact(self, request: pb.CreateArtifactRequest, _context: object) -> pb.Artifact:
+        """Answer CreateArtifact."""
+        given = request.artifact
+        with Violations() as violations:
+            parent = violations.check("parent", OrganizationName.parse, request.parent)
+            violations.check("artifact_id", check_artifact_id, request.artifact_id)
+            upstream = violations.check(FIELD, self._parse(given.plain_http), given.upstream)
+            violations.check_text("artifact.display_name", given.display_name)
+        with Violations() as violations:
+            whole = partial(ArtifactName.of, parent.organization)
+            name = violations.check("artifact_id", whole, request.artifact_id)
+        await self._refuse_existing(name)
+        if not request.skip_upstream_check:
+            await self._upstreams.examine(upstream)
+        now = self._now()
+        try:
+            async with self._database.write(keep=not request.validate_only) as session:
+                organization = await find.organization(session, parent, change=True)
+                row = Artifact(
+                    uid=new_uid(),
+                    organization_id=saved_id(organization),
+                    path=name.path,
+                    display_name=given.display_name,
+                    upstream=str(upstream),
+                    plain_http=upstream.plain_http,
+                    create_time=now,
+                    update_time=now,
+                )
+                session.add(row)
+                await self._database.raise_revision(session)
+                answer = artifact_message(FoundArtifact(organization, row))
+        except IntegrityError as error:
+            raise _exists(name) from error
+        if request.validate_only:
+            return preview(answer)
+        return await self._synced(FoundArtifact(organization, row), pb.SyncJob.CREATION)
+
+    async def UpdateArtifact(self, request: pb.UpdateArtifactRequest, _context: object) -> pb.Artifact:
+        """Answer UpdateArtifact."""
+        given = request.artifact
+        with Violations() as violations:
+            name = violations.check("artifact.name", ArtifactName.parse, given.name)
+            fields = masked_fields(request.update_mask, given, violations)
+            violations.check_text("artifact.display_name", given.display_name)
+        async with self._database.read() as session:
+            row = (await find.artifact(session, name)).row
+        check_etag(given.etag, artifact_etag(row), str(name))
+        upstream = self._wanted_upstream(given, fields, row)
+        # The upstream may take its time, and a transaction must not.
+        if upstream is not None and not request.skip_upstream_check:
+            await self._upstreams.examine(upstream)
+        async with self._database.write(keep=not request.validate_only) as session:
+            artifact = await find.artifact(session, name, change=True)
+            row = artifact.row
+            check_etag(given.etag, artifact_etag(row), str(name))
+            moved = upstream is not None and not _is_upstream(upstream, row)
+            if upstream is not None and moved:
+                row.upstream, row.plain_http = str(upstream), upstream.plain_http
+                # Nothing of the former upstream is served any more; nodes ask again.
+                await store.forget(self._database, session, saved_id(row))
+            renamed = "display_name" in fields and given.display_name != row.display_name
+            if renamed:
+                row.display_name = given.display_name
+            if moved or renamed:
+                row.update_time = self._now()
+            await session.flush()
+            (answer,) = await artifact_messages(session, [artifact])
+        if moved and not request.validate_only:
+            return await self._synced(artifact, pb.SyncJob.UPSTREAM_CHANGE)
+        return answer
+
+    async def DeleteArtifact(self, request: pb.DeleteArtifactRequest, _context: object) -> Empty:
+        """Answer DeleteArtifact."""
+        with Violations() as violations:
+            name = violations.check("name", ArtifactName.parse, request.name)
+        async with self._database.write() as session:
+            row = (await find.artifact(session, name, change=True)).row
+            check_etag(request.etag, artifact_etag(row), str(name))
+            await session.delete(row)
+            await self._database.raise_revision(session)
+        return Empty()
+
+    def _wanted_upstream(self, given: pb.Artifact, fields: frozenset[str], row: Artifact) -> Upstream | None:
+        """Give the upstream that an update asks for; None where that is the one it has."""
+        if not fields & {"upstream", "plain_http"}:
+            return None
+        with Violations() as violations:
+            plain_http = given.plain_http if "plain_http" in fields else row.plain_http
+            text = given.upstream if "upstream" in fields else row.upstream
+            upstream = violations.check(FIELD, self._parse(plain_http), text)
+        return None if _is_upstream(upstream, row) else upstream
+
+    def _parse(self, plain_http: bool) -> Callable[[str], Upstream]:
+        return lambda text: self._upstreams.parse(text, plain_http=plain_http)
+
+    async def _refuse_existing(self, name: ArtifactName) -> None:
+        async with self._database.read() as session:
+            organization = await find.organization(session, OrganizationName(name.organization))
+            found = await session.exec(
+                select(Artifact.id).where(
+                    Artifact.organization_id == organization.id, Artifact.path == name.path
+                )
+            )
+            if found.first() is not None:
+                raise _exists(name)
+
+    async def _synced(self, artifact: FoundArtifact, trigger: pb.SyncJob.Trigger.ValueType) -> pb.Artifact:
+        await self._syncs.request(saved_id(artifact.row), trigger, caller().email)
+        async with self._database.read() as session:
+            (message,) = await artifact_messages(session, [artifact])
+        return message
+
+
+def _is_upstream(upstream: Upstream, row: Artifact) -> bool:
+    return (str(upstream), upstream.plain_http) == (row.upstream, row.plain_http)
+
+
+def _exists(name: ArtifactName) -> Exception:
+    return already_exists(
+        "ARTIFACT_EXISTS", f"There is {name} already: choose another id, or update that one.", name=str(name)
+    )

@@ -1,0 +1,89 @@
+"""From the Authorization of a request to its caller."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from sqlmodel import select
+
+from clients.control.token import is_well_formed, sha256
+from controlplane.api.caller import Caller
+from controlplane.api.errors import ApiError, unauthenticated
+from controlplane.model.database import Database
+from controlplane.model.roles import effective_role
+from controlplane.model.tables import AccessToken, Node, User
+
+_BEARERS: Final = frozenset({"bearer", "accesstoken"})
+_LONGEST: Final = 1024
+
+
+class Authenticator:
+    """Looks tokens up, each time anew: one that was revoked is refused from that moment on."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def caller(self, authorization: str) -> Caller:
+        """Give who owns the token of an Authorization value; raises ApiError UNAUTHENTICATED."""
+        token = token_of(authorization)
+        if not token:
+            raise unauthenticated(
+                "CREDENTIALS_MISSING", "This needs a token: send `authorization: Bearer <token>`."
+            )
+        if not is_well_formed(token):
+            raise unauthenticated(
+                "TOKEN_INVALID", "This is not a token of Penstock: check that all of it was copied."
+            )
+        digest = sha256(token)
+        async with self._database.read() as session:
+            found = (
+                await session.exec(
+                    select(AccessToken, User).where(
+                        AccessToken.sha256 == digest, AccessToken.user_id == User.id
+                    )
+                )
+            ).first()
+            if found is not None:
+                return self._user(*found)
+            node = (await session.exec(select(Node).where(Node.sha256 == digest))).first()
+        if node is None:
+            raise unauthenticated(
+                "TOKEN_INVALID", "The token is not known here: it was revoked, or is of another installation."
+            )
+        return Caller(node_uid=node.uid)
+
+    def _user(self, token: AccessToken, user: User) -> Caller:
+        if token.expire_time is not None and token.expire_time <= self._now():
+            raise _expired(token.expire_time)
+        return Caller(
+            user_uid=user.uid,
+            email=user.email,
+            role=effective_role(user.role, token.role),
+            organization_id=user.organization_id,
+        )
+
+
+def token_of(authorization: str) -> str:
+    """Take the token out of an Authorization value, empty where it has none.
+
+    `Bearer <token>`, `AccessToken <token>`, or the password of Basic, whose user name says nothing.
+    """
+    scheme, _, credentials = authorization[:_LONGEST].strip().partition(" ")
+    credentials = credentials.strip()
+    if scheme.lower() in _BEARERS:
+        return credentials
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _expired(moment: datetime) -> ApiError:
+    return unauthenticated(
+        "TOKEN_EXPIRED", f"The token expired at {moment:%Y-%m-%d %H:%M:%S} UTC: create a new one."
+    )

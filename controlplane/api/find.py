@@ -1,0 +1,99 @@
+"""Looks up what requests name, as far as their caller may know that it exists.
+
+What is of another organization and what does not exist at all give the same error.
+"""
+
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controlplane.api.caller import caller
+from controlplane.api.errors import ApiError, not_found
+from controlplane.model.naming import (
+    ArtifactName,
+    ArtifactUid,
+    OrganizationName,
+    UserName,
+)
+from controlplane.model.tables import Artifact, Organization, User
+
+
+@dataclass(frozen=True, slots=True)
+class FoundArtifact:
+    """An artifact with what its name is made of."""
+
+    organization: Organization
+    row: Artifact
+
+    @property
+    def name(self) -> ArtifactName:
+        """Its resource name."""
+        return ArtifactName(self.organization.slug, self.row.path)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUser:
+    """A user with what its name is made of."""
+
+    organization: Organization
+    row: User
+
+    @property
+    def name(self) -> UserName:
+        """Its resource name, with the uid."""
+        return UserName(self.organization.slug, self.row.uid)
+
+
+async def organization(
+    session: AsyncSession, name: OrganizationName, *, change: bool = False
+) -> Organization:
+    """Find an organization; locked until the transaction ends when it is to `change`.
+
+    Raises ApiError NOT_FOUND, like the others here.
+    """
+    statement = select(Organization).where(Organization.slug == name.organization)
+    found = (await session.exec(statement.with_for_update() if change else statement)).first()
+    if found is None or not caller().may_see(found.id):
+        raise not_found(
+            "ORGANIZATION_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name)
+        )
+    return found
+
+
+async def artifact(
+    session: AsyncSession, name: ArtifactName | ArtifactUid, *, change: bool = False
+) -> FoundArtifact:
+    """Find an artifact by name or uid."""
+    statement = select(Artifact, Organization).where(Artifact.organization_id == Organization.id)
+    match name:
+        case ArtifactUid(uid):
+            statement = statement.where(Artifact.uid == uid)
+        case ArtifactName(slug, path):
+            statement = statement.where(Organization.slug == slug, Artifact.path == path)
+    if change:
+        statement = statement.with_for_update(of=Artifact)
+    found = (await session.exec(statement)).first()
+    if found is None or not caller().may_see(found[0].organization_id):
+        raise unknown_artifact(name)
+    return FoundArtifact(found[1], found[0])
+
+
+def unknown_artifact(name: ArtifactName | ArtifactUid) -> ApiError:
+    """Give the error for an artifact that is not there."""
+    return not_found("ARTIFACT_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name))
+
+
+async def user(session: AsyncSession, name: UserName, *, change: bool = False) -> FoundUser:
+    """Find a user by uid or e-mail address."""
+    statement = select(User, Organization).where(
+        User.organization_id == Organization.id,
+        Organization.slug == name.organization,
+        col(User.email if name.by_email else User.uid) == name.user,
+    )
+    if change:
+        statement = statement.with_for_update(of=User)
+    found = (await session.exec(statement)).first()
+    if found is None or not caller().may_see(found[0].organization_id):
+        raise not_found("USER_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name))
+    return FoundUser(found[1], found[0])

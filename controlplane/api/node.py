@@ -1,0 +1,145 @@
+"""NodeService: what nodes ask of the control plane; how they are admitted is in `controlplane.api.nodes`."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import datetime
+from typing import Final
+
+from sqlmodel import col, update
+
+from clients.oci.digest import Digest
+from clients.oci.reference import parse_reference
+from controlplane.api.caller import caller
+from controlplane.api.nodes import NodeAdmin
+from controlplane.api.timestamps import timestamp
+from controlplane.api.validation import Violations
+from controlplane.catalog import held
+from controlplane.catalog.resolve import Resolver
+from controlplane.config.watch import ConfigFeed
+from controlplane.model.database import Database
+from controlplane.model.saved import saved_id
+from controlplane.model.tables import Node
+from controlplane.upstream.access import UpstreamAccess
+from penstock.v1 import node_pb2, node_pb2_grpc
+
+_TAGS_IN_A_MESSAGE: Final = 1000
+# Characters of what a node says of itself that are kept.
+_LONGEST_ERROR: Final = 1000
+_LONGEST_VERSION: Final = 100
+
+
+class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
+    """Serves NodeService; the methods here are called by nodes, which the interceptor has recognised."""
+
+    def __init__(
+        self,
+        database: Database,
+        feed: ConfigFeed,
+        resolver: Resolver,
+        access: UpstreamAccess,
+        now: Callable[[], datetime],
+    ) -> None:
+        super().__init__(database, now)
+        self._feed = feed
+        self._resolver = resolver
+        self._access = access
+
+    async def WatchConfig(
+        self, _request: node_pb2.WatchConfigRequest, _context: object
+    ) -> AsyncGenerator[node_pb2.WatchConfigResponse, None]:
+        """Stream a snapshot, whatever the node runs, then changes and heartbeats."""
+        async with aclosing(self._feed.watch()) as responses:
+            async for response in responses:
+                yield response
+
+    async def ReportStatus(
+        self, request: node_pb2.ReportStatusRequest, _context: object
+    ) -> node_pb2.ReportStatusResponse:
+        """Note what the node says of itself, and that it was seen."""
+        async with self._database.write() as session:
+            await session.exec(
+                update(Node)
+                .where(col(Node.uid) == caller().node_uid)
+                .values(
+                    last_seen_time=self._now(),
+                    revision=request.revision,
+                    config_error=_line(request.config_error, _LONGEST_ERROR),
+                    version=_line(request.version, _LONGEST_VERSION),
+                )
+            )
+        return node_pb2.ReportStatusResponse()
+
+    async def ResolveReference(
+        self, request: node_pb2.ResolveReferenceRequest, _context: object
+    ) -> node_pb2.ResolveReferenceResponse:
+        """Give the manifest of a tag or digest."""
+        with Violations() as violations:
+            _require_artifact(violations, request.artifact_uid)
+            reference = violations.check("reference", parse_reference, request.reference)
+        found = await self._resolver.manifest(request.artifact_uid, reference, request.known_digest)
+        return node_pb2.ResolveReferenceResponse(
+            digest=found.digest,
+            media_type=found.media_type,
+            size=found.size,
+            content=found.content or b"",
+            content_revision=found.content_revision,
+        )
+
+    async def ResolveBlob(
+        self, request: node_pb2.ResolveBlobRequest, _context: object
+    ) -> node_pb2.ResolveBlobResponse:
+        """Give the descriptor of a blob that the artifact reaches."""
+        with Violations() as violations:
+            _require_artifact(violations, request.artifact_uid)
+            digest = violations.check("digest", Digest.parse, request.digest)
+        found = await self._resolver.blob(request.artifact_uid, digest)
+        return node_pb2.ResolveBlobResponse(
+            digest=found.digest,
+            media_type=found.media_type,
+            size=found.size,
+            content_revision=found.content_revision,
+        )
+
+    async def StreamTags(
+        self, request: node_pb2.StreamTagsRequest, _context: object
+    ) -> AsyncGenerator[node_pb2.StreamTagsResponse, None]:
+        """Stream all tags; of an artifact without any, one message without tags."""
+        with Violations() as violations:
+            _require_artifact(violations, request.artifact_uid)
+        async with self._database.read() as session:
+            artifact = await held.artifact(session, request.artifact_uid)
+        empty = True
+        async with aclosing(held.tag_pages(self._database, saved_id(artifact), _TAGS_IN_A_MESSAGE)) as pages:
+            async for page in pages:
+                empty = False
+                # As old as the first page or older: a tag that came since is announced with a newer one.
+                yield node_pb2.StreamTagsResponse(tags=page, content_revision=artifact.content_revision)
+        if empty:
+            yield node_pb2.StreamTagsResponse(content_revision=artifact.content_revision)
+
+    async def GetUpstreamAccess(
+        self, request: node_pb2.GetUpstreamAccessRequest, _context: object
+    ) -> node_pb2.GetUpstreamAccessResponse:
+        """Give where the artifact's blobs come from, and what to show there."""
+        with Violations() as violations:
+            _require_artifact(violations, request.artifact_uid)
+        async with self._database.read() as session:
+            artifact = await held.artifact(session, request.artifact_uid)
+        found = await self._access.authorization(artifact, refused=request.refused)
+        return node_pb2.GetUpstreamAccessResponse(
+            base_url=found.base_url,
+            repository=found.repository,
+            authorization=found.authorization,
+            expire_time=timestamp(found.expire_time),
+            allow_private_addresses=found.allow_private_addresses,
+        )
+
+
+def _require_artifact(violations: Violations, uid: str) -> None:
+    if not uid:
+        violations.add("artifact_uid", "must be the uid of an artifact.")
+
+
+def _line(text: str, longest: int) -> str:
+    # PostgreSQL takes no NUL, and lists show no control characters.
+    return "".join(character for character in text[:longest] if character.isprintable())

@@ -1,0 +1,142 @@
+"""OrganizationService: the owners of artifacts and users."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from google.protobuf.empty_pb2 import Empty
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controlplane.api import find
+from controlplane.api.caller import caller
+from controlplane.api.errors import already_exists, precondition
+from controlplane.api.etags import check_etag, etag
+from controlplane.api.masks import masked_fields
+from controlplane.api.paging import page
+from controlplane.api.preview import preview
+from controlplane.api.timestamps import timestamp
+from controlplane.api.validation import Violations
+from controlplane.model.database import Database
+from controlplane.model.naming import OrganizationName, check_slug, new_uid
+from controlplane.model.tables import Artifact, Organization, User
+from penstock.v1 import organization_pb2 as pb
+from penstock.v1.organization_pb2_grpc import OrganizationServiceServicer
+
+
+class OrganizationServicer(OrganizationServiceServicer):
+    """Answers from the organization table; `now` is the time of day in UTC."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def GetOrganization(self, request: pb.GetOrganizationRequest, _context: object) -> pb.Organization:
+        """Answer GetOrganization."""
+        with Violations() as violations:
+            name = violations.check("name", OrganizationName.parse, request.name)
+        async with self._database.read() as session:
+            return _message(await find.organization(session, name))
+
+    async def ListOrganizations(
+        self, request: pb.ListOrganizationsRequest, _context: object
+    ) -> pb.ListOrganizationsResponse:
+        """Answer ListOrganizations."""
+        with Violations() as violations:
+            wanted = page(request, "organizations", violations)
+        who = caller()
+        statement = select(Organization).order_by(col(Organization.slug)).limit(wanted.limit)
+        statement = statement.where(col(Organization.slug) > wanted.after)
+        if not who.of_installation:
+            statement = statement.where(Organization.id == who.organization_id)
+        async with self._database.read() as session:
+            rows = (await session.exec(statement)).all()
+        shown, token = wanted.cut(rows, lambda row: row.slug)
+        return pb.ListOrganizationsResponse(
+            organizations=[_message(row) for row in shown], next_page_token=token
+        )
+
+    async def CreateOrganization(
+        self, request: pb.CreateOrganizationRequest, _context: object
+    ) -> pb.Organization:
+        """Answer CreateOrganization."""
+        with Violations() as violations:
+            slug = violations.check("organization_id", check_slug, request.organization_id)
+            display_name = violations.check_text(
+                "organization.display_name", request.organization.display_name
+            )
+        now = self._now()
+        row = Organization(
+            uid=new_uid(), slug=slug, display_name=display_name, create_time=now, update_time=now
+        )
+        try:
+            async with self._database.write(keep=not request.validate_only) as session:
+                session.add(row)
+                await self._database.raise_revision(session)
+                answer = _message(row)
+        except IntegrityError as error:
+            name = str(OrganizationName(slug))
+            raise already_exists(
+                "ORGANIZATION_EXISTS", f"There is {name} already: choose another id.", name=name
+            ) from error
+        return preview(answer) if request.validate_only else answer
+
+    async def UpdateOrganization(
+        self, request: pb.UpdateOrganizationRequest, _context: object
+    ) -> pb.Organization:
+        """Answer UpdateOrganization."""
+        given = request.organization
+        with Violations() as violations:
+            name = violations.check("organization.name", OrganizationName.parse, given.name)
+            fields = masked_fields(request.update_mask, given, violations)
+            violations.check_text("organization.display_name", given.display_name)
+        async with self._database.write(keep=not request.validate_only) as session:
+            row = await find.organization(session, name, change=True)
+            check_etag(given.etag, _etag(row), str(name))
+            if "display_name" in fields and given.display_name != row.display_name:
+                row.display_name = given.display_name
+                row.update_time = self._now()
+            return _message(row)
+
+    async def DeleteOrganization(self, request: pb.DeleteOrganizationRequest, _context: object) -> Empty:
+        """Answer DeleteOrganization."""
+        with Violations() as violations:
+            name = violations.check("name", OrganizationName.parse, request.name)
+        async with self._database.write() as session:
+            row = await find.organization(session, name, change=True)
+            check_etag(request.etag, _etag(row), str(name))
+            if not request.force:
+                await _refuse_unless_empty(session, row)
+            await session.delete(row)
+            await self._database.raise_revision(session)
+        return Empty()
+
+
+def _message(row: Organization) -> pb.Organization:
+    return pb.Organization(
+        name=str(OrganizationName(row.slug)),
+        uid=row.uid,
+        display_name=row.display_name,
+        create_time=timestamp(row.create_time),
+        update_time=timestamp(row.update_time),
+        etag=_etag(row),
+    )
+
+
+def _etag(row: Organization) -> str:
+    return etag(row.uid, row.display_name, row.update_time)
+
+
+async def _refuse_unless_empty(session: AsyncSession, row: Organization) -> None:
+    artifacts = await session.exec(
+        select(func.count()).select_from(Artifact).where(Artifact.organization_id == row.id)
+    )
+    users = await session.exec(select(func.count()).select_from(User).where(User.organization_id == row.id))
+    counts = {"artifacts": artifacts.one(), "users": users.one()}
+    if any(counts.values()):
+        raise precondition(
+            "ORGANIZATION_NOT_EMPTY",
+            f"{OrganizationName(row.slug)} still has {counts['artifacts']} artifacts and"
+            f" {counts['users']} users: delete them first, or set `force` to delete them with it.",
+            **{kind: str(number) for kind, number in counts.items()},
+        )

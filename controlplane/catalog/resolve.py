@@ -1,0 +1,165 @@
+"""References to content: from what is held, and once from the upstream for what is not."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clients.oci.digest import Digest
+from clients.oci.errors import UpstreamError, UpstreamNotFound, UpstreamUnavailable
+from controlplane.catalog import held, reach, store
+from controlplane.catalog.absence import Absences
+from controlplane.catalog.merge import Merge
+from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.database import Database
+from controlplane.model.saved import saved_id
+from controlplane.model.tables import Artifact, Manifest
+from controlplane.upstream.access import UpstreamAccess, upstream_of
+
+_LOG = logging.getLogger(__name__)
+
+# How often the upstream is asked for one request, when the artifact gets another one meanwhile.
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What is asked of an upstream; another upstream of the artifact is another question."""
+
+    artifact_uid: str
+    upstream: str
+    plain_http: bool
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedManifest:
+    """A held manifest, at a content revision of its artifact; sizes in bytes.
+
+    `content` is None where the caller said that it has it.
+    """
+
+    digest: str
+    media_type: str
+    size: int
+    content: bytes | None
+    content_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedBlob:
+    """A blob that a held manifest reaches, with the size in bytes that this manifest says."""
+
+    digest: str
+    media_type: str
+    size: int
+    content_revision: int
+
+
+class Resolver:
+    """Answers what a tag or digest of an artifact stands for.
+
+    A reference that is not held is asked of the upstream: once for all who want it, and not again for
+    ten seconds where the upstream does not have it. What it gives is stored as sync would have.
+    Children of an index are left until somebody asks for them: a client wants one platform of many,
+    now, and registries count every manifest against a limit. `clock` counts seconds and never goes
+    back, `now` is the time of day in UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        access: UpstreamAccess,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._now = now
+        self._absences: Absences[_Key] = Absences(clock)
+        self._fetches: Merge[_Key, None] = Merge()
+
+    async def stop(self) -> None:
+        """Give up what is being asked of upstreams."""
+        await self._fetches.stop()
+
+    async def manifest(
+        self, artifact_uid: str, reference: str | Digest, known_digest: str = ""
+    ) -> ResolvedManifest:
+        """Give the manifest that a tag or digest stands for, without content where it is `known_digest`.
+
+        Raises Unknown, and UpstreamError where the upstream had to be asked and could not say.
+        """
+        for _ in range(_ATTEMPTS):
+            async with self._database.read() as session:
+                artifact = await held.artifact(session, artifact_uid)
+                found = await _held(session, artifact, reference, known_digest)
+            if found is not None:
+                return found
+            key = _Key(artifact.uid, artifact.upstream, artifact.plain_http, str(reference))
+            if key in self._absences:
+                raise _unknown(reference)
+            with suppress(store.ArtifactChanged):
+                await self._fetches.run(key, partial(self._fetch, artifact, reference, key))
+        raise UpstreamUnavailable(
+            upstream_of(artifact).host, "The artifact was given another upstream while this one was asked."
+        )
+
+    async def blob(self, artifact_uid: str, digest: Digest) -> ResolvedBlob:
+        """Give the descriptor of a blob that a held manifest of the artifact reaches; raises Unknown."""
+        async with self._database.read() as session:
+            artifact = await held.artifact(session, artifact_uid)
+            edge = await reach.blob(session, saved_id(artifact), str(digest))
+        if edge is None:
+            raise Unknown(UnknownReason.BLOB, f"No manifest of this artifact has the blob {digest}.")
+        return ResolvedBlob(edge.child, edge.media_type, edge.size, artifact.content_revision)
+
+    async def _fetch(self, artifact: Artifact, reference: str | Digest, key: _Key) -> None:
+        """Ask the upstream for a manifest and store it, as the tag's where it was asked for by tag."""
+        try:
+            manifest = await self._access.registry(artifact).get_manifest(str(reference))
+        except UpstreamNotFound as error:
+            self._absences.remember(key)
+            raise _unknown(reference) from error
+        except UpstreamError as error:
+            _LOG.warning("%s of %s could not be resolved: %s", reference, artifact.upstream, error)
+            raise
+        async with self._database.write() as session:
+            await store.lock(session, artifact)
+            await store.save_manifests(session, saved_id(artifact), [manifest], self._now())
+            if not isinstance(reference, Digest):
+                tags = {reference: str(manifest.digest)}
+                await store.set_tags(self._database, session, saved_id(artifact), tags, self._now())
+
+
+async def _held(
+    session: AsyncSession, artifact: Artifact, reference: str | Digest, known_digest: str
+) -> ResolvedManifest | None:
+    if isinstance(reference, Digest):
+        digest = str(reference)
+    else:
+        tags = await held.tag_digests(session, saved_id(artifact), [reference])
+        if reference not in tags:
+            return None
+        digest = tags[reference]
+    where = (Manifest.artifact_id == artifact.id, Manifest.digest == digest)
+    row = (await session.exec(select(Manifest.media_type, Manifest.size).where(*where))).first()
+    if row is None:
+        return None
+    content = None
+    if digest != known_digest:
+        content = (await session.exec(select(Manifest.content).where(*where))).one()
+    return ResolvedManifest(digest, row[0], row[1], content, artifact.content_revision)
+
+
+def _unknown(reference: str | Digest) -> Unknown:
+    what = "manifest" if isinstance(reference, Digest) else "tag"
+    return Unknown(UnknownReason.MANIFEST, f"The upstream repository has no {what} {reference}.")

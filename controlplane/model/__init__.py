@@ -1,0 +1,1 @@
+"""What the control plane keeps: tables, the database they live in, resource names."""

@@ -1,0 +1,149 @@
+"""The database: opening it, and transactions on it, alike on SQLite and PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Final, Self
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clients.process.exits import ConfigurationError
+from controlplane.model import engine, migrate
+from controlplane.model.signal import ChangeSignal
+from controlplane.model.tables import Singleton
+
+SETTING: Final = "PENSTOCK_DATABASE_URL"
+_REVISION_RAISED: Final = "config_revision_raised"
+_NO_ANSWER: Final = "The database does not answer."
+
+
+class DatabaseUnavailable(Exception):
+    """The database did not answer, or could not do its work now; nothing of the transaction was kept."""
+
+
+class Database:
+    """Transactions, and word of committed changes of the configuration.
+
+    `config_changed` is sent after each commit in this process that raised the configuration
+    revision. Other processes on the same database are noticed only by reading `revision`.
+    """
+
+    def __init__(self, connections: AsyncEngine) -> None:
+        self.config_changed = ChangeSignal()
+        self._engine = connections
+        reading, writing = engine.for_reading(connections), engine.for_writing(connections)
+        self._reading = async_sessionmaker(reading, class_=AsyncSession, expire_on_commit=False)
+        self._writing = async_sessionmaker(writing, class_=AsyncSession, expire_on_commit=False)
+        # SQLite has one writer at a time; a queue here is fair, and cheaper than its busy handler.
+        self._turn: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if connections.dialect.name == "sqlite" else nullcontext()
+        )
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Connect to `sqlite:///path` or `postgresql://...`, and bring the tables up to date.
+
+        Raises ConfigurationError where the URL is wrong, where it leads to something else than a
+        database of Penstock, or where that was written by a newer version; DatabaseUnavailable
+        where the server does not answer.
+        """
+        try:
+            connections = engine.create(make_url(url))
+        except (ArgumentError, ValueError) as error:
+            raise ConfigurationError(
+                f"{SETTING} is not a database URL: give sqlite:///path/to/file or"
+                " postgresql://user:password@host/name."
+            ) from error
+        try:
+            await migrate.to_head(connections)
+        except BaseException as error:
+            await connections.dispose()
+            if isinstance(error, (DBAPIError, asyncpg.PostgresError, OSError)):
+                raise _refusal(url, error) from error
+            raise
+        return cls(connections)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that only reads, and sees one moment's state throughout.
+
+        Raises DatabaseUnavailable.
+        """
+        async with _transaction(self._reading) as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self, *, keep: bool = True) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that commits when the block ends, and rolls back when it raises.
+
+        Without `keep` it rolls back in the end as well, after every constraint was checked.
+        Keep it short, and never wait for anything but the database in it: on SQLite no other can
+        write meanwhile. Not to be nested. Raises DatabaseUnavailable, and IntegrityError of
+        SQLAlchemy where a constraint is broken.
+        """
+        async with self._turn, _transaction(self._writing) as session:
+            yield session
+            if not keep:
+                await session.flush()
+                await session.rollback()
+        if keep and session.info.get(_REVISION_RAISED):
+            self.config_changed.send()
+
+    async def raise_revision(self, session: AsyncSession) -> int:
+        """Raise the configuration revision in this transaction, and give the new one.
+
+        Needed by every change to what nodes run by; `config_changed` is sent after the commit.
+        """
+        session.info[_REVISION_RAISED] = True
+        await session.exec(update(Singleton).values(config_revision=col(Singleton.config_revision) + 1))
+        return await self.revision(session)
+
+    async def revision(self, session: AsyncSession) -> int:
+        """Give the configuration revision that this transaction sees."""
+        return (await session.exec(select(Singleton.config_revision))).one()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _transaction(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
+    try:
+        async with sessions() as session, session.begin():
+            try:
+                await session.connection()
+            except (OSError, PoolExhausted, asyncpg.PostgresError) as error:
+                raise DatabaseUnavailable(_NO_ANSWER) from error
+            yield session
+    except DBAPIError as error:
+        if _is_unavailable(error):
+            raise DatabaseUnavailable(_NO_ANSWER) from error
+        raise
+
+
+def _is_unavailable(error: BaseException) -> bool:
+    if isinstance(error, DBAPIError):
+        # SQLite says DatabaseError, and none of its kinds, of a file that was damaged.
+        damaged = type(error) is DatabaseError
+        return damaged or isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    return isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError)
+
+
+def _refusal(url: str, error: Exception) -> Exception:
+    place = make_url(url)
+    reason = str(error.orig if isinstance(error, DBAPIError) else error).rstrip(".")
+    shown = place.render_as_string(hide_password=True)
+    if place.get_backend_name() != "sqlite" and _is_unavailable(error):
+        return DatabaseUnavailable(
+            f"The database {shown} does not answer ({reason}): start it, or correct {SETTING}."
+        )
+    return ConfigurationError(
+        f"The database {shown} cannot be used ({reason}): set {SETTING} to one that Penstock may use."
+    )

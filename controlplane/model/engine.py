@@ -1,0 +1,88 @@
+"""Connections to SQLite and PostgreSQL, set up so that both give the same transactions."""
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_WRITES: Final = "penstock_writes"
+# Seconds that a transaction waits for one of the connections.
+_POOL_TIMEOUT: Final = 10
+# Milliseconds that a connection of SQLite waits for another process's write.
+_BUSY_TIMEOUT: Final = 10_000
+_PRAGMAS: Final = (
+    f"PRAGMA busy_timeout={_BUSY_TIMEOUT}",
+    "PRAGMA journal_mode=WAL",
+    # Survives a killed process; a power failure may lose the last commits, and corrupts nothing.
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+)
+
+
+def create(url: URL) -> AsyncEngine:
+    """Prepare connections to a `sqlite:` or `postgresql:` URL; connects to nothing yet.
+
+    Raises ValueError for any other.
+    """
+    match url.get_backend_name():
+        case "sqlite" if url.database and url.database != ":memory:":
+            return _sqlite(url.set(drivername="sqlite+aiosqlite"))
+        case "postgresql" | "postgres":
+            return _postgresql(url.set(drivername="postgresql+asyncpg"))
+        case _:
+            raise ValueError(f"no database for {url.drivername}")
+
+
+def for_reading(engine: AsyncEngine) -> AsyncEngine:
+    """Give the engine whose transactions read one snapshot, and on PostgreSQL cannot write."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def for_writing(engine: AsyncEngine) -> AsyncEngine:
+    """Give the engine whose transactions may write."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url, pool_timeout=_POOL_TIMEOUT)
+    _listen(engine, "connect", _prepare_sqlite)
+    _listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # The driver must not begin transactions by itself: it would do so too late, at the first write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails when another has written in between;
+    # IMMEDIATE takes the turn at once.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: URL) -> AsyncEngine:
+    query = dict(url.query)
+    # libpq's name for it, which people write; asyncpg has its own.
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return create_async_engine(
+        url.set(query=query),
+        pool_pre_ping=True,
+        pool_timeout=_POOL_TIMEOUT,
+        connect_args={"timeout": 10, "command_timeout": 60},
+    )
+
+
+def _listen(engine: AsyncEngine, name: str, handler: Callable[..., None]) -> None:
+    event.listen(engine.sync_engine, name, handler)

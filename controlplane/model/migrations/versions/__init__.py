@@ -1,0 +1,1 @@
+"""One file for each migration, named after its number and what it does."""

@@ -1,0 +1,254 @@
+"""Resource names (AIP-122): what the API calls the rows of the tables.
+
+An artifact's id is its repository name below the organization, which may have several
+components; in resource names they are separated by `~`, which repository names never contain:
+`acme/team/app` is `organizations/acme/artifacts/team~app`.
+"""
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Final, Self
+
+from clients.oci.reference import InvalidReference, check_repository, check_tag
+
+_SLUG: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*", re.ASCII)
+_SLUG_LENGTH: Final = range(2, 64)
+_NODE_ID: Final = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
+_EMAIL: Final = re.compile(r"[^\s@/\x00-\x1f\x7f]+@[^\s@/\x00-\x1f\x7f]+")
+_EMAIL_LENGTH: Final = 254
+_UID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+# Stands for every user of an organization (AIP-159).
+ANY_USER: Final = "-"
+
+
+class InvalidName(ValueError):
+    """A name or id of another form; `str()` is a sentence with a good example."""
+
+
+def new_uid() -> str:
+    """Make the immutable public identity of a new row."""
+    return str(uuid.uuid4())
+
+
+def check_slug(text: str) -> str:
+    """Give an organization's id back if it is one; raises InvalidName."""
+    if len(text) not in _SLUG_LENGTH or not _SLUG.fullmatch(text):
+        raise InvalidName(
+            f"{_shown(text)} is no organization id: give 2 to 63 of a-z and 0-9, with single - _ . within,"
+            " like acme."
+        )
+    return text
+
+
+def check_artifact_id(text: str) -> str:
+    """Give the path that an artifact's id means, separators as in repositories; raises InvalidName."""
+    return _repository(text.replace("~", "/"))
+
+
+def check_email(text: str) -> str:
+    """Give an e-mail address in lower case, if it is one; raises InvalidName."""
+    if len(text) > _EMAIL_LENGTH or not _EMAIL.fullmatch(text):
+        raise InvalidName(f"{_shown(text)} is no e-mail address: give one like ci@example.com.")
+    return text.lower()
+
+
+def check_node_id(text: str) -> str:
+    """Give a node's id back if it is one; raises InvalidName."""
+    if not _NODE_ID.fullmatch(text):
+        raise InvalidName(f"{_shown(text)} is no node id: give 1 to 63 of a-z, 0-9 and -, like eu-west-1a.")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationName:
+    """`organizations/acme`."""
+
+    organization: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        (organization,) = _segments(text, "organizations/acme")
+        return cls(check_slug(organization))
+
+    def __str__(self) -> str:
+        return f"organizations/{self.organization}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactName:
+    """`organizations/acme/artifacts/team~app`, with the path as repositories have it: `team/app`."""
+
+    organization: str
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        organization, artifact = _segments(text, "organizations/acme/artifacts/redis")
+        return cls.of(check_slug(organization), artifact)
+
+    @classmethod
+    def of(cls, organization: str, artifact: str) -> Self:
+        """Name the artifact of an organization by its id, components separated by `/` or `~`.
+
+        Raises InvalidName where clients could not pull by that name.
+        """
+        path = check_artifact_id(artifact)
+        _repository(f"{organization}/{path}")
+        return cls(organization, path)
+
+    @property
+    def repository(self) -> str:
+        """What clients pull: `acme/team/app`."""
+        return f"{self.organization}/{self.path}"
+
+    def __str__(self) -> str:
+        return f"organizations/{self.organization}/artifacts/{self.path.replace('/', '~')}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactUid:
+    """`artifacts/{uid}`, which some methods take in the place of the name."""
+
+    uid: str
+
+    def __str__(self) -> str:
+        return f"artifacts/{self.uid}"
+
+
+def parse_artifact(text: str) -> ArtifactName | ArtifactUid:
+    """Parse an artifact's name in either form; raises InvalidName."""
+    if text.startswith("artifacts/"):
+        (uid,) = _segments(text, "artifacts/01234567-89ab-4cde-8f01-23456789abcd")
+        return ArtifactUid(_check_uid(uid, "artifact"))
+    return ArtifactName.parse(text)
+
+
+@dataclass(frozen=True, slots=True)
+class TagName:
+    """`organizations/acme/artifacts/redis/tags/7.2`."""
+
+    artifact: ArtifactName
+    tag: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        organization, artifact, tag = _segments(text, "organizations/acme/artifacts/redis/tags/7.2")
+        try:
+            check_tag(tag)
+        except InvalidReference as error:
+            raise InvalidName(str(error)) from error
+        return cls(ArtifactName.of(check_slug(organization), artifact), tag)
+
+    def __str__(self) -> str:
+        return f"{self.artifact}/tags/{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncJobName:
+    """`organizations/acme/artifacts/redis/syncJobs/{uid}`."""
+
+    artifact: ArtifactName
+    uid: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        organization, artifact, uid = _segments(
+            text, "organizations/acme/artifacts/redis/syncJobs/01234567-89ab-4cde-8f01-23456789abcd"
+        )
+        return cls(ArtifactName.of(check_slug(organization), artifact), _check_uid(uid, "sync job"))
+
+    def __str__(self) -> str:
+        return f"{self.artifact}/syncJobs/{self.uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class UserName:
+    """`organizations/acme/users/{uid}`; the e-mail address may stand for the uid."""
+
+    organization: str
+    user: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        organization, user = _segments(text, "organizations/acme/users/ci@example.com")
+        return cls(check_slug(organization), _check_user(user))
+
+    @property
+    def by_email(self) -> bool:
+        """Whether the user is named by e-mail address."""
+        return "@" in self.user
+
+    def __str__(self) -> str:
+        return f"organizations/{self.organization}/users/{self.user}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenName:
+    """`organizations/acme/users/{uid or e-mail}/tokens/{uid}`."""
+
+    user: UserName
+    uid: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        organization, user, uid = _segments(
+            text, "organizations/acme/users/ci@example.com/tokens/01234567-89ab-4cde-8f01-23456789abcd"
+        )
+        return cls(UserName(check_slug(organization), _check_user(user)), _check_uid(uid, "token"))
+
+    def __str__(self) -> str:
+        return f"{self.user}/tokens/{self.uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeName:
+    """`nodes/eu-west-1a`."""
+
+    node: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        (node,) = _segments(text, "nodes/eu-west-1a")
+        return cls(check_node_id(node))
+
+    def __str__(self) -> str:
+        return f"nodes/{self.node}"
+
+
+def _segments(text: str, example: str) -> list[str]:
+    """Take the ids out of a name that has the collections of the example."""
+    found, model = text.split("/"), example.split("/")
+    if len(found) != len(model) or found[::2] != model[::2] or not all(found):
+        raise InvalidName(f"{_shown(text)} is no name of this resource: give one like {example}.")
+    return found[1::2]
+
+
+def _repository(text: str) -> str:
+    try:
+        return check_repository(text)
+    except InvalidReference as error:
+        raise InvalidName(str(error)) from error
+
+
+def _check_user(text: str) -> str:
+    if "@" in text:
+        return check_email(text)
+    return text if text == ANY_USER else _check_uid(text, "user")
+
+
+def _check_uid(text: str, kind: str) -> str:
+    if not _UID.fullmatch(text):
+        raise InvalidName(f"{_shown(text)} is no id of a {kind}: give one as the lists show it.")
+    return text
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:80]}...")

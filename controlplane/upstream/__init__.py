@@ -1,0 +1,1 @@
+"""How the control plane speaks to the upstream repository of an artifact."""

@@ -1,0 +1,42 @@
+"""The routes of the HTTP port."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter
+from tornado.web import Application, RequestHandler
+
+from controlplane.api.artifacts import ArtifactServicer
+from controlplane.api.gate import Gate
+from controlplane.web.handler import NothingHere
+from controlplane.web.health import Healthz, Readiness, Readyz
+from controlplane.web.metrics import Metrics
+from controlplane.web.sync import SyncArtifact
+
+MAX_BODY_BYTES: Final = 1 << 20
+"""More than any request here needs."""
+
+
+def application(
+    *, gate: Gate, artifacts: ArtifactServicer, readiness: Readiness, registry: CollectorRegistry
+) -> Application:
+    """Make the application; its requests are counted in `registry`."""
+    requests = Counter(
+        "penstock_http_requests",
+        "Requests that were answered on the HTTP port, by route and status.",
+        ("route", "status"),
+        registry=registry,
+    )
+
+    def count(handler: RequestHandler) -> None:
+        requests.labels(type(handler).__name__, str(handler.get_status())).inc()
+
+    return Application(
+        [
+            (r"/healthz", Healthz),
+            (r"/readyz", Readyz, {"readiness": readiness}),
+            (r"/metrics", Metrics, {"registry": registry}),
+            (r"/api/v1/artifacts/([^/]+)/sync", SyncArtifact, {"gate": gate, "artifacts": artifacts}),
+        ],
+        default_handler_class=NothingHere,
+        log_function=count,
+    )

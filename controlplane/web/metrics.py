@@ -1,0 +1,33 @@
+"""The control plane's metrics, in the formats of Prometheus."""
+
+import platform
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from controlplane.web.handler import Handler
+
+
+def new_registry() -> CollectorRegistry:
+    """Make a registry that knows the process and what it was built from."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    build = Info("penstock_build", "What runs here.", registry=registry)
+    build.info({"version": version("penstock"), "python": platform.python_version()})
+    return registry
+
+
+class Metrics(Handler):
+    """Everything that was counted since the process started."""
+
+    def initialize(self, registry: CollectorRegistry) -> None:
+        """Take what is shown."""
+        self._registry = registry
+
+    def get(self) -> None:
+        """Answer in the format that the scraper asks for."""
+        encoder, content_type = choose_encoder(self.request.headers.get("Accept", ""))
+        self.set_header("Content-Type", content_type)
+        self.finish(encoder(self._registry))

@@ -1,0 +1,107 @@
+"""A database with what tests of the control plane need in it."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlmodel import SQLModel, col, select
+
+from controlplane.model.database import Database
+from controlplane.model.naming import new_uid
+from controlplane.model.roles import Role
+from controlplane.model.tables import AccessToken, Artifact, Organization, Tag, User
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+@asynccontextmanager
+async def open_database(folder: Path) -> AsyncIterator[Database]:
+    """Opens an empty SQLite database in a folder."""
+    database = await Database.open(f"sqlite:///{folder / 'controlplane.db'}")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def add(database: Database, row: SQLModel) -> None:
+    """Adds a row as an API method would: nodes hear of it."""
+    async with database.write() as session:
+        session.add(row)
+        await session.flush()
+        await database.raise_revision(session)
+
+
+async def add_organization(database: Database, slug: str = "") -> Organization:
+    """Adds an organization, with an id that no other has unless one is given."""
+    row = Organization(uid=new_uid(), slug=slug or f"org{next(_numbers)}", create_time=NOW, update_time=NOW)
+    await add(database, row)
+    return row
+
+
+async def add_artifact(
+    database: Database, upstream: str, path: str = "", *, organization: Organization | None = None
+) -> Artifact:
+    """Adds an artifact of a plain HTTP upstream, in an organization of its own unless one is given."""
+    owner = organization or await add_organization(database)
+    row = Artifact(
+        uid=new_uid(),
+        organization_id=owner.id,
+        path=path or f"app{next(_numbers)}",
+        upstream=upstream,
+        plain_http=True,
+        create_time=NOW,
+        update_time=NOW,
+    )
+    await add(database, row)
+    return row
+
+
+async def add_token(
+    database: Database,
+    organization: Organization | None,
+    *,
+    user_role: Role = Role.READ_ONLY,
+    role: Role | None = None,
+    expires_in: timedelta | None = None,
+) -> tuple[User, AccessToken]:
+    """Adds a user, of the installation without an organization, with a token."""
+    number = next(_numbers)
+    user = User(
+        uid=new_uid(),
+        organization_id=organization.id if organization else None,
+        email=f"user{number}@example.com",
+        role=user_role,
+        create_time=NOW,
+        update_time=NOW,
+    )
+    await add(database, user)
+    token = AccessToken(
+        uid=new_uid(),
+        user_id=user.id,
+        sha256=number.to_bytes(32, "big"),
+        hint="abcd",
+        role=role,
+        expire_time=NOW + expires_in if expires_in is not None else None,
+        create_time=NOW,
+    )
+    await add(database, token)
+    return user, token
+
+
+async def read_artifact(database: Database, artifact: Artifact) -> Artifact:
+    """Gives the artifact as it is in the database now."""
+    async with database.read() as session:
+        return (await session.exec(select(Artifact).where(Artifact.uid == artifact.uid))).one()
+
+
+async def read_tags(database: Database, artifact: Artifact) -> dict[str, str]:
+    """Gives the digest of every tag that is held."""
+    async with database.read() as session:
+        tags: Iterable[Tag] = await session.exec(
+            select(Tag).where(Tag.artifact_id == artifact.id).order_by(col(Tag.name))
+        )
+        return {tag.name: tag.digest for tag in tags}

@@ -1,0 +1,154 @@
+"""The same control plane on PostgreSQL, a real one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+from sqlmodel import select
+
+from clients.control.client import ControlClient
+from controlplane.model import engine, migrate
+from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.tables import Node, Singleton, SQLModel
+from controlplane.server import running
+from controlplane.settings import Settings
+from penstock.v1 import artifact_pb2 as pb
+from penstock.v1 import organization_pb2
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+from tests.servers.control_plane import Plane, refused
+from tests.servers.postgres import Postgres
+
+pytestmark = pytest.mark.real
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """Run an empty server."""
+    server = Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+async def plane(postgres: Postgres, settings: Settings) -> AsyncIterator[Plane]:
+    """Run a fresh control plane on it."""
+    on_postgres = settings.model_copy(update={"database_url": postgres.url})
+    async with running(on_postgres) as started, AsyncExitStack() as stack:
+        token = started.new_admin_token or ""
+        root = await stack.enter_async_context(ControlClient(str(started.grpc), token))
+        yield Plane(started, settings.data_dir, root, token, stack)
+
+
+def _differences(connection: Connection) -> list[object]:
+    return list(compare_metadata(MigrationContext.configure(connection), SQLModel.metadata))
+
+
+async def test_migrations_and_tables_agree(postgres: Postgres) -> None:
+    """Also here Alembic finds nothing to add, and several processes may migrate at once."""
+    opened = await asyncio.gather(*(Database.open(postgres.url) for _ in range(3)))
+    for database in opened:
+        await database.close()
+    connections = engine.create(make_url(postgres.url))
+    await migrate.to_head(connections)
+    async with connections.connect() as connection:
+        assert await connection.run_sync(_differences) == []
+    await connections.dispose()
+
+
+async def test_transactions(postgres: Postgres) -> None:
+    """Times are UTC, reads see one moment and cannot write, raised revisions are not lost."""
+    database = await Database.open(postgres.url)
+    async with database.write() as session:
+        session.add(Node(uid="u", node_id="n", sha256=b"1" * 32, create_time=NOW))
+    async with database.read() as reading:
+        assert (await reading.exec(select(Node))).one().create_time == NOW
+        async with database.write() as writing:
+            await database.raise_revision(writing)
+        assert await database.revision(reading) == 1
+
+    async def raise_once() -> None:
+        async with database.write() as session:
+            await database.raise_revision(session)
+
+    await asyncio.gather(*(raise_once() for _ in range(20)))
+    async with database.read() as session:
+        assert await database.revision(session) == 22
+
+    async def write_in_a_read() -> None:
+        async with database.read() as session:
+            session.add(Singleton(id=2))
+
+    with pytest.raises(Exception, match="read-only transaction"):
+        await write_in_a_read()
+    await database.close()
+
+
+async def test_the_way_of_an_artifact(plane: Plane) -> None:
+    """Create with check, sync, list, update by etag, only validate, delete."""
+    await plane.organization("acme")
+    member = await plane.member("acme", "admin")
+    api = member.artifacts
+    async with FakeRegistry() as registry:
+        registry.add(make_image(), "team/app", ["1.0", "2.0"])
+        request = pb.CreateArtifactRequest(
+            parent="organizations/acme",
+            artifact_id="app",
+            artifact=pb.Artifact(upstream=f"{registry.host}/team/app", plain_http=True),
+        )
+        request.validate_only = True
+        assert not (await api.CreateArtifact(request)).uid
+        request.validate_only = False
+        created = await api.CreateArtifact(request)
+        error = await refused(api.CreateArtifact(request))
+        assert error.code.name == "ALREADY_EXISTS"
+        jobs = await api.ListSyncJobs(pb.ListSyncJobsRequest(parent=created.name))
+        states = api.WatchSyncJob(pb.WatchSyncJobRequest(name=jobs.sync_jobs[0].name))
+        assert [job.state async for job in states][-1] == pb.SyncJob.SUCCEEDED
+    tags = await api.ListTags(pb.ListTagsRequest(parent=created.name, page_size=1))
+    assert [tag.name.rpartition("/")[2] for tag in tags.tags] == ["1.0"]
+    assert tags.next_page_token
+    changed = pb.Artifact(name=created.name, display_name="App", etag=created.etag)
+    updated = await api.UpdateArtifact(pb.UpdateArtifactRequest(artifact=changed))
+    assert updated.tag_count == 2
+    error = await refused(api.UpdateArtifact(pb.UpdateArtifactRequest(artifact=changed)))
+    assert error.reason == "ETAG_MISMATCH"
+    await plane.root.organizations.DeleteOrganization(
+        organization_pb2.DeleteOrganizationRequest(name="organizations/acme", force=True)
+    )
+    error = await refused(api.GetArtifact(pb.GetArtifactRequest(name=created.name)))
+    assert error.code.name == "UNAUTHENTICATED"
+
+
+async def test_a_server_that_goes_and_comes_back(plane: Plane, postgres: Postgres) -> None:
+    """Calls are UNAVAILABLE meanwhile, and work again without a restart of the control plane."""
+    request = organization_pb2.ListOrganizationsRequest()
+    await plane.root.organizations.ListOrganizations(request)
+    postgres.stop()
+    error = await refused(plane.root.organizations.ListOrganizations(request))
+    assert (error.code.name, error.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+    postgres.start()
+    await plane.root.organizations.ListOrganizations(request)
+
+
+async def test_a_server_that_is_stopped_under_an_open_database(postgres: Postgres) -> None:
+    """The error is the database's own, whatever the driver raised."""
+    database = await Database.open(postgres.url)
+    async with database.read() as session:
+        await database.revision(session)
+    postgres.stop()
+    for opening in (database.read, database.write):
+        with pytest.raises(DatabaseUnavailable):
+            async with opening():
+                pass
+    await database.close()

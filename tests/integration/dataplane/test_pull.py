@@ -1,0 +1,278 @@
+"""Pulling through a node, request by request, as the OCI distribution specification says."""
+
+import pytest
+
+from clients.oci.digest import Digest
+from tests.fakes.blobs import content_of
+from tests.fakes.images import Image, make_artifact, make_chart, make_image, make_index
+from tests.integration.dataplane.conftest import Setup
+
+ABSENT = Digest.of(b"nobody has this")
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+@pytest.fixture
+def image() -> Image:
+    """An image of several pieces, the last of them larger than what is read at once."""
+    return make_image([b"bottom", 700_000])
+
+
+async def test_the_api_is_there(setup: Setup) -> None:
+    """end-1, with and without the slash, by GET and HEAD."""
+    for path in ("/v2/", "/v2"):
+        answer = await setup.request("GET", path)
+        assert (answer.status, answer.json) == (200, {})
+        assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
+        assert (await setup.request("HEAD", path)).status == 200
+
+
+@pytest.mark.parametrize("kind", ["image", "index", "docker", "chart", "artifact"])
+async def test_manifests_by_tag_and_digest(setup: Setup, kind: str) -> None:
+    """end-3: type as stored whatever Accept says, digest, length, entity tag; HEAD the same without body."""
+    held = {
+        "image": make_image,
+        "index": lambda: make_index([make_image(seed=1), make_image(seed=2)]),
+        "docker": lambda: make_image(docker=True),
+        "chart": make_chart,
+        "artifact": make_artifact,
+    }[kind]()
+    await setup.artifact(held)
+    for reference in ("1.0", str(held.digest), str(held.digest).replace(":", "%3A")):
+        for accept in ("*/*", "application/json"):
+            answer = await setup.get(f"manifests/{reference}", Accept=accept)
+            assert (answer.status, answer.body) == (200, held.manifest)
+            assert answer.headers["Content-Type"] == held.media_type
+            assert answer.headers["Docker-Content-Digest"] == str(held.digest)
+            assert answer.headers["ETag"] == f'"{held.digest}"'
+            assert answer.headers["Content-Length"] == str(len(held.manifest))
+            assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
+        head = await setup.head(f"manifests/{reference}")
+        assert (head.status, head.body) == (200, b"")
+        for header in ("Content-Type", "Docker-Content-Digest", "ETag", "Content-Length"):
+            assert head.headers[header] == answer.headers[header]
+    assert setup.plane.calls["ResolveReference"] == 1
+    assert setup.upstream.requests == []
+    assert await setup.metric("penstock_node_manifest_lookups_total", source="memory") > 5
+
+
+async def test_a_manifest_that_the_client_has(setup: Setup, image: Image) -> None:
+    """If-None-Match: 304 without a body, 200 once the tag has moved."""
+    artifact = await setup.artifact(image)
+    etag = f'"{image.digest}"'
+    answer = await setup.get("manifests/1.0", If_None_Match=etag)
+    assert (answer.status, answer.body) == (304, b"")
+    assert answer.headers["ETag"] == etag
+    newer = make_image(seed=9)
+    setup.plane.hold(artifact, newer, ["1.0"])
+    await setup.in_force()
+    answer = await setup.get("manifests/1.0", If_None_Match=etag)
+    assert (answer.status, answer.body) == (200, newer.manifest)
+
+
+async def test_blobs_cold_and_warm(setup: Setup, image: Image) -> None:
+    """end-2: every byte, from the upstream once and from the cache afterwards, also without upstream."""
+    await setup.artifact(image)
+    for digest, blob in image.blobs.items():
+        for _ in range(2):
+            answer = await setup.get(f"blobs/{digest}")
+            assert (answer.status, answer.body) == (200, content_of(blob))
+            assert answer.headers["Content-Type"] == "application/octet-stream"
+            assert answer.headers["Docker-Content-Digest"] == str(digest)
+            assert answer.headers["ETag"] == f'"{digest}"'
+            assert answer.headers["Accept-Ranges"] == "bytes"
+            assert answer.headers["Content-Length"] == str(blob.size)
+    assert setup.upstream.count("GET", "blobs") == len(image.blobs)
+    await setup.upstream.stop()
+    await setup.restart()
+    await setup.in_force()
+    for digest, blob in image.blobs.items():
+        assert (await setup.get(f"blobs/{digest}")).body == content_of(blob)
+    await setup.upstream.start()
+    total = sum(blob.size for blob in image.blobs.values())
+    assert await setup.metric("penstock_node_sent_bytes_total") == total
+    assert await setup.metric("penstock_node_blob_opens_total", result="hit") == len(image.blobs)
+
+
+async def test_head_never_fetches(setup: Setup, image: Image) -> None:
+    """A blob that this node has never seen has a length all the same."""
+    await setup.artifact(image)
+    for digest, blob in image.blobs.items():
+        answer = await setup.head(f"blobs/{digest}")
+        assert (answer.status, answer.body) == (200, b"")
+        assert answer.headers["Content-Length"] == str(blob.size)
+        assert answer.headers["Docker-Content-Digest"] == str(digest)
+        assert (await setup.head(f"blobs/{digest}", If_None_Match="*")).status == 304
+    assert setup.upstream.requests == []
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize(
+    ("header", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=10-19", 10, 20),
+        ("bytes=300000-600000", 300_000, 600_001),
+        ("bytes=699000-", 699_000, None),
+        ("bytes=-100", -100, None),
+        ("bytes=-99999999", 0, None),
+        ("bytes=0-", 0, None),
+    ],
+)
+async def test_one_range_of_a_blob(
+    setup: Setup, image: Image, warm: bool, header: str, start: int, stop: int | None
+) -> None:
+    """RFC 9110, section 14: 206 with what was asked for, from the cache and while it is being filled."""
+    await setup.artifact(image)
+    blob = image.layers[-1]
+    content = content_of(blob)
+    if warm:
+        await setup.get(f"blobs/{blob.digest}")
+    answer = await setup.get(f"blobs/{blob.digest}", Range=header)
+    first, behind, _ = slice(start, stop).indices(blob.size)
+    assert (answer.status, answer.body) == (206, content[first:behind])
+    assert answer.headers["Content-Range"] == f"bytes {first}-{behind - 1}/{blob.size}"
+    assert answer.headers["Content-Length"] == str(behind - first)
+
+
+async def test_ranges_that_get_the_whole_or_nothing(setup: Setup, image: Image) -> None:
+    """Several ranges and a changed If-Range: 200. Nothing to give: 416 with the size."""
+    await setup.artifact(image)
+    blob = image.layers[0]
+    path = f"blobs/{blob.digest}"
+    whole = content_of(blob)
+    for headers in (
+        {"Range": "bytes=0-1,3-4"},
+        {"Range": "lines=0-1"},
+        {"Range": "bytes=0-1", "If_Range": '"other"'},
+        {"Range": "bytes=0-1", "If_Range": "Mon, 23 Nov 2026 10:00:00 GMT"},
+    ):
+        answer = await setup.get(path, **headers)
+        assert (answer.status, answer.body) == (200, whole)
+    answer = await setup.get(path, Range="bytes=0-1", If_Range=f'"{blob.digest}"')
+    assert (answer.status, answer.body) == (206, whole[:2])
+    for malformed in (f"bytes={blob.size}-", "bytes=9-1", "bytes=x", "bytes=-0"):
+        answer = await setup.get(path, Range=malformed)
+        assert (answer.status, answer.code) == (416, "RANGE_INVALID")
+        assert answer.headers["Content-Range"] == f"bytes */{blob.size}"
+
+
+async def test_tags_in_pages(setup: Setup, image: Image) -> None:
+    """end-8: in order, n and last, a relative Link while there is more."""
+    artifact = await setup.artifact(image)
+    setup.plane.hold(artifact, image, ["latest", "2.0", "1.1", "A"])
+    await setup.in_force()
+    everything = ["1.0", "1.1", "2.0", "A", "latest"]
+    answer = await setup.get("tags/list")
+    assert (answer.status, answer.json) == (200, {"name": "acme/app", "tags": everything})
+    assert answer.headers["Content-Type"] == "application/json"
+    path, found = "/v2/acme/app/tags/list?n=2", []
+    while path:
+        answer = await setup.request("GET", path)
+        found.append(answer.json["tags"])
+        link = answer.headers.get("Link")
+        path = link[1 : link.index(">")] if link else ""
+        assert link is None or link.endswith('>; rel="next"')
+    assert found == [["1.0", "1.1"], ["2.0", "A"], ["latest"]]
+    empty = await setup.get("tags/list?n=0")
+    assert (empty.json["tags"], "Link" in empty.headers) == ([], False)
+    assert (await setup.get("tags/list?last=2.0")).json["tags"] == ["A", "latest"]
+    head = await setup.head("tags/list")
+    assert head.headers["Content-Length"] == (await setup.get("tags/list")).headers["Content-Length"]
+
+
+async def test_an_artifact_without_tags(setup: Setup) -> None:
+    """200 and an empty list: the repository is there."""
+    await setup.artifact()
+    assert (await setup.get("tags/list")).json == {"name": "acme/app", "tags": []}
+
+
+async def test_referrers(setup: Setup, image: Image) -> None:
+    """end-12: an empty index, of unknown digests as well; a filter is said to be applied."""
+    await setup.artifact(image)
+    for digest in (image.digest, ABSENT):
+        answer = await setup.get(f"referrers/{digest}")
+        assert (answer.status, answer.headers["Content-Type"]) == (200, INDEX)
+        assert answer.json == {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+        assert "OCI-Filters-Applied" not in answer.headers
+    answer = await setup.get(f"referrers/{ABSENT}?artifactType=application%2Fvnd.example.sbom")
+    assert answer.headers["OCI-Filters-Applied"] == "artifactType"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/v2/acme/app/manifests/none", 404, "MANIFEST_UNKNOWN"),
+        (f"/v2/acme/app/manifests/{ABSENT}", 404, "MANIFEST_UNKNOWN"),
+        (f"/v2/acme/app/blobs/{ABSENT}", 404, "BLOB_UNKNOWN"),
+        ("/v2/acme/none/manifests/1.0", 404, "NAME_UNKNOWN"),
+        (f"/v2/acme/none/blobs/{ABSENT}", 404, "NAME_UNKNOWN"),
+        ("/v2/acme/none/tags/list", 404, "NAME_UNKNOWN"),
+        (f"/v2/acme/none/referrers/{ABSENT}", 404, "NAME_UNKNOWN"),
+        ("/v2/none/app/tags/list", 404, "NAME_UNKNOWN"),
+        ("/v2/acme/tags/list", 404, "NAME_UNKNOWN"),
+        ("/v2/acme/App/manifests/1.0", 400, "NAME_INVALID"),
+        ("/v2/acme/../app/manifests/1.0", 400, "NAME_INVALID"),
+        ("/v2/acme%2fapp/manifests/1.0", 400, "NAME_INVALID"),
+        ("/v2//acme/app/manifests/1.0", 400, "NAME_INVALID"),
+        ("/v2/" + "a/" * 300 + "manifests/1.0", 400, "NAME_INVALID"),
+        ("/v2/acme/app/manifests/.1", 400, "MANIFEST_INVALID"),
+        ("/v2/acme/app/manifests/sha256:123", 400, "DIGEST_INVALID"),
+        ("/v2/acme/app/blobs/sha256:123", 400, "DIGEST_INVALID"),
+        ("/v2/acme/app/referrers/sha256:123", 400, "DIGEST_INVALID"),
+        ("/v2/acme/app/tags/list?n=x", 400, "PAGINATION_NUMBER_INVALID"),
+        ("/v2/acme/app/tags/list?n=-1", 400, "PAGINATION_NUMBER_INVALID"),
+        ("/v2/acme/app/nothing", 404, "UNSUPPORTED"),
+        ("/", 404, "UNSUPPORTED"),
+        ("/v2/acme/app/tags/list?n=" + "1" * 9000, 414, "UNSUPPORTED"),
+    ],
+)
+async def test_what_there_is_not_and_what_is_malformed(
+    setup: Setup, image: Image, path: str, status: int, code: str
+) -> None:
+    """404 and 400, each with its code; HEAD the same status without a body."""
+    await setup.artifact(image)
+    answer = await setup.request("GET", path)
+    assert (answer.status, answer.code) == (status, code)
+    assert answer.headers["Content-Type"] == "application/json"
+    head = await setup.request("HEAD", path)
+    assert (head.status, head.body) == (status, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v2/acme/app/blobs/uploads/"),
+        ("POST", f"/v2/acme/app/blobs/uploads/?digest={ABSENT}"),
+        ("POST", f"/v2/acme/app/blobs/uploads/?mount={ABSENT}&from=acme/other"),
+        ("PATCH", "/v2/acme/app/blobs/uploads/0b4c"),
+        ("PUT", f"/v2/acme/app/blobs/uploads/0b4c?digest={ABSENT}"),
+        ("DELETE", "/v2/acme/app/blobs/uploads/0b4c"),
+        ("PUT", "/v2/acme/app/manifests/1.0"),
+        ("PUT", f"/v2/acme/app/manifests/{ABSENT}"),
+        ("DELETE", "/v2/acme/app/manifests/1.0"),
+        ("DELETE", f"/v2/acme/app/manifests/{ABSENT}"),
+        ("DELETE", f"/v2/acme/app/blobs/{ABSENT}"),
+        ("POST", "/v2/acme/app/tags/list"),
+        ("OPTIONS", "/v2/acme/app/tags/list"),
+        ("PUT", "/v2/"),
+        ("BREW", "/v2/acme/app/tags/list"),
+    ],
+)
+async def test_everything_that_would_change_something_is_refused(
+    setup: Setup, image: Image, method: str, path: str
+) -> None:
+    """405 with the methods that there are; the content is as before."""
+    await setup.artifact(image)
+    answer = await setup.request(method, path)
+    assert (answer.status, answer.code) == (405, "UNSUPPORTED")
+    assert answer.headers["Allow"] == "GET, HEAD"
+    assert (await setup.get("manifests/1.0")).body == image.manifest
+
+
+async def test_writing_where_there_is_nothing(setup: Setup) -> None:
+    """Deletion in an unknown repository is 404, an unknown upload too; pushing one is 405 as elsewhere."""
+    await setup.artifact()
+    assert (await setup.request("DELETE", f"/v2/acme/none/manifests/{ABSENT}")).code == "NAME_UNKNOWN"
+    assert (await setup.request("POST", "/v2/acme/none/blobs/uploads/")).code == "UNSUPPORTED"
+    answer = await setup.get("blobs/uploads/0b4c")
+    assert (answer.status, answer.code) == (404, "BLOB_UPLOAD_UNKNOWN")

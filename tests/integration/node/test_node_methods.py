@@ -1,0 +1,191 @@
+"""What NodeService answers to nodes."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+
+import pytest
+from sqlmodel import select
+
+from controlplane.api.caller import Caller, acting_as
+from controlplane.api.errors import ApiError
+from controlplane.api.node import NodeServicer
+from controlplane.catalog import store
+from controlplane.catalog.resolve import Resolver
+from controlplane.catalog.unknown import Unknown
+from controlplane.config.watch import ConfigFeed
+from controlplane.model.database import Database
+from controlplane.model.saved import saved_id
+from controlplane.model.tables import Artifact, Node
+from controlplane.upstream.access import UpstreamAccess
+from penstock.v1 import node_pb2
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.rows import NOW, add, add_artifact
+from tests.fakes.tokens import TokenService
+
+_CONTEXT = object()
+
+
+@pytest.fixture
+async def servicer(database: Database, access: UpstreamAccess) -> AsyncIterator[NodeServicer]:
+    """The service, with what stands behind it."""
+    feed, resolver = ConfigFeed(database), Resolver(database, access)
+    await feed.start()
+    yield NodeServicer(database, feed, resolver, access, lambda: NOW)
+    await resolver.stop()
+    await feed.stop()
+
+
+@pytest.fixture
+async def artifact(database: Database, fake: FakeRegistry) -> Artifact:
+    """An artifact of the fake upstream's repository team/app."""
+    return await add_artifact(database, f"{fake.host}/team/app")
+
+
+@pytest.fixture
+async def node(database: Database) -> Node:
+    """An admitted node."""
+    row = Node(uid="node-uid", node_id="eu-west-1a", sha256=b"x" * 32, create_time=NOW)
+    await add(database, row)
+    return row
+
+
+@pytest.fixture
+def calling(node: Node) -> Iterator[None]:
+    """Calls come from the node."""
+    with acting_as(Caller(node_uid=node.uid)):
+        yield
+
+
+async def test_watching_gives_a_snapshot_whatever_the_node_runs(
+    artifact: Artifact, servicer: NodeServicer
+) -> None:
+    """A node that claims a revision from the future gets the whole configuration all the same."""
+    request = node_pb2.WatchConfigRequest(revision=10_000)
+    async with aclosing(servicer.WatchConfig(request, _CONTEXT)) as responses:
+        first = await anext(responses)
+    assert [entry.uid for entry in first.snapshot.artifacts] == [artifact.uid]
+
+
+async def test_a_status_is_kept(database: Database, servicer: NodeServicer, node: Node) -> None:
+    """What a node says of itself is shown, without what lists cannot show, and not without end."""
+    with acting_as(Caller(node_uid=node.uid)):
+        await servicer.ReportStatus(
+            node_pb2.ReportStatusRequest(
+                revision=42, config_error="bad\x00\n entry" + "!" * 5000, version="0.1.0"
+            ),
+            _CONTEXT,
+        )
+    async with database.read() as session:
+        row = (await session.exec(select(Node))).one()
+    assert (row.revision, row.version, row.last_seen_time) == (42, "0.1.0", NOW)
+    assert row.config_error.startswith("bad entry!")
+    assert len(row.config_error) <= 1000
+
+
+async def test_a_reference_resolves_to_its_manifest(
+    servicer: NodeServicer, fake: FakeRegistry, artifact: Artifact
+) -> None:
+    """By tag and by digest; the content stays away where the node has it."""
+    image = fake.add(make_image(), "team/app", ["1.0"])
+    expected = node_pb2.ResolveReferenceResponse(
+        digest=str(image.digest),
+        media_type=image.media_type,
+        size=len(image.manifest),
+        content=image.manifest,
+        content_revision=2,
+    )
+    for reference in ("1.0", str(image.digest)):
+        request = node_pb2.ResolveReferenceRequest(artifact_uid=artifact.uid, reference=reference)
+        assert await servicer.ResolveReference(request, _CONTEXT) == expected
+
+    request.known_digest = str(image.digest)
+    expected.ClearField("content")
+    assert await servicer.ResolveReference(request, _CONTEXT) == expected
+
+    layer = image.layers[0]
+    blob = await servicer.ResolveBlob(
+        node_pb2.ResolveBlobRequest(artifact_uid=artifact.uid, digest=str(layer.digest)), _CONTEXT
+    )
+    assert (blob.digest, blob.size) == (str(layer.digest), layer.size)
+    assert blob.media_type.startswith("application/vnd.oci.image.layer")
+    assert blob.content_revision == 2
+
+
+@pytest.mark.parametrize("reference", ["", "not/a/tag", "sha256:abc", "md5:" + "0" * 32, ".hidden"])
+async def test_a_malformed_reference_is_an_invalid_argument(servicer: NodeServicer, reference: str) -> None:
+    """All that is wrong is said at once."""
+    with pytest.raises(ApiError) as caught:
+        await servicer.ResolveReference(node_pb2.ResolveReferenceRequest(reference=reference), _CONTEXT)
+    assert [violation.field for violation in caught.value.violations] == ["artifact_uid", "reference"]
+
+
+async def test_an_artifact_that_is_gone_is_unknown_to_every_method(servicer: NodeServicer) -> None:
+    """A node whose configuration is behind learns it from each of them."""
+    with pytest.raises(Unknown, match="no such artifact"):
+        await servicer.ResolveReference(
+            node_pb2.ResolveReferenceRequest(artifact_uid="gone", reference="1.0"), _CONTEXT
+        )
+    with pytest.raises(Unknown, match="no such artifact"):
+        await servicer.ResolveBlob(
+            node_pb2.ResolveBlobRequest(artifact_uid="gone", digest="sha256:" + "0" * 64), _CONTEXT
+        )
+    with pytest.raises(Unknown, match="no such artifact"):
+        await servicer.GetUpstreamAccess(node_pb2.GetUpstreamAccessRequest(artifact_uid="gone"), _CONTEXT)
+    with pytest.raises(Unknown, match="no such artifact"):
+        await anext(servicer.StreamTags(node_pb2.StreamTagsRequest(artifact_uid="gone"), _CONTEXT))
+
+
+async def test_tags_are_streamed_in_order(
+    database: Database, servicer: NodeServicer, artifact: Artifact
+) -> None:
+    """All of them, a thousand a message, with the content revision."""
+    names = [f"v{number}" for number in range(2500)]
+    async with database.write() as session:
+        await store.set_tags(database, session, saved_id(artifact), dict.fromkeys(names, "sha256:a"), NOW)
+    request = node_pb2.StreamTagsRequest(artifact_uid=artifact.uid)
+
+    async with aclosing(servicer.StreamTags(request, _CONTEXT)) as responses:
+        messages = [message async for message in responses]
+
+    assert [len(message.tags) for message in messages] == [1000, 1000, 500]
+    assert [tag for message in messages for tag in message.tags] == sorted(names)
+    assert {message.content_revision for message in messages} == {2}
+
+
+async def test_an_artifact_without_tags_streams_that(servicer: NodeServicer, artifact: Artifact) -> None:
+    """A node can tell no tags from no answer."""
+    request = node_pb2.StreamTagsRequest(artifact_uid=artifact.uid)
+    async with aclosing(servicer.StreamTags(request, _CONTEXT)) as responses:
+        assert [message async for message in responses] == [node_pb2.StreamTagsResponse(content_revision=1)]
+
+
+async def test_access_to_an_open_upstream(
+    servicer: NodeServicer, fake: FakeRegistry, artifact: Artifact
+) -> None:
+    """Where blobs come from, without anything to show."""
+    fake.add(make_image(), "team/app", ["1.0"])
+    found = await servicer.GetUpstreamAccess(
+        node_pb2.GetUpstreamAccessRequest(artifact_uid=artifact.uid), _CONTEXT
+    )
+    assert found == node_pb2.GetUpstreamAccessResponse(
+        base_url=fake.base_url, repository="team/app", allow_private_addresses=True
+    )
+
+
+async def test_access_to_an_upstream_that_wants_tokens(
+    servicer: NodeServicer, fake: FakeRegistry, artifact: Artifact
+) -> None:
+    """The token that the upstream gave, with its end; another one when the first was refused."""
+    fake.add(make_image(), "team/app", ["1.0"])
+    fake.tokens = TokenService()
+    request = node_pb2.GetUpstreamAccessRequest(artifact_uid=artifact.uid)
+
+    first = await servicer.GetUpstreamAccess(request, _CONTEXT)
+    assert first.authorization == "Bearer fake-token-1"
+    assert first.HasField("expire_time")
+    assert await servicer.GetUpstreamAccess(request, _CONTEXT) == first
+
+    fake.tokens.revoke()
+    request.refused = True
+    assert (await servicer.GetUpstreamAccess(request, _CONTEXT)).authorization == "Bearer fake-token-2"

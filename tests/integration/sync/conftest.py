@@ -1,0 +1,35 @@
+"""What the tests here share: a database, access to upstreams on this machine, an artifact of one."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from clients.oci.transport import Transport
+from controlplane.model.database import Database
+from controlplane.upstream.access import UpstreamAccess
+from tests.fakes.contents import Repository
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.rows import add_artifact, open_database
+from tests.fakes.synced import Bench
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty database."""
+    async with open_database(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def access() -> AsyncIterator[UpstreamAccess]:
+    """Access to upstreams, on loopback as well."""
+    async with Transport(allow_private=True) as transport:
+        yield UpstreamAccess(transport, allow_private=True)
+
+
+@pytest.fixture
+async def bench(database: Database, access: UpstreamAccess, fake: FakeRegistry) -> Bench:
+    """An artifact whose upstream repository is there, and empty."""
+    fake.repositories["team/app"] = Repository()
+    return Bench(database, access, fake, await add_artifact(database, f"{fake.host}/team/app"))

@@ -1,0 +1,65 @@
+"""Settings from the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from clients.process.exits import ConfigurationError
+from controlplane.settings import Settings, variable
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+
+
+def test_defaults_are_the_embedded_ones() -> None:
+    """Without settings everything is local."""
+    settings = Settings.load()
+    assert (settings.data_dir, settings.database_url) == (Path("data"), "")
+    assert (settings.grpc_listen, settings.http_listen) == ("127.0.0.1:8081", "127.0.0.1:8082")
+    assert settings.sync_timeout == timedelta(minutes=10)
+    assert not settings.allow_private_upstreams
+
+
+def test_variables_have_their_documented_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each variable of the public contract is read."""
+    monkeypatch.setenv("PENSTOCK_DATA_DIR", "/srv/x")
+    monkeypatch.setenv("PENSTOCK_ALLOW_PRIVATE_UPSTREAMS", "true")
+    monkeypatch.setenv("REGISTRY_UPSTREAM_SYNC_TIMEOUT", "1h30m")
+    monkeypatch.setenv("PENSTOCK_DATABASE_URL", "postgresql://u:p@h/d")
+    settings = Settings.load()
+    assert settings.data_dir == Path("/srv/x")
+    assert settings.allow_private_upstreams
+    assert settings.sync_timeout == timedelta(minutes=90)
+    assert "u:p" not in repr(settings)
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PENSTOCK_GRPC_LISTEN=` leaves the default."""
+    monkeypatch.setenv("PENSTOCK_GRPC_LISTEN", "")
+    assert Settings.load().grpc_listen == "127.0.0.1:8081"
+
+
+def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence names all of them, by the names that people set."""
+    monkeypatch.setenv("PENSTOCK_ALLOW_PRIVATE_UPSTREAMS", "perhaps")
+    monkeypatch.setenv("REGISTRY_UPSTREAM_SYNC_TIMEOUT", "soon")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load()
+    assert "PENSTOCK_ALLOW_PRIVATE_UPSTREAMS" in str(caught.value)
+    assert "REGISTRY_UPSTREAM_SYNC_TIMEOUT" in str(caught.value)
+    assert "10m" in str(caught.value)
+
+
+def test_settings_do_not_change() -> None:
+    """The value is frozen."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.load().log_level = "debug"  # type: ignore[misc]  # that is the point
+
+
+def test_every_setting_is_described() -> None:
+    """The README's table is made from the descriptions."""
+    assert all(field.description for field in Settings.model_fields.values())
