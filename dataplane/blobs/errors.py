@@ -1,0 +1,26 @@
+"""Why a reader does not get a blob, where the upstream itself did not say so with an UpstreamError."""
+
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """What was wrong, for those who choose a status by it."""
+
+    DIGEST = "DIGEST"
+    """The upstream's bytes are not those that the digest names."""
+    SIZE = "SIZE"
+    """The upstream's blob has another size than the manifest says."""
+    RANGE = "RANGE"
+    """The upstream answered with another part of the blob than was asked for."""
+    NODE = "NODE"
+    """Something failed in this node; its disk, mostly."""
+    STOPPED = "STOPPED"
+    """This node is stopping."""
+
+
+class BlobFailed(Exception):
+    """A blob cannot be read, or not to its end; `str()` is one sentence for users."""
+
+    def __init__(self, fault: Fault, sentence: str) -> None:
+        super().__init__(sentence)
+        self.fault = fault

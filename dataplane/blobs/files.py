@@ -1,0 +1,126 @@
+"""Blobs on disk, as an OCI image layout that other tools can read (OCI image spec, image-layout.md)."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+from clients.oci.digest import Digest, InvalidReference
+from clients.process.exits import ConfigurationError
+from dataplane.blobs.store import Entry, StoredBlob
+from dataplane.blobs.threads import in_thread
+
+_ALGORITHMS = ("sha256", "sha512")
+_LAYOUT = {"imageLayoutVersion": "1.0.0"}
+# A node keeps blobs for any number of images, whose manifests are held elsewhere.
+_INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
+# Recency must survive a restart without a write for every pull.
+_USE_NOTED_EVERY = 3600.0
+
+
+class FileStore:
+    """The store under one directory: `oci-layout`, `index.json` and `blobs/<algorithm>/<encoded>`.
+
+    The modification time of a blob's file is when it was last used, to the hour.
+    """
+
+    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._root = root
+        self._clock = clock
+
+    async def prepare(self) -> None:
+        """Create the layout where it is missing; raises ConfigurationError if that is impossible."""
+        try:
+            await in_thread(None, self._prepare)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The blob store {self._root} cannot be used: {error.strerror or error}; make it a directory "
+                "that this process may write to, or set PENSTOCK_BLOB_STORE to another one."
+            ) from error
+
+    async def open(self, digest: Digest) -> StoredBlob | None:
+        """See BlobStore. Done on the event loop: two system calls on names that the kernel remembers."""
+        path = self._path(digest)
+        try:
+            file = FileIO(path, "rb")
+        except FileNotFoundError:
+            return None
+        try:
+            status = os.fstat(file.fileno())
+        except BaseException:
+            file.close()
+            raise
+        now = self._clock()
+        if not 0 <= now - status.st_mtime < _USE_NOTED_EVERY:
+            # A disk that has become read-only still serves.
+            with suppress(OSError):
+                os.utime(file.fileno(), (now, now))
+        return StoredBlob(file, status.st_size)
+
+    async def commit(self, digest: Digest, spool: Path) -> None:
+        """See BlobStore; the spool must be on the file system of the store."""
+        await in_thread(None, _commit, spool, self._path(digest))
+
+    async def remove(self, digest: Digest) -> bool:
+        """See BlobStore."""
+        return await in_thread(None, _remove, self._path(digest))
+
+    async def entries(self) -> list[Entry]:
+        """See BlobStore; files with other names than a digest's are left alone."""
+        return await in_thread(None, self._entries)
+
+    def _path(self, digest: Digest) -> Path:
+        return self._root / "blobs" / digest.algorithm / digest.encoded
+
+    def _prepare(self) -> None:
+        for algorithm in _ALGORITHMS:
+            folder = self._root / "blobs" / algorithm
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(0, f"{folder} is not writable")
+        for name, content in (("oci-layout", _LAYOUT), ("index.json", _INDEX)):
+            path = self._root / name
+            if not path.exists():
+                fresh = path.with_suffix(".new")
+                fresh.write_text(json.dumps(content))
+                _commit(fresh, path)
+
+    def _entries(self) -> list[Entry]:
+        found = []
+        for algorithm in _ALGORITHMS:
+            with os.scandir(self._root / "blobs" / algorithm) as files:
+                for file in files:
+                    try:
+                        digest = Digest.parse(f"{algorithm}:{file.name}")
+                        status = file.stat(follow_symlinks=False)
+                    except (InvalidReference, FileNotFoundError):
+                        continue
+                    found.append(Entry(digest, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda entry: entry.used)
+
+
+def _commit(source: Path, target: Path) -> None:
+    # Content first, then its name, then the folder that holds the name: a machine that stops in between
+    # has the whole file under the name, or none.
+    _sync(source)
+    source.rename(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,63 @@
+"""The port behind which verified blobs are kept."""
+
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Protocol
+
+from clients.oci.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A complete blob, open for reading; removing it from the store does not take it from its reader."""
+
+    file: FileIO
+    size: int
+    """Bytes."""
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        self.file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a store says of a blob without opening it."""
+
+    digest: Digest
+    size: int
+    """Bytes."""
+    used: float
+    """When it was last used, as far as the store noted it: seconds since the epoch."""
+
+
+class BlobStore(Protocol):
+    """Keeps verified blobs by digest. Every method may raise OSError, and then has changed nothing.
+
+    `tests/unit/dataplane/blobs/conformance.py` holds what every implementation must do.
+    """
+
+    async def prepare(self) -> None:
+        """Make the store ready; raises ConfigurationError when it cannot be used."""
+        ...
+
+    async def open(self, digest: Digest) -> StoredBlob | None:
+        """Open a blob, and note, not more precisely than to the hour, that it was used; None if absent."""
+        ...
+
+    async def commit(self, digest: Digest, spool: Path) -> None:
+        """Take over the spool file, whose bytes the caller has verified.
+
+        Whole or not at all under that name, whatever happens to the process or the machine; replaces
+        what was there. The spool file is gone afterwards.
+        """
+        ...
+
+    async def remove(self, digest: Digest) -> bool:
+        """Forget a blob; False if it was not there."""
+        ...
+
+    async def entries(self) -> list[Entry]:
+        """List what is there, least recently used first."""
+        ...

@@ -1,0 +1,40 @@
+"""The last good configuration, kept on disk for a start without the control plane."""
+
+import logging
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from clients.process.place import write_private
+from dataplane.config.configuration import Configuration
+from dataplane.config.draft import InvalidConfiguration, from_message
+from penstock.v1 import config_pb2
+
+_LOG = logging.getLogger(__name__)
+
+
+class SavedConfiguration:
+    """One file, mode 0600, that is always a whole configuration. Its methods block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def save(self, configuration: Configuration) -> None:
+        """Replace what was saved; raises OSError, and what was saved is then still there."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self._path, configuration.message().SerializeToString())
+
+    def load(self) -> tuple[Configuration, float] | None:
+        """Read what was saved, and when (seconds since the epoch); None where nothing of use was.
+
+        A file that is damaged is as good as none: the control plane will send another.
+        """
+        try:
+            content = self._path.read_bytes()
+            saved_at = self._path.stat().st_mtime
+            return from_message(config_pb2.Configuration.FromString(content)), saved_at
+        except FileNotFoundError:
+            return None
+        except (OSError, DecodeError, InvalidConfiguration) as error:
+            _LOG.warning("The saved configuration %s is of no use: %s", self._path, error)
+            return None

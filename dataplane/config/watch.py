@@ -1,0 +1,194 @@
+"""Follows the configuration: validates what comes, puts it in force, saves it, and reports back."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from clients.control.errors import ControlError, Unauthenticated, translated
+from dataplane.config.configuration import Configuration
+from dataplane.config.draft import InvalidConfiguration, apply, from_message
+from dataplane.config.saved import SavedConfiguration
+from dataplane.config.state import ConfigState
+from penstock.v1 import node_pb2
+from penstock.v1.node_pb2_grpc import NodeServiceStub
+
+_LOG = logging.getLogger(__name__)
+
+# The control plane sends a heartbeat every five seconds.
+_SILENCE: Final = 20.0
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_REPORT_INTERVAL: Final = 30.0
+_REPORT_TIMEOUT: Final = 10.0
+
+
+class _StreamEnded(Exception):
+    """The stream is of no more use, and a new one will be; `str()` says why."""
+
+
+class ConfigWatch:
+    """Keeps a ConfigState up to date. A stream that breaks changes nothing: what is in force stays.
+
+    `silence` is in seconds: a stream that is quiet for longer is taken to be dead.
+    """
+
+    def __init__(
+        self,
+        nodes: NodeServiceStub,
+        state: ConfigState,
+        saved: SavedConfiguration,
+        version: str,
+        *,
+        silence: float = _SILENCE,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._nodes = nodes
+        self._state = state
+        self._saved = saved
+        self._version = version
+        self._silence = silence
+        self._sleep = sleep
+        self._told = ""
+        self._refused = 0
+
+    def start_from_saved(self) -> None:
+        """Put the saved configuration in force, if there is one; blocks."""
+        loaded = self._saved.load()
+        if loaded is not None:
+            configuration, saved_at = loaded
+            self._state.take(configuration, saved_at)
+            _LOG.info("Starting with the saved configuration, revision %d.", configuration.revision)
+
+    async def run(self) -> None:
+        """Follow, save and report until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(), name="config-follow")
+            tasks.create_task(self._save(), name="config-save")
+            tasks.create_task(self._report(), name="config-report")
+
+    async def _follow(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                with translated():
+                    await self._read_stream()
+            except (ControlError, _StreamEnded) as error:
+                if not self._state.interruption:
+                    pause = _FIRST_PAUSE
+                self._interrupted(error)
+            await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads nodes, guards nothing
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _read_stream(self) -> None:
+        call = self._nodes.WatchConfig(node_pb2.WatchConfigRequest(revision=self._state.revision))
+        messages = aiter(call)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._silence):
+                        message = await anext(messages)
+                except TimeoutError:
+                    raise _StreamEnded(f"nothing was heard for {self._silence:g} s") from None
+                except StopAsyncIteration:
+                    raise _StreamEnded("the control plane ended the stream") from None
+                await self._receive(message)
+                self._connected()
+        finally:
+            call.cancel()
+
+    async def _receive(self, message: node_pb2.WatchConfigResponse) -> None:
+        current = self._state.configuration
+        match message.WhichOneof("event"):
+            case "snapshot":
+                await self._try(message.snapshot.revision, partial(from_message, message.snapshot))
+            case "change":
+                if current is None or message.change.from_revision != current.revision:
+                    raise _StreamEnded("a change was for another revision than this node runs")
+                await self._try(message.change.to_revision, partial(apply, current, message.change))
+            case "heartbeat" if message.heartbeat.revision == self._state.revision:
+                self._state.confirm()
+            case "heartbeat" if message.heartbeat.revision != self._refused:
+                raise _StreamEnded("the control plane is at another revision")
+            case _:
+                # Something of a newer control plane changes nothing of what is in force.
+                pass
+
+    async def _try(self, revision: int, make: Callable[[], Configuration]) -> None:
+        try:
+            # In a thread: a hundred thousand entries take long enough to be felt by transfers.
+            configuration = await asyncio.to_thread(make)
+        except InvalidConfiguration as error:
+            reason = f"Revision {revision} is refused: {error}"
+            if reason != self._state.refusal:
+                _LOG.error("%s", reason)
+            self._refused = revision
+            self._state.refuse(reason)
+        else:
+            if revision != self._state.revision:
+                _LOG.info("Configuration revision %d is in force.", revision)
+            self._state.take(configuration)
+
+    def _connected(self) -> None:
+        if self._state.interruption:
+            self._state.follow()
+            self._told = ""
+            _LOG.info("Following the control plane's configuration.")
+
+    def _interrupted(self, error: ControlError | _StreamEnded) -> None:
+        self._state.interrupt(str(error))
+        # Said once for each reason, and not at every try.
+        if self._told == type(error).__name__:
+            return
+        self._told = type(error).__name__
+        going_on = (
+            f"this node goes on with revision {self._state.revision}"
+            if self._state.configuration
+            else "this node cannot serve until it has one"
+        )
+        if isinstance(error, Unauthenticated):
+            _LOG.error("The control plane refuses this node's token (%s); %s.", error, going_on)
+        else:
+            _LOG.warning("The configuration is not being followed (%s); %s.", error, going_on)
+
+    async def _save(self) -> None:
+        saved = self._state.configuration
+        while True:
+            configuration = self._state.configuration
+            if configuration is None or configuration is saved:
+                await self._state.changed()
+                continue
+            try:
+                await asyncio.to_thread(self._saved.save, configuration)
+            except OSError as error:
+                _LOG.error(
+                    "The configuration could not be saved (%s): a restart without the control plane "
+                    "would fall back to an older one.",
+                    error.strerror or error,
+                )
+            saved = configuration
+
+    async def _report(self) -> None:
+        while True:
+            reported = self._status()
+            if not self._state.interruption:
+                await self._report_once(*reported)
+            if reported == self._status():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_REPORT_INTERVAL):
+                        await self._state.changed()
+
+    def _status(self) -> tuple[int, str]:
+        return self._state.revision, self._state.refusal
+
+    async def _report_once(self, revision: int, refusal: str) -> None:
+        request = node_pb2.ReportStatusRequest(revision=revision, config_error=refusal, version=self._version)
+        try:
+            with translated():
+                await self._nodes.ReportStatus(request, timeout=_REPORT_TIMEOUT)
+        except ControlError as error:
+            # It is reported again; that the control plane is away is told where it is followed.
+            _LOG.debug("The status could not be reported: %s", error)

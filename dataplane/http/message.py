@@ -1,0 +1,66 @@
+"""A request as decisions see it, and the answer to it: values that know no server."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+Headers = tuple[tuple[str, str], ...]
+Chunk = bytes | memoryview
+
+
+class Stream(Protocol):
+    """A body that is produced while it is sent, of exactly the length that its answer says."""
+
+    async def read(self) -> Chunk | None:
+        """Give the next bytes; None after the last. An exception means that the rest cannot be had."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the body holds; called once, however much was read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The parts of a request that answers depend on; header values are empty where they are missing."""
+
+    method: str
+    target: str
+    """The request target as it was sent: percent-encoded, with its query."""
+    authorization: str = ""
+    range: str = ""
+    if_range: str = ""
+    if_none_match: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response without its framing: the server adds Content-Length and Date.
+
+    For HEAD it is that of GET; a body of bytes is left out by the server, a Stream is not even made.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes | Stream = b""
+    length: int = 0
+    """Content-Length, in bytes; ignored for 304."""
+
+    @classmethod
+    def whole(cls, status: int, headers: Headers, body: bytes) -> "Answer":
+        """Make an answer whose body is at hand."""
+        return cls(status, headers, body, len(body))
+
+
+class Pieces:
+    """A Stream over chunks that are made one at a time, from what is in memory."""
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._chunks = iter(chunks)
+
+    async def read(self) -> Chunk | None:
+        """See Stream."""
+        return next(self._chunks, None)
+
+    async def close(self) -> None:
+        """See Stream; there is nothing to let go of."""

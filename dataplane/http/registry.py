@@ -1,0 +1,131 @@
+"""The registry: a request to its answer, whatever server it came through."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from clients.oci.digest import Digest
+from dataplane.access.authenticate import authenticate
+from dataplane.access.authorize import artifact_for
+from dataplane.blobs.cache import BlobCache
+from dataplane.blobs.source import Source
+from dataplane.config.configuration import ArtifactEntry
+from dataplane.config.state import ConfigState
+from dataplane.http import blobs, manifests, referrers, tags
+from dataplane.http.errors import Code, Refusal
+from dataplane.http.failures import FAILURES, refusal, unknown
+from dataplane.http.message import Answer, Request
+from dataplane.http.target import Base, Blob, Manifest, Referrers, Tags, Target, Upload, parse
+from dataplane.resolve.errors import Missing
+from dataplane.resolve.manifests import Manifests
+from dataplane.resolve.members import Members
+from dataplane.resolve.tags import TagLists
+
+_LOG = logging.getLogger(__name__)
+
+API_VERSION: Final = ("Docker-Distribution-Api-Version", "registry/2.0")
+"""On every answer: clients of old look for it."""
+
+_READS: Final = ("GET", "HEAD")
+_CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="penstock"')
+_ALLOW: Final = ("Allow", "GET, HEAD")
+_SUPPORTED: Final = Answer.whole(200, (("Content-Type", "application/json"),), b"{}")
+
+
+class Registry:
+    """Authenticates, authorizes, resolves and answers.
+
+    `source` gives where a blob can be fetched from. `count` is told route, method and status of each
+    answer. `clock` gives seconds since the epoch, for the expiry of tokens.
+    """
+
+    def __init__(
+        self,
+        state: ConfigState,
+        manifests: Manifests,
+        members: Members,
+        tag_lists: TagLists,
+        cache: BlobCache,
+        source: Callable[[ArtifactEntry, Digest], Source],
+        count: Callable[[str, str, int], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._state = state
+        self._manifests = manifests
+        self._members = members
+        self._tag_lists = tag_lists
+        self._cache = cache
+        self._source = source
+        self._count = count
+        self._clock = clock
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer any request, with an error body where it cannot have what it asks for. Does not raise."""
+        route = "none"
+        try:
+            target = parse(request.target)
+            route = type(target).__name__.lower()
+            answer = await self._answer(request, target)
+        except Refusal as refused:
+            answer = refused.answer()
+        except FAILURES as failure:
+            answer = refusal(failure).answer()
+        except Exception:  # noqa: BLE001 - the client is told something whatever happened
+            _LOG.exception("A request could not be answered: %s %.200s", request.method, request.target)
+            answer = Refusal(Code.UNKNOWN, "This node failed to answer; its log says why.").answer()
+        self._count(route, request.method, answer.status)
+        return replace(answer, headers=(*answer.headers, API_VERSION))
+
+    async def _answer(self, request: Request, target: Target) -> Answer:
+        configuration = self._state.configuration
+        if configuration is None:
+            raise Refusal(Code.UNAVAILABLE, "This node has not got its configuration yet.")
+        principal = authenticate(request.authorization, configuration.principals, self._clock())
+        if principal is None:
+            raise Refusal(
+                Code.UNAUTHORIZED,
+                "Log in with an access token as the password; any user name will do.",
+                headers=(_CHALLENGE,),
+            )
+        if isinstance(target, Base):
+            _check_method(request)
+            return _SUPPORTED
+        artifact = artifact_for(principal, target.repository, configuration)
+        # Only for deletion does the specification want to hear of a missing repository first.
+        if artifact is None and request.method == "DELETE":
+            raise unknown(Missing.ARTIFACT)
+        _check_method(request)
+        if artifact is None:
+            raise unknown(Missing.ARTIFACT)
+        return await self._found(request, target, artifact)
+
+    async def _found(
+        self, request: Request, target: Manifest | Blob | Tags | Referrers | Upload, artifact: ArtifactEntry
+    ) -> Answer:
+        match target:
+            case Manifest():
+                return manifests.answer(request, await self._manifests.get(artifact, target.reference))
+            case Blob():
+                digest = target.digest
+                size = await self._members.size(artifact, digest)
+                source = self._source(artifact, digest)
+                return await blobs.answer(
+                    request, digest, size, lambda: self._cache.open(digest, size, source)
+                )
+            case Tags():
+                return tags.answer(request, target, await self._tag_lists.get(artifact))
+            case Referrers():
+                return referrers.answer(target)
+            case Upload():
+                raise Refusal(Code.BLOB_UPLOAD_UNKNOWN, "This registry is read-only: it has no uploads.")
+
+
+def _check_method(request: Request) -> None:
+    if request.method not in _READS:
+        raise Refusal(
+            Code.UNSUPPORTED,
+            "This registry is read-only: push to the upstream of the artifact.",
+            headers=(_ALLOW,),
+        )

@@ -1,0 +1,151 @@
+"""A request target, parsed into a value that cannot be illegal before anything is looked up.
+
+The path is split at its slashes first and percent-decoded after, so that an encoded slash never
+becomes a separator. Names, tags and digests are then held to the grammar of the OCI distribution
+specification, which leaves no room for `..`, empty components or upper case.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from clients.oci.digest import Digest
+from clients.oci.reference import InvalidReference, ReferencePart, check_repository, parse_reference
+from dataplane.http.errors import Code, Refusal
+
+_QUERY_FIELDS = 32
+_LIMIT_DIGITS = 18
+# The specification has no code for a malformed tag: it is the manifest's reference that is invalid.
+_CODES = {
+    ReferencePart.NAME: Code.NAME_INVALID,
+    ReferencePart.TAG: Code.MANIFEST_INVALID,
+    ReferencePart.DIGEST: Code.DIGEST_INVALID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """`/v2/` (end-1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`/v2/<name>/manifests/<reference>` (end-3); the reference is a tag or a digest."""
+
+    repository: str
+    reference: str | Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """`/v2/<name>/blobs/<digest>` (end-2)."""
+
+    repository: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """`/v2/<name>/tags/list?n=<limit>&last=<last>` (end-8); without `n` the limit is None."""
+
+    repository: str
+    limit: int | None
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Referrers:
+    """`/v2/<name>/referrers/<digest>?artifactType=<artifact_type>` (end-12); empty type: no filter."""
+
+    repository: str
+    digest: Digest
+    artifact_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """`/v2/<name>/blobs/uploads/...` (end-4 to end-6, end-11, end-13, end-14)."""
+
+    repository: str
+
+
+Target = Base | Manifest | Blob | Tags | Referrers | Upload
+
+
+def parse(text: str) -> Target:
+    """Parse a request target in origin form or absolute form (RFC 9112, section 3.2).
+
+    Raises Refusal: 404 for a path that the API does not have, otherwise 400 with the code for the
+    part that is malformed.
+    """
+    path, _, query = _origin_form(text).partition("?")
+    match [unquote(segment, "latin-1") for segment in path.split("/")]:
+        case ["", "v2"] | ["", "v2", ""]:
+            return Base()
+        case ["", "v2", *name, "manifests", reference]:
+            return Manifest(_repository(name), _reference(reference))
+        case ["", "v2", *name, "blobs", "uploads"] | ["", "v2", *name, "blobs", "uploads", _]:
+            return Upload(_repository(name))
+        case ["", "v2", *name, "blobs", digest]:
+            return Blob(_repository(name), _digest(digest))
+        case ["", "v2", *name, "tags", "list"]:
+            fields = _fields(query)
+            return Tags(_repository(name), _limit(fields.get("n")), fields.get("last", ""))
+        case ["", "v2", *name, "referrers", digest]:
+            artifact_type = _fields(query).get("artifactType", "")
+            return Referrers(_repository(name), _digest(digest), artifact_type)
+    raise Refusal(Code.UNSUPPORTED, "The registry API has no such path.", status=404)
+
+
+def _origin_form(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() in ("http", "https"):
+        return "/" + rest.partition("/")[2]
+    return text
+
+
+def _repository(components: list[str]) -> str:
+    if any("/" in component for component in components):
+        raise Refusal(Code.NAME_INVALID, "A repository name cannot have an encoded slash.")
+    with _refusing():
+        return check_repository("/".join(components))
+
+
+def _reference(text: str) -> str | Digest:
+    with _refusing():
+        return parse_reference(text)
+
+
+def _digest(text: str) -> Digest:
+    with _refusing():
+        return Digest.parse(text)
+
+
+def _fields(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_QUERY_FIELDS)
+    except ValueError:
+        raise Refusal(
+            Code.UNSUPPORTED, f"The query has more than {_QUERY_FIELDS} fields.", status=400
+        ) from None
+    # The first of a name counts.
+    return dict(reversed(pairs))
+
+
+def _limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LIMIT_DIGITS):
+        raise Refusal(
+            Code.PAGINATION_NUMBER_INVALID, "The number of tags, n, must be 0 or a positive whole number."
+        )
+    return int(text)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except InvalidReference as error:
+        raise Refusal(_CODES[error.reason], str(error)) from error

@@ -1,0 +1,145 @@
+"""What a node asks of the control plane, in this plane's own values and errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from clients.control.errors import ControlError, Unavailable, translated
+from clients.oci.blob import BlobAccess
+from clients.oci.digest import Digest, InvalidReference
+from clients.oci.errors import (
+    UpstreamDenied,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRateLimited,
+    UpstreamUnavailable,
+)
+from dataplane.resolve.errors import ControlPlaneAway, Missing, Unknown
+from penstock.v1 import node_pb2
+from penstock.v1.node_pb2_grpc import NodeServiceStub
+
+# The control plane may have to ask a slow upstream first.
+_TIMEOUT: Final = 30.0
+_TAGS_TIMEOUT: Final = 60.0
+_MOST_TAG_BYTES: Final = 64 << 20
+
+_UPSTREAM: Final[dict[str, type[UpstreamError]]] = {
+    "UPSTREAM_UNAVAILABLE": UpstreamUnavailable,
+    "UPSTREAM_DENIED": UpstreamDenied,
+    "UPSTREAM_RATE_LIMITED": UpstreamRateLimited,
+    "UPSTREAM_INVALID": UpstreamInvalid,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a reference stands for; `content` is empty where the node said that it has it."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+    content_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Access to the blobs of an upstream repository; `expires_at` in seconds since the epoch, None never."""
+
+    access: BlobAccess
+    expires_at: float | None
+
+
+class ControlPlane:
+    """The calls of NodeService that resolve things.
+
+    All raise Unknown, ControlPlaneAway where it cannot be asked, and other UpstreamErrors for what the
+    upstream did to it.
+    """
+
+    def __init__(self, nodes: NodeServiceStub) -> None:
+        self._nodes = nodes
+
+    async def reference(self, artifact_uid: str, reference: str, known: Digest | None) -> Reference:
+        """Resolve a tag or digest; `known` is the digest of content that need not be sent."""
+        request = node_pb2.ResolveReferenceRequest(
+            artifact_uid=artifact_uid, reference=reference, known_digest="" if known is None else str(known)
+        )
+        with _translated(Missing.MANIFEST):
+            answer = await self._nodes.ResolveReference(request, timeout=_TIMEOUT)
+            return Reference(
+                Digest.parse(answer.digest), answer.media_type, answer.content, answer.content_revision
+            )
+
+    async def blob(self, artifact_uid: str, digest: Digest) -> tuple[int, int]:
+        """Give size in bytes of a blob that the artifact reaches, and the content revision."""
+        request = node_pb2.ResolveBlobRequest(artifact_uid=artifact_uid, digest=str(digest))
+        with _translated(Missing.BLOB):
+            answer = await self._nodes.ResolveBlob(request, timeout=_TIMEOUT)
+            return answer.size, answer.content_revision
+
+    async def tags(self, artifact_uid: str) -> tuple[list[str], int]:
+        """List all tags of an artifact, and the content revision."""
+        tags: list[str] = []
+        size = revision = 0
+        with _translated(Missing.ARTIFACT):
+            call = self._nodes.StreamTags(
+                node_pb2.StreamTagsRequest(artifact_uid=artifact_uid), timeout=_TAGS_TIMEOUT
+            )
+            try:
+                async for answer in call:
+                    tags += answer.tags
+                    revision = answer.content_revision
+                    size += sum(map(len, answer.tags))
+                    if size > _MOST_TAG_BYTES:
+                        raise UpstreamInvalid("the control plane", "The artifact has too many tags to list.")
+            finally:
+                call.cancel()
+        return tags, revision
+
+    async def upstream_access(self, artifact_uid: str, *, refused: bool) -> Grant:
+        """Get what blobs can be fetched with; `refused` when the upstream no longer takes the last grant."""
+        request = node_pb2.GetUpstreamAccessRequest(artifact_uid=artifact_uid, refused=refused)
+        with _translated(Missing.ARTIFACT):
+            answer = await self._nodes.GetUpstreamAccess(request, timeout=_TIMEOUT)
+        access = BlobAccess(
+            base_url=answer.base_url,
+            repository=answer.repository,
+            authorization=answer.authorization,
+            allow_private=answer.allow_private_addresses,
+        )
+        expires_at = answer.expire_time.seconds if answer.HasField("expire_time") else None
+        return Grant(access, expires_at)
+
+
+@contextmanager
+def _translated(missing: Missing) -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except ControlError as error:
+        raise _translate(error, missing) from error
+    except InvalidReference as error:
+        raise UpstreamInvalid("the control plane", f"Its answer is malformed: {error}") from error
+
+
+def _translate(error: ControlError, missing: Missing) -> Exception:
+    upstream = _UPSTREAM.get(error.reason)
+    if upstream is not None:
+        host = error.metadata.get("upstream_host", "")
+        return upstream(host, str(error), retry_after=error.retry_after)
+    if error.code is grpc.StatusCode.NOT_FOUND:
+        return Unknown(Missing.ARTIFACT if error.reason == "ARTIFACT_UNKNOWN" else missing)
+    if isinstance(error, Unavailable):
+        return ControlPlaneAway(
+            "The control plane cannot be reached, and this node does not have the answer.",
+            retry_after=error.retry_after,
+        )
+    # It is there but refuses this node, or failed: for the client nothing that it could do about.
+    return UpstreamUnavailable(
+        "the control plane",
+        "The control plane did not answer this node's question.",
+        retry_after=error.retry_after,
+    )

@@ -1,0 +1,109 @@
+"""Small things on disk, bounded by bytes: what was resolved, for the days without a control plane.
+
+Every file carries the SHA-256 of what it holds, so that a damaged one is as good as none. Files are
+replaced whole, but not forced to the disk: they survive the process, and after a power failure at
+worst they have to be asked for again.
+"""
+
+import hashlib
+import logging
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+_SEAL = 32
+_SPOOL = ".new-"
+# What a file costs beyond its bytes; keeps the number of files bounded as well.
+_OVERHEAD = 512
+
+
+class Disk:
+    """Keeps content under names of the form `folder/.../file`. Its methods block, and take turns.
+
+    It is a cache: what cannot be written is not kept, and that is logged.
+    """
+
+    def __init__(self, root: Path, max_bytes: int) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        # Least recently used first.
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def prepare(self) -> None:
+        """Find what is there, and remove what a crash left half written."""
+        found = []
+        for path in self._root.rglob("*"):
+            if path.name.startswith(_SPOOL):
+                path.unlink(missing_ok=True)
+            elif path.is_file():
+                status = path.stat()
+                found.append((status.st_mtime, str(path.relative_to(self._root)), status.st_size))
+        with self._turn:
+            for _, name, size in sorted(found):
+                self._note(name, size)
+            self._trim()
+
+    def read(self, name: str) -> bytes | None:
+        """Give what is kept under the name; None where nothing is, or only something damaged."""
+        with self._turn:
+            if name not in self._sizes:
+                return None
+            self._sizes.move_to_end(name)
+        try:
+            sealed = (self._root / name).read_bytes()
+        except OSError as error:
+            _LOG.warning("The cache file %s cannot be read: %s", name, error.strerror or error)
+            sealed = b""
+        content = sealed[_SEAL:]
+        if sealed[:_SEAL] != hashlib.sha256(content).digest():
+            _LOG.warning("The cache file %s is damaged and is not used.", name)
+            self.remove(name)
+            return None
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep content under the name, in the place of what was there; older things make room for it."""
+        path = self._root / name
+        spool = path.with_name(f"{_SPOOL}{secrets.token_hex(8)}")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            spool.write_bytes(hashlib.sha256(content).digest() + content)
+            with self._turn:
+                spool.replace(path)
+                self._note(name, _SEAL + len(content))
+                self._trim()
+        except OSError as error:
+            _LOG.warning("The cache file %s cannot be written: %s", name, error.strerror or error)
+            with suppress(OSError):
+                spool.unlink()
+
+    def remove(self, name: str) -> None:
+        """Forget what is kept under the name."""
+        with self._turn:
+            self._remove(name)
+
+    def names(self, folder: str) -> list[str]:
+        """List what is kept under the folder."""
+        with self._turn:
+            return [name for name in self._sizes if name.startswith(f"{folder}{os.sep}")]
+
+    def _note(self, name: str, size: int) -> None:
+        self._bytes += size + _OVERHEAD - self._sizes.pop(name, 0)
+        self._sizes[name] = size + _OVERHEAD
+
+    def _trim(self) -> None:
+        while self._bytes > self._max_bytes:
+            self._remove(next(iter(self._sizes)))
+
+    def _remove(self, name: str) -> None:
+        self._bytes -= self._sizes.pop(name, 0)
+        try:
+            (self._root / name).unlink(missing_ok=True)
+        except OSError as error:
+            _LOG.warning("The cache file %s cannot be removed: %s", name, error.strerror or error)

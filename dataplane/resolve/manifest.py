@@ -1,0 +1,43 @@
+"""A manifest as it is served: bytes, type, digest, and the content revision it was resolved under."""
+
+import json
+from dataclasses import dataclass
+from typing import Self
+
+from clients.oci.digest import Digest, InvalidReference
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedManifest:
+    """What a reference of an artifact stands for."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+    content_revision: int
+    """Of the artifact; stale once the configuration names a later one."""
+
+    def encode(self) -> bytes:
+        """Give bytes that `decode` takes: one line of JSON, and the content."""
+        header = {
+            "digest": str(self.digest),
+            "media_type": self.media_type,
+            "content_revision": self.content_revision,
+        }
+        return json.dumps(header).encode() + b"\n" + self.content
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self | None:
+        """Read what `encode` wrote; None where it is not that, or not any more."""
+        header, _, content = encoded.partition(b"\n")
+        try:
+            fields = json.loads(header)
+            manifest = cls(
+                Digest.parse(fields["digest"]),
+                str(fields["media_type"]),
+                content,
+                int(fields["content_revision"]),
+            )
+        except (ValueError, TypeError, KeyError, InvalidReference):
+            return None
+        return manifest if manifest.digest.matches(content) else None

@@ -1,0 +1,102 @@
+"""Blobs from an artifact's upstream, with access that the control plane grants for a short while."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from clients.oci.blob import BlobStream, open_blob
+from clients.oci.digest import Digest
+from clients.oci.errors import UpstreamDenied, UpstreamNotFound
+from clients.oci.transport import Transport
+from dataplane.config.configuration import ArtifactEntry
+from dataplane.resolve.control import ControlPlane, Grant
+from dataplane.resolve.errors import ControlPlaneAway, Unknown
+from dataplane.resolve.merge import Merge
+
+# Seconds that a grant is used without asking again; it may be withdrawn, or the upstream change.
+_FRESH: Final = 60.0
+# Seconds before its end at which a grant is no longer begun with.
+_MARGIN: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    grant: Grant
+    asked_at: float
+
+    def is_fresh(self, now: float) -> bool:
+        return now - self.asked_at < _FRESH and self.lasts(now)
+
+    def lasts(self, now: float) -> bool:
+        return self.grant.expires_at is None or now < self.grant.expires_at - _MARGIN
+
+
+class Grants:
+    """Access to upstreams by artifact, in memory only; `clock` gives seconds since the epoch."""
+
+    def __init__(self, control: ControlPlane, clock: Callable[[], float] = time.time) -> None:
+        self._control = control
+        self._clock = clock
+        self._held: dict[str, _Held] = {}
+        self._asking: Merge[tuple[str, bool], Grant] = Merge()
+
+    async def get(self, artifact_uid: str, *, refused: bool = False) -> Grant:
+        """Get access; `refused` when the upstream does not take what was last got.
+
+        Raises Unknown, and UpstreamError. While the control plane cannot be asked, a grant serves to its end.
+        """
+        held = self._held.get(artifact_uid)
+        if held is not None and not refused and held.is_fresh(self._clock()):
+            return held.grant
+        try:
+            return await self._asking.get((artifact_uid, refused), lambda: self._ask(artifact_uid, refused))
+        except ControlPlaneAway:
+            if held is None or refused or not held.lasts(self._clock()):
+                raise
+            return held.grant
+
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        await self._asking.stop()
+
+    async def _ask(self, artifact_uid: str, refused: bool) -> Grant:
+        grant = await self._control.upstream_access(artifact_uid, refused=refused)
+        now = self._clock()
+        self._held = {uid: held for uid, held in self._held.items() if held.lasts(now)}
+        self._held[artifact_uid] = _Held(grant, now)
+        return grant
+
+
+class UpstreamBlob:
+    """One blob at an artifact's upstream: a Source of the blob cache."""
+
+    def __init__(self, grants: Grants, transport: Transport, artifact: ArtifactEntry, digest: Digest) -> None:
+        self._grants = grants
+        self._transport = transport
+        self._artifact = artifact
+        self._digest = digest
+
+    def __str__(self) -> str:
+        return self._artifact.repository
+
+    @asynccontextmanager
+    async def open(self, offset: int) -> AsyncIterator[BlobStream]:
+        """Ask for the blob from byte `offset` on; twice where access is refused. Raises UpstreamError."""
+        async with AsyncExitStack() as stack:
+            try:
+                stream = await self._enter(stack, offset, refused=False)
+            except UpstreamDenied:
+                stream = await self._enter(stack, offset, refused=True)
+            yield stream
+
+    async def _enter(self, stack: AsyncExitStack, offset: int, *, refused: bool) -> BlobStream:
+        try:
+            grant = await self._grants.get(self._artifact.uid, refused=refused)
+        except Unknown as error:
+            raise UpstreamNotFound(
+                "the control plane", f"The repository {self._artifact.repository} is no longer there."
+            ) from error
+        opened = open_blob(self._transport, grant.access, self._digest, offset=offset)
+        return await stack.enter_async_context(opened)

@@ -1,0 +1,104 @@
+"""FileStore: the port's requirements, and an OCI image layout that other tools can read."""
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from clients.oci.digest import Digest
+from clients.process.exits import ConfigurationError
+from dataplane.blobs.files import FileStore
+from dataplane.blobs.store import BlobStore
+from tests.unit.dataplane.blobs.conformance import ONE, REQUIREMENTS, TWO, put, read
+
+DAY = 86400
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where spools are."""
+    folder = tmp_path / "spools"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> FileStore:
+    """A store that is ready, empty, and a day ahead of the files that tests write."""
+    store = FileStore(tmp_path / "store")
+    await store.prepare()
+    return store
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.__name__)
+async def test_conforms(
+    store: FileStore, folder: Path, requirement: Callable[[BlobStore, Path], Awaitable[None]]
+) -> None:
+    """What every store must do."""
+    await requirement(store, folder)
+
+
+async def test_the_directory_is_an_image_layout(store: FileStore, folder: Path, tmp_path: Path) -> None:
+    """`oci-layout`, an index, and every blob under blobs/<algorithm>/<encoded>, as image-layout.md says."""
+    digest = await put(store, folder, ONE)
+
+    root = tmp_path / "store"
+    assert json.loads((root / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
+    index = json.loads((root / "index.json").read_text())
+    assert (index["schemaVersion"], index["manifests"]) == (2, [])
+    assert (root / "blobs" / "sha256" / digest.encoded).read_bytes() == ONE
+
+
+async def test_preparing_again_changes_nothing(store: FileStore, folder: Path, tmp_path: Path) -> None:
+    """A restart keeps the blobs, and an index that somebody else has written."""
+    digest = await put(store, folder, ONE)
+    index = tmp_path / "store" / "index.json"
+    index.write_text("theirs")
+
+    again = FileStore(tmp_path / "store")
+    await again.prepare()
+
+    assert read(await again.open(digest)) == ONE
+    assert index.read_text() == "theirs"
+
+
+async def test_other_files_are_left_alone(store: FileStore, folder: Path, tmp_path: Path) -> None:
+    """What is not named like a digest is no blob."""
+    (tmp_path / "store" / "blobs" / "sha256" / "README").write_text("")
+
+    assert await store.entries() == []
+
+
+async def test_a_root_that_is_no_directory_is_a_clear_error(tmp_path: Path) -> None:
+    """One sentence that names the place and the setting."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match=r"file.*PENSTOCK_BLOB_STORE"):
+        await FileStore(tmp_path / "file").prepare()
+
+
+async def test_use_is_noted_by_the_hour_and_survives_a_restart(folder: Path, tmp_path: Path) -> None:
+    """Entries come least recently used first, by what the disk knows, without a write for every open."""
+    now = [0.0]
+    store = FileStore(tmp_path / "store", clock=lambda: now[0])
+    await store.prepare()
+    one, two = await put(store, folder, ONE), await put(store, folder, TWO)
+    files = tmp_path / "store" / "blobs" / "sha256"
+    for digest, used in ((one, 10 * DAY), (two, 11 * DAY)):
+        os.utime(files / digest.encoded, (used, used))
+
+    async def order() -> list[Digest]:
+        return [entry.digest for entry in await FileStore(tmp_path / "store").entries()]
+
+    assert await order() == [one, two]
+    now[0] = 12 * DAY
+    read(await store.open(one))
+    assert await order() == [two, one]
+    now[0] += 3599
+    read(await store.open(one))
+    assert (files / one.encoded).stat().st_mtime == 12 * DAY
+    now[0] += 1
+    read(await store.open(one))
+    assert (files / one.encoded).stat().st_mtime == now[0]

@@ -1,0 +1,60 @@
+"""`kill -9` in mid-fetch: whatever the moment, a blob is whole under its name, or not there."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataplane.blobs.cache import BlobCache
+from dataplane.blobs.files import FileStore
+from tests.fakes.blobs import GeneratedBlob, content_of
+from tests.fakes.sources import ScriptedSource
+from tests.unit.dataplane.blobs.reading import MIB, pull, settled, spools
+
+BLOB = GeneratedBlob(1, 8 * MIB)
+
+# Fetches the blob, and says how far it is, then that all is there, then that it was kept.
+FETCH = """
+import asyncio, sys
+from pathlib import Path
+from tests.unit.dataplane.blobs.test_kill import BLOB
+from dataplane.blobs.cache import BlobCache
+from dataplane.blobs.files import FileStore
+from tests.fakes.sources import ScriptedSource
+
+async def fetch(root):
+    cache = BlobCache(FileStore(root), root / "spool")
+    await cache.start()
+    with await cache.open(BLOB.digest, BLOB.size, ScriptedSource(BLOB)) as reader:
+        async for piece in reader.read():
+            print("piece", flush=True)
+    print("read", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(fetch(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("moment", [1, 10, 20, 30, 32, 33])
+async def test_a_blob_is_whole_or_absent(root: Path, moment: int) -> None:
+    """Killed after so many pieces, or when the last one was read; a new process serves the right bytes."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FETCH, str(root), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    for _ in range(moment):
+        assert await process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+
+    kept = root / "blobs" / "sha256" / BLOB.digest.encoded
+    assert not kept.exists() or kept.read_bytes() == content_of(BLOB)
+    cache = BlobCache(FileStore(root), root / "spool")
+    await cache.start()
+    assert spools(root) == []
+    assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+    await settled(cache)
+    await cache.stop()
+    assert kept.read_bytes() == content_of(BLOB)

@@ -1,0 +1,114 @@
+"""Spool: what is appended is in the file and in the hash, in whatever pieces, within a bounded memory."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from clients.oci.digest import Digest
+from dataplane.blobs.spool import Spool
+from dataplane.blobs.threads import Threads
+from tests.unit.dataplane.blobs.conformance import any_file
+from tests.unit.dataplane.blobs.reading import MIB
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    """Threads of one's own."""
+    with Threads() as threads:
+        yield threads
+
+
+async def fill(spool: Spool, chunks: Sequence[bytes]) -> None:
+    """Appends everything, and waits until it is written and hashed."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(spool.write_behind())
+        group.create_task(spool.hash_behind())
+        for chunk in chunks:
+            await spool.append(chunk)
+
+
+@pytest.mark.parametrize("chunk", [1, 999, 64 * 1024, 3 * MIB])
+async def test_chunks_of_any_size_arrive(threads: Threads, tmp_path: Path, chunk: int) -> None:
+    """Single bytes in great number, and chunks larger than the buffer."""
+    content = os.urandom(5000 * chunk if chunk < 1000 else 2 * chunk + 1)
+    spool = Spool(tmp_path / "spool", Digest.of(content), len(content), threads)
+
+    await fill(spool, [content[at : at + chunk] for at in range(0, len(content), chunk)])
+
+    assert spool.is_right()
+    assert (tmp_path / "spool").read_bytes() == content
+    await spool.discard()
+    assert not any_file(tmp_path)
+
+
+async def test_a_disk_that_takes_less_at_once_loses_nothing(
+    threads: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short write, as a nearly full disk makes them, is continued where it stopped."""
+    pwritev = os.pwritev
+
+    def short(descriptor: int, buffers: Sequence[bytes], offset: int) -> int:
+        return pwritev(descriptor, [b"".join(buffers)[:70_001]], offset)
+
+    monkeypatch.setattr(os, "pwritev", short)
+    content = os.urandom(MIB)
+    spool = Spool(tmp_path / "spool", Digest.of(content), MIB, threads)
+
+    await fill(spool, [content[at : at + 50_000] for at in range(0, MIB, 50_000)])
+
+    assert spool.is_right()
+    assert (tmp_path / "spool").read_bytes() == content
+    await spool.discard()
+
+
+async def test_other_bytes_are_not_right(threads: Threads, tmp_path: Path) -> None:
+    """The verdict is on what is in the file: too little, and wrong, is not right."""
+    spool = Spool(tmp_path / "spool", Digest.of(b"right"), 5, threads)
+    assert not spool.is_right()
+    await fill(spool, [b"wrong"])
+    assert not spool.is_right()
+    await spool.discard()
+
+
+async def test_what_cannot_be_written_is_not_taken(threads: Threads, tmp_path: Path) -> None:
+    """While nothing is written, the caller is held up after about a mebibyte: memory is bounded."""
+    spool = Spool(tmp_path / "spool", Digest.of(b""), 100 * MIB, threads)
+
+    async def flood() -> None:
+        while True:
+            await spool.append(bytes(64 * 1024))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(flood(), 0.05)
+
+    assert MIB <= spool.accepted <= 2 * MIB
+    await spool.discard()
+
+
+async def test_hashing_that_cannot_keep_up_slows_the_upstream_down(threads: Threads, tmp_path: Path) -> None:
+    """While nothing is hashed, the caller is held up after some 32 MiB: the end is never late for long."""
+    spool = Spool(tmp_path / "spool", Digest.of(b""), 1000 * MIB, threads)
+    writing = asyncio.create_task(spool.write_behind())
+
+    async def flood() -> None:
+        while True:
+            await spool.append(bytes(MIB))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(flood(), 0.3)
+
+    assert spool.accepted <= 33 * MIB
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await spool.discard()
+
+
+async def test_a_spool_never_takes_an_existing_file(threads: Threads, tmp_path: Path) -> None:
+    """Two fetches cannot write into one file."""
+    (tmp_path / "spool").write_bytes(b"somebody else's")
+    with pytest.raises(FileExistsError):
+        Spool(tmp_path / "spool", Digest.of(b""), 1, threads)

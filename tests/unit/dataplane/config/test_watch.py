@@ -1,0 +1,220 @@
+"""Following the configuration, against a real gRPC server that is stopped, started, and sends nonsense."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import grpc
+import pytest
+
+from clients.control.client import ControlClient
+from clients.control.token import sha256
+from dataplane.config.saved import SavedConfiguration
+from dataplane.config.state import ConfigState
+from dataplane.config.watch import ConfigWatch
+from penstock.v1.node_pb2 import WatchConfigResponse
+from tests.fakes.controlplane import FakeControlPlane, Fault
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that another task brings about."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - nobody sets an event
+            await asyncio.sleep(0.01)
+
+
+class Following:
+    """A watch that runs, with what it works on."""
+
+    def __init__(self, plane: FakeControlPlane, path: Path) -> None:
+        self.plane = plane
+        self.path = path
+        self.state = ConfigState()
+        self.saved = SavedConfiguration(path)
+
+    def knows(self, repository: str) -> bool:
+        return self.state.configuration is not None and repository in self.state.configuration.repositories
+
+
+@asynccontextmanager
+async def following(
+    plane: FakeControlPlane, path: Path, *, token: str = "", silence: float = 5
+) -> AsyncIterator[Following]:
+    """Run a watch, and end it."""
+    found = Following(plane, path)
+    async with ControlClient(plane.address, token or plane.token) as client:
+        watch = ConfigWatch(client.nodes, found.state, found.saved, "1.2.3", silence=silence)
+        watch.start_from_saved()
+        task = asyncio.create_task(watch.run())
+        try:
+            yield found
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[FakeControlPlane]:
+    """A control plane."""
+    async with FakeControlPlane() as plane:
+        yield plane
+
+
+async def test_changes_come_into_force_and_are_saved_and_reported(
+    plane: FakeControlPlane, tmp_path: Path
+) -> None:
+    """First the whole, then every change; the control plane hears the revision, the disk keeps it."""
+    plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.knows("acme/app"))
+        secret = plane.add_token()
+        plane.add_artifact("acme/other")
+        await until(lambda: node.knows("acme/other"))
+        assert node.state.configuration is not None
+        assert sha256(secret) in node.state.configuration.principals
+        plane.remove_token(secret)
+        await until(lambda: node.state.revision == plane.revision)
+        assert sha256(secret) not in node.state.configuration.principals
+        await until(lambda: plane.reports and plane.reports[-1].revision == plane.revision)
+        assert (plane.reports[-1].version, plane.reports[-1].config_error) == ("1.2.3", "")
+        await until(lambda: (loaded := node.saved.load()) and loaded[0].revision == plane.revision)
+
+
+async def test_a_broken_stream_is_not_a_deletion(
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is in force stays while the control plane is away, grows old, and is renewed afterwards."""
+    plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.knows("acme/app"))
+        await plane.stop()
+        await until(lambda: node.state.interruption)
+        assert node.knows("acme/app")
+        plane.add_artifact("acme/other")
+        await plane.start()
+        await until(lambda: node.knows("acme/other"))
+        await until(lambda: not node.state.interruption)
+    assert "goes on with revision" in caplog.text
+
+
+async def test_a_node_starts_from_what_it_saved(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """With its age, while the control plane is away; and follows it when it is back."""
+    plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.saved.load())
+    await plane.stop()
+    async with following(plane, tmp_path / "saved") as node:
+        assert node.knows("acme/app")
+        assert node.state.age is not None
+        await until(lambda: node.state.interruption != "not connected yet")
+        await plane.start()
+        await until(lambda: not node.state.interruption)
+
+
+async def test_a_refused_configuration_changes_nothing(
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason is reported and logged once, however often it is sent; the next good one is taken."""
+    artifact = plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.knows("acme/app"))
+        good = node.state.revision
+        artifact.repository = "globex/app"
+        plane.touch(artifact)
+        await until(lambda: plane.reports and plane.reports[-1].config_error)
+        assert "outside its organization" in plane.reports[-1].config_error
+        assert plane.reports[-1].revision == good
+        assert node.knows("acme/app")
+        # Connected anew, it is sent the same again.
+        plane.end_streams()
+        await until(lambda: plane.calls["WatchConfig"] >= 2)
+        await until(lambda: not node.state.interruption)
+        assert node.state.revision == good
+        artifact.repository = "acme/renamed"
+        plane.touch(artifact)
+        await until(lambda: node.knows("acme/renamed"))
+        assert node.state.refusal == ""
+    assert len([record for record in caplog.records if "is refused" in record.getMessage()]) == 1
+
+
+async def test_a_missed_change_makes_the_node_ask_again(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """Seen by a heartbeat of another revision, or a change that does not fit."""
+    plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.knows("acme/app"))
+        # Watchers are not told of this one.
+        watchers, plane._watchers = plane._watchers, set()
+        plane.add_artifact("acme/missed")
+        plane._watchers = watchers
+        await until(lambda: node.knows("acme/missed"))
+        wrong = WatchConfigResponse()
+        wrong.change.from_revision = 1000
+        wrong.change.to_revision = 1001
+        asked = plane.calls["WatchConfig"]
+        plane.send(wrong)
+        await until(lambda: plane.calls["WatchConfig"] > asked)
+        assert node.knows("acme/missed")
+
+
+async def test_something_new_in_the_stream_is_passed_over(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """A control plane may be newer than its nodes."""
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.state.configuration)
+        plane.send(WatchConfigResponse())
+        plane.add_artifact("acme/app")
+        await until(lambda: node.knows("acme/app"))
+        assert plane.calls["WatchConfig"] == 1
+
+
+async def test_silence_is_a_broken_stream(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """A connection that is dead without having ended is given up."""
+    plane.heartbeat = 1000
+    async with following(plane, tmp_path / "saved", silence=0.1) as node:
+        await until(lambda: plane.calls["WatchConfig"] >= 2)
+        assert node.state.configuration is not None
+
+
+async def test_a_stream_that_ends_is_opened_again(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """As when the control plane drains for a restart."""
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.state.configuration)
+        plane.end_streams()
+        await until(lambda: plane.calls["WatchConfig"] >= 2)
+
+
+async def test_a_token_that_is_refused_is_told_once(
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The node goes on trying, and its log says what is wrong without the token."""
+    async with following(plane, tmp_path / "saved", token="psn_wrong") as node:
+        await until(lambda: plane.calls["WatchConfig"] >= 3)
+        assert node.state.configuration is None
+    told = [
+        record.getMessage() for record in caplog.records if "refuses this node's token" in record.getMessage()
+    ]
+    assert len(told) == 1
+    assert "psn_wrong" not in caplog.text
+
+
+async def test_a_configuration_that_cannot_be_saved_is_in_force_all_the_same(
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says what that means for a restart."""
+    (tmp_path / "file").write_bytes(b"in the way")
+    async with following(plane, tmp_path / "file" / "saved") as node:
+        plane.add_artifact("acme/app")
+        await until(lambda: node.knows("acme/app"))
+        await until(lambda: "could not be saved" in caplog.text)
+
+
+async def test_a_report_that_fails_does_no_harm(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """It is made again with the next change."""
+    plane.faults["ReportStatus"] = Fault(grpc.StatusCode.INTERNAL)
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: plane.calls["ReportStatus"])
+        del plane.faults["ReportStatus"]
+        plane.add_artifact("acme/app")
+        await until(lambda: plane.reports)
+        assert node.knows("acme/app")

@@ -1,0 +1,190 @@
+"""Headers and statuses of manifests, referrers and blobs."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from clients.oci.digest import Digest
+from clients.oci.errors import UpstreamDenied
+from dataplane.http import blobs, manifests, referrers
+from dataplane.http.errors import Refusal
+from dataplane.http.message import Answer, Request
+from dataplane.http.target import Referrers
+from dataplane.resolve.manifest import ResolvedManifest
+
+CONTENT = b'{"schemaVersion":2}'
+TYPE = "application/vnd.oci.image.manifest.v1+json"
+MANIFEST = ResolvedManifest(Digest.of(CONTENT), TYPE, CONTENT, 1)
+BLOB = bytes(range(256)) * 4
+DIGEST = Digest.of(BLOB)
+ETAG = f'"{DIGEST}"'
+
+
+def test_a_manifest_is_served_as_it_is_stored() -> None:
+    """Type, digest, tag and length; no parameters on the type."""
+    answer = manifests.answer(Request("GET", "/"), MANIFEST)
+    assert (answer.status, answer.body, answer.length) == (200, CONTENT, len(CONTENT))
+    assert dict(answer.headers) == {
+        "Content-Type": TYPE,
+        "Docker-Content-Digest": str(MANIFEST.digest),
+        "ETag": f'"{MANIFEST.digest}"',
+    }
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_manifest_that_the_client_has_is_not_sent(method: str) -> None:
+    """304 with the headers that a 200 would have had, and no body."""
+    answer = manifests.answer(Request(method, "/", if_none_match=f'W/"{MANIFEST.digest}"'), MANIFEST)
+    assert (answer.status, answer.body) == (304, b"")
+    assert ("Docker-Content-Digest", str(MANIFEST.digest)) in answer.headers
+
+
+def test_referrers_are_an_empty_index() -> None:
+    """The filter is said to be applied where one was asked for."""
+    answer = referrers.answer(Referrers("acme/app", DIGEST, ""))
+    assert dict(answer.headers) == {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+    assert isinstance(answer.body, bytes)
+    assert json.loads(answer.body) == {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [],
+    }
+    filtered = referrers.answer(Referrers("acme/app", DIGEST, "application/vnd.example"))
+    assert ("OCI-Filters-Applied", "artifactType") in filtered.headers
+
+
+class FakeReader:
+    """As much of a BlobReader as answers use."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.closed = False
+        self.opened = 0
+
+    async def open(self) -> "FakeReader":
+        self.opened += 1
+        return self
+
+    async def available(self, position: int) -> int:
+        assert position < len(BLOB)
+        if self.failure:
+            raise self.failure
+        return len(BLOB)
+
+    async def read(self, start: int, stop: int) -> AsyncIterator[memoryview]:
+        for position in range(start, stop, 100):
+            yield memoryview(BLOB)[position : min(position + 100, stop)]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def ask(reader: FakeReader, method: str = "GET", **headers: str) -> Answer:
+    """Answer a request for the blob."""
+    return await blobs.answer(Request(method, "/", **headers), DIGEST, len(BLOB), reader.open)  # type: ignore[arg-type]
+
+
+async def drain(answer: Answer) -> bytes:
+    """Read a body to its end."""
+    assert not isinstance(answer.body, bytes)
+    parts = []
+    while (chunk := await answer.body.read()) is not None:
+        parts.append(bytes(chunk))
+    await answer.body.close()
+    assert sum(map(len, parts)) == answer.length
+    return b"".join(parts)
+
+
+async def test_a_blob_is_sent_whole() -> None:
+    """With its digest, as what it is: bytes."""
+    reader = FakeReader()
+    answer = await ask(reader)
+    assert answer.status == 200
+    assert dict(answer.headers) == {
+        "Content-Type": "application/octet-stream",
+        "Docker-Content-Digest": str(DIGEST),
+        "ETag": ETAG,
+        "Accept-Ranges": "bytes",
+    }
+    assert await drain(answer) == BLOB
+    assert reader.closed
+
+
+async def test_part_of_a_blob_is_206() -> None:
+    """With where it lies."""
+    answer = await ask(FakeReader(), range="bytes=10-19")
+    assert (answer.status, answer.length) == (206, 10)
+    assert ("Content-Range", f"bytes 10-19/{len(BLOB)}") in answer.headers
+    assert await drain(answer) == BLOB[10:20]
+
+
+@pytest.mark.parametrize(("if_range", "status"), [(ETAG, 206), ('"other"', 200)])
+async def test_if_range_decides_between_part_and_whole(if_range: str, status: int) -> None:
+    """A resumed download of something else starts again."""
+    answer = await ask(FakeReader(), range="bytes=10-19", if_range=if_range)
+    assert answer.status == status
+    await drain(answer)
+
+
+async def test_several_ranges_get_the_whole() -> None:
+    """Which RFC 9110 allows, and clients must be ready for."""
+    answer = await ask(FakeReader(), range="bytes=0-1,5-6")
+    assert answer.status == 200
+    assert await drain(answer) == BLOB
+
+
+async def test_a_range_behind_the_end_is_416() -> None:
+    """With the size, and without opening anything."""
+    reader = FakeReader()
+    with pytest.raises(Refusal) as caught:
+        await ask(reader, range="bytes=5000-")
+    answer = caught.value.answer()
+    assert answer.status == 416
+    assert ("Content-Range", f"bytes */{len(BLOB)}") in answer.headers
+    assert reader.opened == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("HEAD", {}, 200),
+        ("HEAD", {"range": "bytes=0-1"}, 200),
+        ("HEAD", {"range": "bytes=5000-"}, 200),
+        ("HEAD", {"if_none_match": ETAG}, 304),
+        ("GET", {"if_none_match": "*"}, 304),
+        ("GET", {"if_none_match": ETAG, "range": "bytes=0-1"}, 304),
+    ],
+)
+async def test_what_needs_no_bytes_opens_nothing(method: str, headers: dict[str, str], status: int) -> None:
+    """HEAD has the length of GET; Range is for GET alone."""
+    reader = FakeReader()
+    answer = await ask(reader, method, **headers)
+    assert (answer.status, answer.body, reader.opened) == (status, b"", 0)
+    if status == 200:
+        assert answer.length == len(BLOB)
+
+
+async def test_what_fails_before_the_first_byte_is_an_error() -> None:
+    """And not a 200 that breaks off; the reader is closed."""
+    reader = FakeReader(UpstreamDenied("docker.io", "No."))
+    with pytest.raises(UpstreamDenied):
+        await ask(reader)
+    assert reader.closed
+
+
+async def test_an_answer_nobody_reads_lets_go_of_the_blob() -> None:
+    """A client may leave between the status and the first byte."""
+    reader = FakeReader()
+    answer = await ask(reader)
+    assert not isinstance(answer.body, bytes)
+    await answer.body.close()
+    assert reader.closed
+
+
+async def test_an_empty_blob_has_an_empty_body() -> None:
+    """There is no first byte to wait for."""
+    empty = Digest.of(b"")
+    answer = await blobs.answer(Request("GET", "/"), empty, 0, FakeReader().open)  # type: ignore[arg-type]
+    assert (answer.status, answer.length) == (200, 0)
+    assert await drain(answer) == b""

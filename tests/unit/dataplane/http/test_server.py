@@ -1,0 +1,391 @@
+"""The HTTP server, on real sockets, by what clients of all kinds send and do not send."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from clients.oci.errors import UpstreamUnavailable
+from dataplane.http.message import Answer, Chunk, Pieces, Request
+from dataplane.http.server import Server
+
+HOST = b"Host: x\r\n"
+
+
+class Slow:
+    """A Stream that waits to be let go before it gives its one chunk, and knows whether it was closed."""
+
+    def __init__(self, chunk: bytes = b"done") -> None:
+        self.chunk: bytes | None = chunk
+        self.go = asyncio.Event()
+        self.begun = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    async def read(self) -> Chunk | None:
+        self.begun.set()
+        await self.go.wait()
+        chunk, self.chunk = self.chunk, None
+        return chunk
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+class Running:
+    """A server, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.answers: dict[str, Callable[[], Answer]] = {}
+        self.sent = 0
+        self.port = 0
+        self.server: Server
+
+    async def answer(self, request: Request) -> Answer:
+        self.requests.append(request)
+        make = self.answers.get(request.target)
+        return make() if make else Answer.whole(200, (("X-Test", "1"),), request.target.encode())
+
+    def count(self, size: int) -> None:
+        self.sent += size
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24)
+
+    async def exchange(self, sent: bytes) -> bytes:
+        """Send bytes, and give all that comes until the server hangs up."""
+        reader, writer = await self.connect()
+        writer.write(sent)
+        async with asyncio.timeout(20):
+            received = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return received
+
+
+@asynccontextmanager
+async def running(**options: float) -> AsyncIterator[Running]:
+    """Run a server on a free port."""
+    found = Running()
+    found.server = Server(found.answer, found.count, **options)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    found.port = listener.getsockname()[1]
+    found.server.start([listener])
+    try:
+        yield found
+    finally:
+        await found.server.stop(0)
+        assert found.server.active == 0
+
+
+def get(target: str = "/", *headers: bytes, method: str = "GET") -> bytes:
+    """A request as bytes."""
+    return (
+        f"{method} {target} HTTP/1.1\r\n".encode() + HOST + b"".join(h + b"\r\n" for h in headers) + b"\r\n"
+    )
+
+
+CLOSE = b"Connection: close"
+
+
+def status(received: bytes) -> int:
+    """The status of an answer."""
+    return int(received.split(b" ", 2)[1])
+
+
+def body(received: bytes) -> bytes:
+    """What follows the headers of an answer."""
+    return received.partition(b"\r\n\r\n")[2]
+
+
+async def test_an_answer_is_framed() -> None:
+    """With length, date and the headers that were given; nothing that names the server."""
+    async with running() as server:
+        received = await server.exchange(get("/hello", CLOSE))
+    assert status(received) == 200
+    head = received.partition(b"\r\n\r\n")[0]
+    for header in (
+        b"\r\nContent-Length: 6",
+        b"\r\nX-Test: 1",
+        b"\r\nDate: ",
+        b"X-Content-Type-Options: nosniff",
+    ):
+        assert header in head
+    assert b"Server:" not in head
+    assert b"Transfer-Encoding" not in head
+    assert body(received) == b"/hello"
+    assert server.sent == 6
+
+
+async def test_a_request_is_passed_on_as_it_was_sent() -> None:
+    """The target stays encoded; the headers that matter are picked out, whatever their case."""
+    async with running() as server:
+        await server.exchange(
+            get(
+                "/a%2fb?q=%31",
+                b"authorization: Bearer x",
+                b"RANGE: bytes=0-1",
+                b'If-Range: "e"',
+                b"If-None-Match: *",
+                CLOSE,
+            )
+        )
+    assert server.requests == [
+        Request("GET", "/a%2fb?q=%31", "Bearer x", range="bytes=0-1", if_range='"e"', if_none_match="*")
+    ]
+
+
+async def test_connections_are_kept_and_pipelined() -> None:
+    """Several requests at once are answered in order; HEAD and 304 have no body between them."""
+    async with running() as server:
+        server.answers["/304"] = lambda: Answer(304, (("ETag", '"x"'),))
+        received = await server.exchange(
+            get("/1") + get("/2", method="HEAD") + get("/304") + get("/3", CLOSE)
+        )
+    answers = received.split(b"HTTP/1.1 ")[1:]
+    assert [part[:3] for part in answers] == [b"200", b"200", b"304", b"200"]
+    assert [body(part) for part in answers] == [b"/1", b"", b"", b"/3"]
+    assert b"Content-Length: 2" in answers[1]
+    assert b"Content-Length" not in answers[2]
+
+
+async def test_an_old_client_is_served() -> None:
+    """HTTP/1.0 without Host; the connection ends with the answer."""
+    async with running() as server:
+        assert body(await server.exchange(b"GET /old HTTP/1.0\r\n\r\n")) == b"/old"
+
+
+async def test_a_body_is_thrown_away() -> None:
+    """A push is answered like anything else, and the connection can be used again."""
+    async with running() as server:
+        put = get("/put", b"Content-Length: 100000", method="PUT") + b"x" * 100_000
+        chunked = get("/post", b"Transfer-Encoding: chunked", method="POST") + b"5\r\nhello\r\n0\r\n\r\n"
+        assert body(await server.exchange(put + get("/after", CLOSE))).endswith(b"/after")
+        assert status(await server.exchange(chunked)) == 200
+    assert [request.method for request in server.requests] == ["PUT", "GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (b"Content-Length: 99999999999",),
+        (b"Content-Length: 1000", b"Expect: 100-continue"),
+        (b"Transfer-Encoding: chunked",),
+    ],
+)
+async def test_a_body_that_need_not_be_sent_is_not_waited_for(headers: tuple[bytes, ...]) -> None:
+    """The answer comes first, says that the connection ends, and ends it."""
+    async with running() as server:
+        received = await server.exchange(get("/put", *headers, method="PUT"))
+    assert status(received) == 200
+    assert b"Connection: close" in received
+    assert b"100 (Continue)" not in received
+    assert body(received) == b"/put"
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (get("/", b"X-Long: " + b"a" * 40_000), 431),
+        (get("/", *(f"X-{n}: {'a' * 90}".encode() for n in range(400))), 431),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    ],
+)
+async def test_requests_out_of_bounds_are_refused(sent: bytes, expected: int) -> None:
+    """With a status, and the connection ends; nothing of it reaches the registry."""
+    async with running() as server:
+        received = await server.exchange(sent)
+        assert status(received) == expected
+        assert server.requests == []
+
+
+async def test_headers_without_end_are_hung_up_on() -> None:
+    """Their memory is bounded; the client sees a connection that ended or was reset."""
+    async with running() as server:
+        received = b""
+        with suppress(ConnectionError):
+            received = await server.exchange(b"GET / HTTP/1.1\r\nX-A: " + b"a" * 1_000_000)
+        assert received == b""
+        assert server.requests == []
+
+
+async def test_idle_connections_and_slow_headers_end() -> None:
+    """Both by the same clock; a client that says nothing gets nothing."""
+    async with running(idle=0.1) as server:
+        assert await server.exchange(b"") == b""
+        assert await server.exchange(b"GET / HT") == b""
+        assert body(await server.exchange(get("/one"))) == b"/one"
+
+
+async def test_a_client_that_leaves_stops_the_work() -> None:
+    """The body is let go of at once, also while nothing is being written."""
+    async with running() as server:
+        slow = Slow()
+        server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
+        _, writer = await server.connect()
+        writer.write(get("/slow"))
+        await slow.begun.wait()
+        writer.close()
+        async with asyncio.timeout(20):
+            await slow.closed.wait()
+
+
+async def test_a_client_that_takes_nothing_is_cut() -> None:
+    """It does not hold memory or files for ever, and nothing is made that it does not take."""
+    async with running(stall=0.2) as server:
+        endless = Endless()
+        server.answers["/big"] = lambda: Answer(200, (), endless, 1 << 40)
+        _, writer = await server.connect()
+        # asyncio would read on its own; this client does not.
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(get("/big"))
+        async with asyncio.timeout(20):
+            await endless.closed.wait()
+        # What the kernel's buffers take, and a chunk more.
+        assert endless.given < 100
+        writer.close()
+
+
+class Endless:
+    """A Stream without end, as fast as it is taken."""
+
+    def __init__(self) -> None:
+        self.given = 0
+        self.closed = asyncio.Event()
+
+    async def read(self) -> Chunk | None:
+        self.given += 1
+        return bytes(256 << 10)
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+async def test_a_body_is_sent_piece_by_piece() -> None:
+    """Of the announced length, whatever the pieces are."""
+    async with running() as server:
+        pieces = [b"a" * 5, memoryview(b"b" * 300_000), b"c"]
+        server.answers["/pieces"] = lambda: Answer(200, (), Pieces(pieces), 300_006)
+        received = await server.exchange(get("/pieces", CLOSE))
+    assert body(received) == b"".join(pieces)
+    assert server.sent == 300_006
+
+
+@pytest.mark.parametrize(
+    "failure", [UpstreamUnavailable("docker.io", "It broke off."), ValueError("a bug"), None]
+)
+async def test_a_body_that_cannot_be_completed_never_ends_cleanly(
+    failure: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection is cut below the announced length; None is a Stream that ends too early."""
+
+    class Broken(Slow):
+        async def read(self) -> Chunk | None:
+            chunk, self.chunk = self.chunk, None
+            if chunk is None and failure is not None:
+                raise failure
+            return chunk
+
+    async with running() as server:
+        broken = Broken(b"only this")
+        server.answers["/broken"] = lambda: Answer(200, (), broken, 1000)
+        received = await server.exchange(get("/broken") + get("/next"))
+        assert body(received) == b"only this"
+        assert broken.closed.is_set()
+        assert len(server.requests) == 1
+    assert "cut short" in caplog.text
+
+
+async def test_a_failure_to_answer_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """And leaves a traceback in the log."""
+    async with running() as server:
+        server.answers["/bug"] = lambda: 1 / 0  # type: ignore[assignment,return-value]
+        assert await server.exchange(get("/bug")) == b""
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_stopping_lets_transfers_finish() -> None:
+    """New connections are refused; the answer under way is whole, and idle connections end."""
+    async with running() as server:
+        slow = Slow()
+        server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
+        idle = asyncio.create_task(server.exchange(get("/idle")))
+        transfer = asyncio.create_task(server.exchange(get("/slow")))
+        await slow.begun.wait()
+        stopping = asyncio.create_task(server.server.stop(20))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ConnectionRefusedError):
+            await server.connect()
+        assert not stopping.done()
+        slow.go.set()
+        assert body(await transfer) == b"done"
+        await stopping
+        assert body(await idle) == b"/idle"
+
+
+@pytest.mark.parametrize("hurry", [False, True])
+async def test_stopping_does_not_wait_for_ever(hurry: bool) -> None:
+    """What is not finished in time, or when it is told to hurry, is cut and never ends cleanly."""
+    async with running() as server:
+        slow = Slow()
+        server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
+        transfer = asyncio.create_task(server.exchange(get("/slow")))
+        await slow.begun.wait()
+        stopping = asyncio.create_task(server.server.stop(60 if hurry else 0.05))
+        if hurry:
+            await asyncio.sleep(0)
+            await server.server.cut()
+        async with asyncio.timeout(20):
+            await stopping
+        assert body(await transfer) == b""
+        assert slow.closed.is_set()
+
+
+async def test_while_stopping_connections_are_not_kept() -> None:
+    """A client on a kept connection is told to open another, which goes elsewhere."""
+    async with running() as server:
+        slow = Slow()
+        server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
+        reader, writer = await server.connect()
+        writer.write(get("/first"))
+        await reader.readuntil(b"/first")
+        transfer = asyncio.create_task(server.exchange(get("/slow")))
+        await slow.begun.wait()
+        stopping = asyncio.create_task(server.server.stop(20))
+        await asyncio.sleep(0)
+        writer.write(get("/second"))
+        second = await reader.read()
+        assert body(second) == b"/second"
+        assert b"Connection: close" in second
+        slow.go.set()
+        await transfer
+        await stopping
+        writer.close()
+
+
+async def test_many_connections_that_come_and_go_leave_nothing() -> None:
+    """Aborted at every stage."""
+    async with running() as server:
+        server.answers["/big"] = lambda: Answer(200, (), Endless(), 1 << 40)
+
+        async def abort(number: int) -> None:
+            _, writer = await server.connect()
+            writer.write(get("/big")[: number % 60])
+            await asyncio.sleep(0.001 * (number % 7))
+            writer.transport.abort()
+
+        await asyncio.gather(*(abort(number) for number in range(100)))
+        async with asyncio.timeout(20):
+            while server.server.active:  # noqa: ASYNC110 - nobody sets an event
+                await asyncio.sleep(0.01)

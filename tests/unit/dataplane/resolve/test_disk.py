@@ -1,0 +1,88 @@
+"""Small things on disk: bounded, whole or absent, and never in the way."""
+
+from pathlib import Path
+
+import pytest
+
+from dataplane.resolve.disk import Disk
+
+
+def open_disk(root: Path, max_bytes: int = 1 << 20) -> Disk:
+    """A disk as a new process finds it."""
+    disk = Disk(root, max_bytes)
+    disk.prepare()
+    return disk
+
+
+def test_what_was_written_is_read_also_by_the_next_process(tmp_path: Path) -> None:
+    """And replaced, removed and listed by folder."""
+    disk = open_disk(tmp_path)
+    disk.write("a/manifests/1.0", b"one")
+    disk.write("a/manifests/1.0", b"another")
+    disk.write("a/tags", b"tags")
+    disk.write("b/manifests/x", b"")
+    disk = open_disk(tmp_path)
+    assert disk.read("a/manifests/1.0") == b"another"
+    assert disk.read("b/manifests/x") == b""
+    assert disk.names("a/manifests") == ["a/manifests/1.0"]
+    disk.remove("a/manifests/1.0")
+    assert disk.read("a/manifests/1.0") is None
+    assert open_disk(tmp_path).read("a/manifests/1.0") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"\x00" * 40])
+def test_a_damaged_file_is_as_good_as_none(damage: bytes, tmp_path: Path) -> None:
+    """Cut short, overwritten, or with one bit turned; it is gone afterwards."""
+    disk = open_disk(tmp_path)
+    disk.write("a/x", b"content")
+    path = tmp_path / "a" / "x"
+    path.write_bytes(damage)
+    assert disk.read("a/x") is None
+    assert not path.exists()
+    disk.write("a/x", b"content")
+    sealed = bytearray(path.read_bytes())
+    sealed[-1] ^= 1
+    path.write_bytes(sealed)
+    assert disk.read("a/x") is None
+
+
+def test_what_a_crash_left_is_removed(tmp_path: Path) -> None:
+    """Half written files never get a name that is looked for."""
+    disk = open_disk(tmp_path)
+    disk.write("a/x", b"content")
+    (tmp_path / "a" / ".new-0123").write_bytes(b"half")
+    disk = open_disk(tmp_path)
+    assert disk.read("a/x") == b"content"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x"]
+
+
+def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
+    """Reading counts as use, and the bound holds for what was there at the start too."""
+    disk = open_disk(tmp_path, 5000)
+    for number in range(4):
+        disk.write(f"a/{number}", b"x" * 600)
+    assert disk.read("a/0") is not None
+    disk.write("a/new", b"x" * 600)
+    assert disk.read("a/1") is None
+    assert disk.read("a/0") is not None
+    kept = list((tmp_path / "a").iterdir())
+    assert sum(path.stat().st_size for path in kept) < 5000
+    open_disk(tmp_path, 1500)
+    assert len(list((tmp_path / "a").iterdir())) == 1
+
+
+def test_a_disk_that_does_not_take_it_is_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not kept, and logged."""
+    disk = open_disk(tmp_path)
+    (tmp_path / "a").write_bytes(b"in the way")
+    disk.write("a/x", b"content")
+    assert disk.read("a/x") is None
+    assert "cannot be written" in caplog.text
+
+
+def test_a_file_that_vanished_is_as_good_as_none(tmp_path: Path) -> None:
+    """Somebody may clean up behind the node's back."""
+    disk = open_disk(tmp_path)
+    disk.write("a/x", b"content")
+    (tmp_path / "a" / "x").unlink()
+    assert disk.read("a/x") is None
