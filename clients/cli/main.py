@@ -1,0 +1,67 @@
+"""Entry point of the `penstock` command."""
+
+import os
+import sys
+from typing import NoReturn
+
+from clients.cli import (
+    artifacts,
+    failure,
+    login,
+    nodes,
+    organizations,
+    tags,
+    tokens,
+    up,
+    users,
+    version,
+)
+from clients.cli.command import application
+from clients.process.exits import Exit
+
+_SUMMARY = """A self-hosted OCI pull-through cache: one registry in front of many.
+
+\b
+Settings:
+  PENSTOCK_ADDRESS   gRPC API of the control plane, 127.0.0.1:8081 by default
+  PENSTOCK_TOKEN     access token; by default what $PENSTOCK_DATA_DIR/admin-token holds
+  PENSTOCK_DATA_DIR  where `penstock up` keeps everything, ./data by default
+
+\b
+Exit codes:
+  0   done
+  1   tried, and failed
+  2   the command line, or a value in it, is wrong
+  69  the control plane or an upstream cannot be reached now
+  77  the token is missing, refused, or not enough for this
+  78  a setting, port or directory is wrong
+"""
+
+
+app = application("penstock", _SUMMARY)
+up.add(app)
+login.add(app)
+version.add(app)
+for noun in (organizations, users, tokens, artifacts, tags, nodes):
+    app.add_typer(noun.app)
+
+
+def main() -> NoReturn:
+    """Run the command line of this process, and end it with a code of `Exit`, or 130 on Ctrl-C."""
+    try:
+        app(prog_name="penstock")
+    except Exception as error:
+        known = failure.of(error)
+        if known is None:
+            if os.environ.get("PENSTOCK_LOG_LEVEL", "").lower() == "debug":
+                raise
+            known = failure.Failure(
+                f"This is a mistake in Penstock, please report it: {type(error).__name__}: {error}"
+                " (PENSTOCK_LOG_LEVEL=debug shows where).",
+            )
+        sys.exit(failure.report(known))
+    sys.exit(Exit.OK)
+
+
+if __name__ == "__main__":
+    main()

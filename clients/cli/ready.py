@@ -1,0 +1,28 @@
+"""Asks a process whether it is ready, the way a load balancer would."""
+
+import asyncio
+from typing import Final
+
+from clients.process.listen import Address
+
+_TIMEOUT: Final = 2.0
+_STATUS_LINE_LIMIT: Final = 1024
+
+
+async def is_ready(address: Address) -> bool:
+    """Whether `GET /readyz` there is answered with 200, within two seconds."""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            return await _ask(address)
+    except (OSError, TimeoutError, ValueError):
+        return False
+
+
+async def _ask(address: Address) -> bool:
+    reader, writer = await asyncio.open_connection(address.host, address.port, limit=_STATUS_LINE_LIMIT)
+    try:
+        writer.write(f"GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+        status_line = await reader.readline()
+    finally:
+        writer.close()
+    return status_line.split()[1:2] == [b"200"]
