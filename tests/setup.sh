@@ -6,6 +6,8 @@ set -u
 cd "$(dirname "$0")/.."
 
 packages="docker-registry docker.io podman skopeo"
+packages="$packages apache2-utils" # htpasswd: bcrypt for a registry with Basic authentication
+packages="$packages nginx" # tests/bench
 go_tools="
 grpcurl github.com/fullstorydev/grpcurl         v1.9.4   cmd/grpcurl
 helm    helm.sh/helm/v3                         v3.22.0  cmd/helm
