@@ -1,0 +1,100 @@
+"""Penstock itself, both planes, set up through its public contract: environment and command."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from tests.bench import ask
+from tests.bench.content import REPOSITORY
+from tests.bench.load.address import Address
+from tests.bench.load.message import LoadFailed
+from tests.bench.servers.server import NotAvailable, Server
+from tests.servers import penstock as installation
+from tests.servers.command import CommandFailed
+from tests.servers.http import basic
+from tests.servers.process import ServerFailed
+
+ROOT = Path(__file__).resolve().parents[3]
+_USER = "bench@example.com"
+
+
+@cache
+def setting(pattern: str) -> str | None:
+    """The setting, without `PENSTOCK_`, that the README has under a name of this pattern; else None."""
+    found = re.search(rf"\bPENSTOCK_({pattern})\b", (ROOT / "README.md").read_text())
+    return found.group(1) if found else None
+
+
+def has_tls() -> bool:
+    """Whether a node can be given a certificate of its own."""
+    return None not in _tls_settings()
+
+
+class Penstock(Server):
+    """Both planes of an installation with one artifact in front of the upstream; a reader's token asks."""
+
+    name = "penstock"
+    # Settings of a variant, without `PENSTOCK_`.
+    settings: ClassVar[Mapping[str, str]] = {}
+
+    def start(self) -> None:
+        if not installation.PROGRAM.exists():
+            raise NotAvailable(f"there is no {installation.PROGRAM}: run 'make setup'")
+        certificate = self.setup.certificate
+        settings = dict(self.settings)
+        if workers := setting(r"\w*WORKERS"):
+            settings[workers] = str(self.setup.workers)
+        if certificate is not None:
+            names = _tls_settings()
+            if names[0] is None or names[1] is None:
+                raise NotAvailable("Penstock's nodes have no setting for a certificate")
+            settings |= {names[0]: str(certificate.certificate), names[1]: str(certificate.key)}
+        self._penstock = installation.Penstock(self.setup.directory, together=False, settings=settings)
+        self._address = Address.parse(self._penstock.registry, certificate.context() if certificate else None)
+        try:
+            for process in self._penstock.planes.values():
+                self.start_process(process)
+            self._penstock.wait_ready()
+            if not self.headers:
+                self._create()
+            # The node hears of a new token a moment later.
+            self._penstock.planes["dataplane"].wait_ready(self._knows_token)
+        except (ServerFailed, CommandFailed) as error:
+            self.stop()
+            raise NotAvailable(str(error)) from error
+
+    def stop(self) -> None:
+        self._penstock.stop()
+
+    def pids(self) -> set[int]:
+        return {process.pid for process in self._penstock.planes.values() if process.running}
+
+    @property
+    def address(self) -> Address:
+        return self._address
+
+    def _knows_token(self) -> bool:
+        try:
+            ask.fetch(self, ask.version(self))
+        except (LoadFailed, OSError):
+            return False
+        return True
+
+    def _create(self) -> None:
+        # The organization and the artifact are named so that paths are those of the upstream.
+        organization, _, _ = REPOSITORY.partition("/")
+        cli = self._penstock.cli
+        cli("organizations", "create", organization)
+        cli(
+            *("artifacts", "create", REPOSITORY, "--upstream", f"{self.setup.upstream}/{REPOSITORY}"),
+            *("--plain-http", "--wait"),
+        )
+        cli("users", "create", organization, _USER, "--role", "read_only")
+        token = cli("tokens", "create", organization, _USER).out.strip()
+        self.headers = {"Authorization": basic(token)}
+
+
+def _tls_settings() -> tuple[str | None, str | None]:
+    return setting(r"\w*TLS_\w*CERT\w*"), setting(r"\w*TLS_\w*KEY\w*")
