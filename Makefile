@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format bench proto lock
+.PHONY: help setup run demo test lint format bench proto docs lock
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ bench: ## Measure, beside peers; writes bench-results.json
 proto: ## Write proto/gen from proto/penstock
 	@sh deploy/setup.sh test
 	@sh proto/generate.sh
+
+docs: ## Write the README's tables of settings and commands
+	@sh deploy/setup.sh test
+	@.venv/bin/python -m deploy.docs
 
 lock: ## Write the lock files from pyproject.toml
 	@sh deploy/setup.sh test
