@@ -13,13 +13,13 @@ from tests.bench.load import crowd
 from tests.bench.load.hammer import hammer
 from tests.bench.servers.nginx import Nginx
 from tests.bench.servers.penstock import Penstock
-from tests.bench.servers.registry import PlainRegistry, ProxyRegistry
+from tests.bench.servers.registry import ProxyRegistry
 from tests.bench.servers.server import Server
 
 TITLE = "Idle and slow clients"
 MEMORY = Metric("memory", "KiB/connection", less=True)
 # A run needs a server that has had no crowd before, which takes time, and its figures hardly vary.
-ROUNDS = 3
+ROUNDS = 2
 SLOW_SECONDS = 2.0
 # What a crowd still makes a server do after the last answer.
 PAUSE = 0.5
@@ -31,7 +31,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     idle, slow, size = (500, 100, 100) if bench.quick else (2000, 500, 1024)
     with bench.site() as site:
         image = site.add("warm", [size * MiB], seed=3)
-        kinds = (Penstock, Nginx, PlainRegistry, ProxyRegistry)
+        kinds = (Penstock, Nginx, ProxyRegistry)
         with bench.running(site, *kinds, placement=placement, warm="warm") as field:
 
             def idling(server: Server) -> AbstractContextManager[None]:
