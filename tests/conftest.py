@@ -20,11 +20,19 @@ _seeds = itertools.count(1)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Shows, with a failed test, the last of what every server had to say."""
+    """Shows, with a failed test, what the servers had to say meanwhile."""
     report = yield
     if report.failed:
-        report.sections += [(f"log of {process.name}", process.tail()) for process in started]
+        logs = [(f"log of {process.name}", process.tail()) for process in started]
+        report.sections += [(title, text) for title, text in logs if text]
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begins a new page in every server's log."""
+    for process in started:
+        process.turn_page()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,7 +23,6 @@ WRITES = [
     pytest.param("DELETE", f"manifests/{DIGEST}", id="end-9-digest"),
     pytest.param("DELETE", f"blobs/{LAYER}", id="end-10"),
     pytest.param("POST", f"blobs/uploads/?mount={LAYER}&from=other/app", id="end-11"),
-    pytest.param("GET", "blobs/uploads/0d1e", id="end-13"),
     pytest.param("DELETE", "blobs/uploads/0d1e", id="end-14"),
 ]
 
@@ -36,6 +35,11 @@ def test_push_and_delete(repository: Repository, method: str, path: str) -> None
     allowed = {word.strip() for word in (answer.headers["Allow"] or "").split(",")} - {""}
     assert allowed <= {"GET", "HEAD"}
     assert "Allow" in answer.headers
+
+
+def test_status_of_an_upload(repository: Repository) -> None:
+    """Section "Endpoints" (end-13): there never is an upload to ask about (code-3)."""
+    assert_error(repository.get("blobs/uploads/0d1e"), 404, "BLOB_UPLOAD_UNKNOWN")
 
 
 def test_push_with_a_body(repository: Repository) -> None:

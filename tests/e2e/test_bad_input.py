@@ -38,7 +38,7 @@ def assert_one_sentence(finished: Finished, code: Exit) -> str:
         pytest.param("https://docker.io/library/redis", id="scheme"),
         pytest.param("docker.io/Library/Redis", id="upper-case"),
         pytest.param("docker.io/library/../redis", id="dots"),
-        pytest.param("user:password@docker.io/library/redis", id="credentials"),
+        pytest.param("user:hunter2@docker.io/library/redis", id="credentials"),
         pytest.param("registry.example.com:99999/team/app", id="port"),
         pytest.param("what is this?", id="nonsense"),
         pytest.param("", id="empty"),
@@ -49,7 +49,7 @@ def test_upstream_that_is_no_repository(organization: Organization, artifact_id:
     line = assert_one_sentence(create(organization, artifact_id, upstream), Exit.USAGE)
     assert EXAMPLE in line
     assert "upstream" in line.lower()
-    assert "password" not in line
+    assert "hunter2" not in line
     shown = organization.penstock.cli("artifacts", "get", f"{organization.name}/{artifact_id}", ok=False)
     assert shown.code == Exit.FAILED
 

@@ -15,7 +15,7 @@ SERVICES = ["OrganizationService", "UserService", "ArtifactService", "NodeServic
 
 def failure(grpcurl: Grpcurl, method: str, request: dict[str, Any]) -> tuple[str, dict[str, dict[str, Any]]]:
     """The code of a call that must fail, and its details by the name of their message."""
-    finished = grpcurl("-format-error", method, data=json.dumps(request), ok=False)
+    finished = grpcurl(method, data=json.dumps(request), ok=False)
     assert finished.code != 0
     status = json.loads(finished.err)
     details = {detail["@type"].rpartition(".")[2]: detail for detail in status["details"]}

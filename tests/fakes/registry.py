@@ -20,7 +20,9 @@ from clients.oci.media_types import OCI_INDEX
 from tests.fakes.blobs import BytesBlob
 from tests.fakes.contents import Repository
 from tests.fakes.faults import Fault, Faults
+from tests.fakes.gates import Gate, Refusal
 from tests.fakes.images import Image, make_image, make_index
+from tests.fakes.secrets import occurs
 from tests.fakes.sending import Answer, send
 from tests.fakes.tokens import TokenService
 
@@ -53,7 +55,8 @@ class FakeRegistry:
     """Serves the images it is given; an async context manager.
 
     `requests` holds every request since the start (or since the caller cleared it). Setting `tokens` makes
-    it want Bearer tokens, `page_size` limits its tag pages, `referrers` and `ranges` switch these off.
+    it want Bearer tokens, `gate` another authentication, `page_size` limits its tag pages, `referrers` and
+    `ranges` switch these off.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class FakeRegistry:
         self.requests: list[Request] = []
         self.faults = Faults()
         self.tokens: TokenService | None = None
+        self.gate: Gate | None = None
         self.page_size: int | None = None
         self.referrers = True
         self.ranges = True
@@ -99,6 +103,10 @@ class FakeRegistry:
         while self.count(kind=kind) < times:
             self._news = self._news or asyncio.Event()
             await self._news.wait()
+
+    def saw(self, secret: str) -> bool:
+        """Whether a secret was in the path or a header of any request, in whatever form."""
+        return any(occurs(secret, f"{seen.path}\n{dict(seen.headers)}".encode()) for seen in self.requests)
 
     def totals(self) -> dict[str, int]:
         """The number of requests by method and kind, as `GET blobs`."""
@@ -143,6 +151,9 @@ class FakeRegistry:
             answer = _error(401, "UNAUTHORIZED")
             answer.headers["WWW-Authenticate"] = self.tokens.challenge_for(self.base_url, seen.repository)
             return await send(request, Fault(), answer, seen)
+        refusal = self.gate.refuse(seen.headers, seen.repository) if self.gate is not None else None
+        if refusal is not None:
+            return await send(request, Fault(), _refused(refusal), seen)
         fault = self.faults.take(seen.method, seen.kind, seen.reference)
         if seen.kind == "token" and self.tokens is not None and fault.status is None:
             answer = _json(self.tokens.issue())
@@ -212,6 +223,13 @@ def _manifest(repository: Repository, reference: str) -> Answer:
 
 def _json(document: object, status: int = 200) -> Answer:
     return Answer(status, BytesBlob(json.dumps(document).encode()), {"Content-Type": "application/json"})
+
+
+def _refused(refusal: Refusal) -> Answer:
+    answer = _json({"errors": [{"code": refusal.code, "message": refusal.message}]}, refusal.status)
+    if refusal.challenge:
+        answer.headers["WWW-Authenticate"] = refusal.challenge
+    return answer
 
 
 def _error(status: int, code: str) -> Answer:

@@ -37,15 +37,14 @@ class Dockerd:
                 *("--host", f"unix://{self._socket}"),
                 f"--bridge={self._bridge}",
                 *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
-                "--userland-proxy=false",
+                *("--userland-proxy=false", "--log-level=warn"),
             ],
             log=directory / "dockerd.log",
         )
 
     def start(self) -> "Dockerd":
         run(self._ip, "link", "add", self._bridge, "type", "bridge")
-        # Documentation addresses (RFC 5737): no network that matters can have them.
-        run(self._ip, "address", "add", "192.0.2.1/30", "dev", self._bridge)
+        run(self._ip, "address", "add", f"{self._free_address()}/30", "dev", self._bridge)
         self._process.start()
         self._process.wait_ready(lambda: self._run("version", ok=False).code == 0)
         return self
@@ -54,6 +53,15 @@ class Dockerd:
         self._process.stop()
         run(self._ip, "link", "delete", self._bridge, ok=False)
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _free_address(self) -> str:
+        # The bridge must have an address, though nothing is ever sent there. Documentation addresses
+        # (RFC 5737), but some machines are in such a network: then another one.
+        routes = run(self._ip, "-4", "route", "show").out
+        for prefix in ("198.51.100", "203.0.113", "192.0.2"):
+            if f"{prefix}." not in routes:
+                return f"{prefix}.{os.getpid() % 60 * 4 + 1}"
+        raise AssertionError(f"every network of documentation addresses is in use here:\n{routes}")
 
     def client(self, config: Path) -> "Docker":
         """A client with credentials of its own, kept in the folder `config`."""
@@ -99,7 +107,8 @@ class Docker:
     def forget(self) -> None:
         """Removes every image that was pulled, so that the next pull asks for everything again."""
         images = {self.image_id(reference) for reference in self._pulled}
-        self("image", "rm", "--force", *images)
+        if images:
+            self("image", "rm", "--force", *images)
         self._pulled.clear()
 
 

@@ -113,9 +113,9 @@ class Grpcurl:
         self._headers = ("-H", f"authorization: Bearer {token}")
 
     def __call__(self, *argv: str, data: str = "{}", ok: bool = True) -> Finished:
-        """Calls a method (`penstock.v1.Service/Method`), or runs `list` or `describe`."""
+        """Calls a method (`penstock.v1.Service/Method`), or runs `list` or `describe`; errors are JSON."""
         return run(
-            *(self._program, "-plaintext", *self._headers),
+            *(self._program, "-plaintext", "-format-error", *self._headers),
             *(("-d", data) if "/" in argv[0] else ()),
             *(self._address, *argv),
             ok=ok,

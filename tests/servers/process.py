@@ -36,6 +36,8 @@ class Process:
         self._argv = [str(part) for part in argv]
         self._env = dict(env) if env is not None else None
         self._cwd = cwd
+        # Where in the log the test that is being run begins.
+        self._page = 0
         self._popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -107,7 +109,11 @@ class Process:
             os.killpg(self._popen.pid, signal.SIGKILL)
         return self._popen.wait()
 
+    def turn_page(self) -> None:
+        """Has `tail` leave out all that is in the log so far."""
+        self._page = self.log.stat().st_size if self.log.exists() else 0
+
     def tail(self, lines: int = 60) -> str:
-        """The last lines of the log."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+        """The last lines of the log since the page was turned."""
+        text = self.log.read_bytes()[self._page :] if self.log.exists() else b""
+        return "\n".join(text.decode(errors="replace").splitlines()[-lines:])

@@ -40,14 +40,14 @@ async def test_a_gate_holds_bytes_back(fake: FakeRegistry) -> None:
     fake.add(IMAGE, "a", ["1"])
     gate = asyncio.Event()
     fake.faults.add("blobs", pause_after=1000, gate=gate)
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{fake.base_url}/v2/a/blobs/{LARGE.digest}") as answer:
-            assert len(await answer.content.readexactly(1000)) == 1000
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(answer.content.readany(), 0.05)
-            assert fake.bytes_sent == 1000
-            gate.set()
-            assert len(await answer.read()) == LARGE.size - 1000
+    url = f"{fake.base_url}/v2/a/blobs/{LARGE.digest}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert len(await answer.content.readexactly(1000)) == 1000
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(answer.content.readany(), 0.05)
+        assert fake.bytes_sent == 1000
+        gate.set()
+        assert len(await answer.read()) == LARGE.size - 1000
 
 
 async def test_faults_happen_in_order_and_run_out(fake: FakeRegistry) -> None:

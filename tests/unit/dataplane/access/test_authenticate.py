@@ -3,6 +3,8 @@
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients.control.token import TokenKind, new_token, sha256
 from dataplane.access.authenticate import authenticate
@@ -45,6 +47,8 @@ def test_a_token_is_the_password_or_the_bearer(header: str) -> None:
         "Basic",
         "Basic ",
         "Basic !!!",
+        "Basic \u00e9\u00e9\u00e9\u00e9",
+        "Basic \x00\x00\x00\x00",
         "Basic " + base64.b64encode(TOKEN.encode()).decode(),
         "Basic " + "A" * 100_000,
         basic(TOKEN, ""),
@@ -65,6 +69,12 @@ def test_a_token_is_the_password_or_the_bearer(header: str) -> None:
 def test_everything_else_is_nobody(header: str) -> None:
     """Malformed, foreign, cut off, or of another scheme."""
     assert authenticate(header, PRINCIPALS, 0) is None
+
+
+@given(st.text(max_size=80), st.sampled_from(["", "Basic ", "Bearer ", "AccessToken "]))
+def test_whatever_is_sent_it_is_nobody_and_no_failure(text: str, scheme: str) -> None:
+    """Without the token, no header is anybody's."""
+    assert authenticate(scheme + text, PRINCIPALS, 0) is None
 
 
 def test_a_password_may_hold_a_colon_and_is_then_no_token() -> None:

@@ -1,6 +1,8 @@
 """Request targets: what parses, into what, and which code everything else gets."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients.oci.digest import Digest
 from dataplane.http.errors import Code, Refusal
@@ -118,3 +120,38 @@ def test_a_bad_target_gets_the_code_of_what_is_wrong(target: str, status: int, c
         parse(target)
     assert (caught.value.status, caught.value.code) == (status, code)
     assert len(str(caught.value)) < 300
+
+
+PIECES = (
+    *("v2", "acme", "app", "manifests", "blobs", "uploads", "tags", "list", "referrers", "1.0", str(DIGEST)),
+    *(
+        "",
+        ".",
+        "..",
+        "%2f",
+        "%2e%2e",
+        "%",
+        "%00",
+        "%C3%A9",
+        "\u00e9",
+        "\x7f",
+        "A",
+        "//",
+        "http://x",
+        "?n=1",
+        "?",
+        "#",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=9))
+def test_whatever_is_sent_it_is_a_value_or_a_refusal(pieces: list[str]) -> None:
+    """And a name that gets through has no empty, dotted, encoded or upper-case component."""
+    try:
+        target = parse("/" + "/".join(pieces))
+    except Refusal:
+        return
+    repository = getattr(target, "repository", "a")
+    assert repository == repository.lower()
+    assert all(part and part.strip(".") and "%" not in part for part in repository.split("/"))

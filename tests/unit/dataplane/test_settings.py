@@ -1,0 +1,92 @@
+"""The data plane's settings: what the environment may say, and how it is told what it may not."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from clients.process.exits import ConfigurationError
+from dataplane.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests say themselves what is set."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(f"PENSTOCK_{field.upper()}", raising=False)
+
+
+def test_nothing_needs_to_be_set() -> None:
+    """The addresses are those of the README."""
+    settings = Settings.load()
+    assert settings.data_dir == Path("data")
+    assert settings.registry_listen == "127.0.0.1:8080"
+    assert settings.node_listen == "127.0.0.1:8083"
+    assert settings.address == "127.0.0.1:8081"
+    assert settings.drain_timeout == timedelta(seconds=30)
+    assert settings.blob_directory(Path("/d")) == Path("/d/blobs")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("1000", 1000), ("5B", 5), ("20GiB", 20 << 30), ("3 MiB", 3 << 20), (" 1TiB ", 1 << 40)],
+)
+def test_sizes_have_units(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or are bytes."""
+    monkeypatch.setenv("PENSTOCK_CACHE_MAX_BYTES", text)
+    assert Settings.load().cache_max_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:///var/cache/blobs", "/var/cache/blobs"),
+        ("file://localhost/blobs", "/blobs"),
+        ("file:///with%20space", "/with space"),
+    ],
+)
+def test_blobs_can_be_kept_elsewhere(url: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a file URL."""
+    monkeypatch.setenv("PENSTOCK_BLOB_STORE", url)
+    assert Settings.load().blob_directory(Path("/d")) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PENSTOCK_REGISTRY_LISTEN", "8080"),
+        ("PENSTOCK_NODE_LISTEN", "localhost:http"),
+        ("PENSTOCK_ADDRESS", "http://127.0.0.1:8081"),
+        ("PENSTOCK_DRAIN_TIMEOUT", "soon"),
+        ("PENSTOCK_DRAIN_TIMEOUT", "30"),
+        ("PENSTOCK_CACHE_MAX_BYTES", "lots"),
+        ("PENSTOCK_CACHE_MAX_BYTES", "-1"),
+        ("PENSTOCK_CACHE_MAX_BYTES", "10GB"),
+        ("PENSTOCK_MANIFEST_MEMORY_MAX_BYTES", "1.5GiB"),
+        ("PENSTOCK_BLOB_STORE", "/var/cache"),
+        ("PENSTOCK_BLOB_STORE", "file://host/var"),
+        ("PENSTOCK_BLOB_STORE", "s3://bucket"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, with the variable that holds it."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        Settings.load()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_nodes_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when the settings are printed nor in an error about others."""
+    monkeypatch.setenv("PENSTOCK_NODE_TOKEN", "psn_secret")
+    assert "psn_secret" not in repr(Settings.load())
+    monkeypatch.setenv("PENSTOCK_DRAIN_TIMEOUT", "soon")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load()
+    assert "psn_secret" not in str(caught.value)
+
+
+def test_every_setting_is_described() -> None:
+    """The README's table is made of it."""
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
