@@ -26,18 +26,21 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apenstock/v1/artifact.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x04\n\x08\x41rtifact\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08upstream\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nplain_http\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrepository\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x0elast_sync_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1d\n\x0flast_sync_error\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x0enext_sync_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x17\n\ttag_count\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x37\n\x10\x63urrent_sync_job\x18\x0e \x01(\tB\x1d\xe2\x41\x01\x03\xfa\x41\x16\n\x14penstock.dev/SyncJob:b\xea\x41_\n\x15penstock.dev/Artifact\x12\x31organizations/{organization}/artifacts/{artifact}*\tartifacts2\x08\x61rtifact\"\xab\x02\n\x03Tag\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nmedia_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04size\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03:^\xea\x41[\n\x10penstock.dev/Tag\x12<organizations/{organization}/artifacts/{artifact}/tags/{tag}*\x04tags2\x03tag\"\xdd\x07\n\x07SyncJob\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x05state\x18\x03 \x01(\x0e\x32\x1a.penstock.v1.SyncJob.StateB\x04\xe2\x41\x01\x03\x12\x33\n\x07trigger\x18\x04 \x01(\x0e\x32\x1c.penstock.v1.SyncJob.TriggerB\x04\xe2\x41\x01\x03\x12\x1a\n\x0crequested_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65rror\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ntags_total\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\ttags_done\x18\x0b \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08tags_new\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\ntags_moved\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0etags_unchanged\x18\x0e \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x19\n\x0btags_failed\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0ctags_removed\x18\x10 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x11manifests_fetched\x18\x11 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x37\n\ntag_errors\x18\x12 \x03(\x0b\x32\x1d.penstock.v1.SyncJob.TagErrorB\x04\xe2\x41\x01\x03\x1a\'\n\x08TagError\x12\x0b\n\x03tag\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"`\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\r\n\tSUCCEEDED\x10\x03\x12\x0b\n\x07PARTIAL\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\"_\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\n\n\x06MANUAL\x10\x01\x12\x0c\n\x08\x43REATION\x10\x02\x12\x13\n\x0fUPSTREAM_CHANGE\x10\x03\x12\x0c\n\x08SCHEDULE\x10\x04:s\xea\x41p\n\x14penstock.dev/SyncJob\x12\x45organizations/{organization}/artifacts/{artifact}/syncJobs/{sync_job}*\x08syncJobs2\x07syncJob\"B\n\x12GetArtifactRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.dev/Artifact\"y\n\x14ListArtifactsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\x12\x15penstock.dev/Artifact\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x15ListArtifactsResponse\x12(\n\tartifacts\x18\x01 \x03(\x0b\x32\x15.penstock.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd1\x01\n\x15\x43reateArtifactRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\x12\x15penstock.dev/Artifact\x12-\n\x08\x61rtifact\x18\x02 \x01(\x0b\x32\x15.penstock.v1.ArtifactB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x61rtifact_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12!\n\x13skip_upstream_check\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xbd\x01\n\x15UpdateArtifactRequest\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.penstock.v1.ArtifactB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12!\n\x13skip_upstream_check\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"Y\n\x15\x44\x65leteArtifactRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.dev/Artifact\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x13SyncArtifactRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.dev/Artifact\"8\n\rGetTagRequest\x12\'\n\x04name\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\n\x10penstock.dev/Tag\"o\n\x0fListTagsRequest\x12)\n\x06parent\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\x12\x10penstock.dev/Tag\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"K\n\x10ListTagsResponse\x12\x1e\n\x04tags\x18\x01 \x03(\x0b\x32\x10.penstock.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x11GetSyncJobRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14penstock.dev/SyncJob\"w\n\x13ListSyncJobsRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\x12\x14penstock.dev/SyncJob\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"X\n\x14ListSyncJobsResponse\x12\'\n\tsync_jobs\x18\x01 \x03(\x0b\x32\x14.penstock.v1.SyncJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x13WatchSyncJobRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14penstock.dev/SyncJob2\xde\x0c\n\x0f\x41rtifactService\x12\x80\x01\n\x0bGetArtifact\x12\x1f.penstock.v1.GetArtifactRequest\x1a\x15.penstock.v1.Artifact\"9\xda\x41\x04name\x82\xd3\xe4\x93\x02,\x12*/api/v1/{name=organizations/*/artifacts/*}\x12\x93\x01\n\rListArtifacts\x12!.penstock.v1.ListArtifactsRequest\x1a\".penstock.v1.ListArtifactsResponse\";\xda\x41\x06parent\x82\xd3\xe4\x93\x02,\x12*/api/v1/{parent=organizations/*}/artifacts\x12\xa7\x01\n\x0e\x43reateArtifact\x12\".penstock.v1.CreateArtifactRequest\x1a\x15.penstock.v1.Artifact\"Z\xda\x41\x1bparent,artifact,artifact_id\x82\xd3\xe4\x93\x02\x36\"*/api/v1/{parent=organizations/*}/artifacts:\x08\x61rtifact\x12\xa9\x01\n\x0eUpdateArtifact\x12\".penstock.v1.UpdateArtifactRequest\x1a\x15.penstock.v1.Artifact\"\\\xda\x41\x14\x61rtifact,update_mask\x82\xd3\xe4\x93\x02?23/api/v1/{artifact.name=organizations/*/artifacts/*}:\x08\x61rtifact\x12\x87\x01\n\x0e\x44\x65leteArtifact\x12\".penstock.v1.DeleteArtifactRequest\x1a\x16.google.protobuf.Empty\"9\xda\x41\x04name\x82\xd3\xe4\x93\x02,**/api/v1/{name=organizations/*/artifacts/*}\x12\x89\x01\n\x0cSyncArtifact\x12 .penstock.v1.SyncArtifactRequest\x1a\x14.penstock.v1.SyncJob\"A\xda\x41\x04name\x82\xd3\xe4\x93\x02\x34\"//api/v1/{name=organizations/*/artifacts/*}:sync:\x01*\x12x\n\x06GetTag\x12\x1a.penstock.v1.GetTagRequest\x1a\x10.penstock.v1.Tag\"@\xda\x41\x04name\x82\xd3\xe4\x93\x02\x33\x12\x31/api/v1/{name=organizations/*/artifacts/*/tags/*}\x12\x8b\x01\n\x08ListTags\x12\x1c.penstock.v1.ListTagsRequest\x1a\x1d.penstock.v1.ListTagsResponse\"B\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x33\x12\x31/api/v1/{parent=organizations/*/artifacts/*}/tags\x12\x88\x01\n\nGetSyncJob\x12\x1e.penstock.v1.GetSyncJobRequest\x1a\x14.penstock.v1.SyncJob\"D\xda\x41\x04name\x82\xd3\xe4\x93\x02\x37\x12\x35/api/v1/{name=organizations/*/artifacts/*/syncJobs/*}\x12\x9b\x01\n\x0cListSyncJobs\x12 .penstock.v1.ListSyncJobsRequest\x1a!.penstock.v1.ListSyncJobsResponse\"F\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x37\x12\x35/api/v1/{parent=organizations/*/artifacts/*}/syncJobs\x12\x94\x01\n\x0cWatchSyncJob\x12 .penstock.v1.WatchSyncJobRequest\x1a\x14.penstock.v1.SyncJob\"J\xda\x41\x04name\x82\xd3\xe4\x93\x02=\x12;/api/v1/{name=organizations/*/artifacts/*/syncJobs/*}:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apenstock/v1/artifact.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x06\n\x08\x41rtifact\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08upstream\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nplain_http\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrepository\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x0elast_sync_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1d\n\x0flast_sync_error\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x0enext_sync_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x17\n\ttag_count\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x37\n\x10\x63urrent_sync_job\x18\x0e \x01(\tB\x1d\xe2\x41\x01\x03\xfa\x41\x16\n\x14penstock.dev/SyncJob\x12\x37\n\x06labels\x18\x0f \x03(\x0b\x32!.penstock.v1.Artifact.LabelsEntryB\x04\xe2\x41\x01\x01\x12\x34\n\ncredential\x18\x10 \x01(\tB \xe2\x41\x01\x01\xfa\x41\x19\n\x17penstock.dev/Credential\x12\x1d\n\x0f\x63\x61_certificates\x18\x11 \x01(\tB\x04\xe2\x41\x01\x01\x12\x32\n\x0bsync_policy\x18\x12 \x01(\x0b\x32\x17.penstock.v1.SyncPolicyB\x04\xe2\x41\x01\x01\x12\x18\n\nsize_bytes\x18\x13 \x01(\x03\x42\x04\xe2\x41\x01\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:b\xea\x41_\n\x15penstock.dev/Artifact\x12\x31organizations/{organization}/artifacts/{artifact}*\tartifacts2\x08\x61rtifact\"\xb8\x03\n\nSyncPolicy\x12\x16\n\x08schedule\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06paused\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cinclude_tags\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x65xclude_tags\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rversion_range\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06newest\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x17\n\tplatforms\x18\x07 \x03(\tB\x04\xe2\x41\x01\x01\x12?\n\x0c\x64\x65leted_tags\x18\x08 \x01(\x0e\x32#.penstock.v1.SyncPolicy.DeletedTagsB\x04\xe2\x41\x01\x01\x12\x17\n\tsync_only\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x34\n\x0bmax_tag_age\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12&\n\x18revalidate_before_answer\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01\"@\n\x0b\x44\x65letedTags\x12\x1c\n\x18\x44\x45LETED_TAGS_UNSPECIFIED\x10\x00\x12\t\n\x05PRUNE\x10\x01\x12\x08\n\x04KEEP\x10\x02\"\xab\x02\n\x03Tag\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nmedia_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04size\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03:^\xea\x41[\n\x10penstock.dev/Tag\x12<organizations/{organization}/artifacts/{artifact}/tags/{tag}*\x04tags2\x03tag\"\xc4\t\n\x07SyncJob\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x05state\x18\x03 \x01(\x0e\x32\x1a.penstock.v1.SyncJob.StateB\x04\xe2\x41\x01\x03\x12\x33\n\x07trigger\x18\x04 \x01(\x0e\x32\x1c.penstock.v1.SyncJob.TriggerB\x04\xe2\x41\x01\x03\x12\x1a\n\x0crequested_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65rror\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ntags_total\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\ttags_done\x18\x0b \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08tags_new\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\ntags_moved\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0etags_unchanged\x18\x0e \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x19\n\x0btags_failed\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0ctags_removed\x18\x10 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x11manifests_fetched\x18\x11 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x37\n\ntag_errors\x18\x12 \x03(\x0b\x32\x1d.penstock.v1.SyncJob.TagErrorB\x04\xe2\x41\x01\x03\x12\x1a\n\x0ctags_skipped\x18\x13 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0ctags_missing\x18\x14 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x08requests\x18\x15 \x01(\x0b\x32\x1d.penstock.v1.SyncJob.RequestsB\x04\xe2\x41\x01\x03\x1a\'\n\x08TagError\x12\x0b\n\x03tag\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x1a_\n\x08Requests\x12\x11\n\ttag_pages\x18\x01 \x01(\x05\x12\x16\n\x0emanifest_heads\x18\x02 \x01(\x05\x12\x15\n\rmanifest_gets\x18\x03 \x01(\x05\x12\x11\n\treferrers\x18\x04 \x01(\x05\"`\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\r\n\tSUCCEEDED\x10\x03\x12\x0b\n\x07PARTIAL\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\"v\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\n\n\x06MANUAL\x10\x01\x12\x0c\n\x08\x43REATION\x10\x02\x12\x13\n\x0fUPSTREAM_CHANGE\x10\x03\x12\x0c\n\x08SCHEDULE\x10\x04\x12\x15\n\x11\x43REDENTIAL_CHANGE\x10\x05:s\xea\x41p\n\x14penstock.dev/SyncJob\x12\x45organizations/{organization}/artifacts/{artifact}/syncJobs/{sync_job}*\x08syncJobs2\x07syncJob\"B\n\x12GetArtifactRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.dev/Artifact\"y\n\x14ListArtifactsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\x12\x15penstock.dev/Artifact\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x15ListArtifactsResponse\x12(\n\tartifacts\x18\x01 \x03(\x0b\x32\x15.penstock.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd1\x01\n\x15\x43reateArtifactRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\x12\x15penstock.dev/Artifact\x12-\n\x08\x61rtifact\x18\x02 \x01(\x0b\x32\x15.penstock.v1.ArtifactB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x61rtifact_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12!\n\x13skip_upstream_check\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xbd\x01\n\x15UpdateArtifactRequest\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x15.penstock.v1.ArtifactB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12!\n\x13skip_upstream_check\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"Y\n\x15\x44\x65leteArtifactRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.dev/Artifact\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"a\n\x13SyncArtifactRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.dev/Artifact\x12\x1c\n\x0e\x66orce_removals\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x82\x01\n\x14SyncArtifactsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\x12\x15penstock.dev/Artifact\x12\x1c\n\x0elabel_selector\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1c\n\x0e\x66orce_removals\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"@\n\x15SyncArtifactsResponse\x12\'\n\tsync_jobs\x18\x01 \x03(\x0b\x32\x14.penstock.v1.SyncJob\"w\n\x17ListTagRevisionsRequest\x12)\n\x06parent\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\n\x10penstock.dev/Tag\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x18ListTagRevisionsResponse\x12/\n\rtag_revisions\x18\x01 \x03(\x0b\x32\x18.penstock.v1.TagRevision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x0bTagRevision\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"8\n\rGetTagRequest\x12\'\n\x04name\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\n\x10penstock.dev/Tag\"o\n\x0fListTagsRequest\x12)\n\x06parent\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\x12\x10penstock.dev/Tag\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"K\n\x10ListTagsResponse\x12\x1e\n\x04tags\x18\x01 \x03(\x0b\x32\x10.penstock.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x11GetSyncJobRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14penstock.dev/SyncJob\"w\n\x13ListSyncJobsRequest\x12-\n\x06parent\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\x12\x14penstock.dev/SyncJob\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"X\n\x14ListSyncJobsResponse\x12\'\n\tsync_jobs\x18\x01 \x03(\x0b\x32\x14.penstock.v1.SyncJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x13WatchSyncJobRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14penstock.dev/SyncJob2\xae\x0f\n\x0f\x41rtifactService\x12\x80\x01\n\x0bGetArtifact\x12\x1f.penstock.v1.GetArtifactRequest\x1a\x15.penstock.v1.Artifact\"9\xda\x41\x04name\x82\xd3\xe4\x93\x02,\x12*/api/v1/{name=organizations/*/artifacts/*}\x12\x93\x01\n\rListArtifacts\x12!.penstock.v1.ListArtifactsRequest\x1a\".penstock.v1.ListArtifactsResponse\";\xda\x41\x06parent\x82\xd3\xe4\x93\x02,\x12*/api/v1/{parent=organizations/*}/artifacts\x12\xa7\x01\n\x0e\x43reateArtifact\x12\".penstock.v1.CreateArtifactRequest\x1a\x15.penstock.v1.Artifact\"Z\xda\x41\x1bparent,artifact,artifact_id\x82\xd3\xe4\x93\x02\x36\"*/api/v1/{parent=organizations/*}/artifacts:\x08\x61rtifact\x12\xa9\x01\n\x0eUpdateArtifact\x12\".penstock.v1.UpdateArtifactRequest\x1a\x15.penstock.v1.Artifact\"\\\xda\x41\x14\x61rtifact,update_mask\x82\xd3\xe4\x93\x02?23/api/v1/{artifact.name=organizations/*/artifacts/*}:\x08\x61rtifact\x12\x87\x01\n\x0e\x44\x65leteArtifact\x12\".penstock.v1.DeleteArtifactRequest\x1a\x16.google.protobuf.Empty\"9\xda\x41\x04name\x82\xd3\xe4\x93\x02,**/api/v1/{name=organizations/*/artifacts/*}\x12\x89\x01\n\x0cSyncArtifact\x12 .penstock.v1.SyncArtifactRequest\x1a\x14.penstock.v1.SyncJob\"A\xda\x41\x04name\x82\xd3\xe4\x93\x02\x34\"//api/v1/{name=organizations/*/artifacts/*}:sync:\x01*\x12\x9b\x01\n\rSyncArtifacts\x12!.penstock.v1.SyncArtifactsRequest\x1a\".penstock.v1.SyncArtifactsResponse\"C\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x34\"//api/v1/{parent=organizations/*}/artifacts:sync:\x01*\x12x\n\x06GetTag\x12\x1a.penstock.v1.GetTagRequest\x1a\x10.penstock.v1.Tag\"@\xda\x41\x04name\x82\xd3\xe4\x93\x02\x33\x12\x31/api/v1/{name=organizations/*/artifacts/*/tags/*}\x12\x8b\x01\n\x08ListTags\x12\x1c.penstock.v1.ListTagsRequest\x1a\x1d.penstock.v1.ListTagsResponse\"B\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x33\x12\x31/api/v1/{parent=organizations/*/artifacts/*}/tags\x12\xaf\x01\n\x10ListTagRevisions\x12$.penstock.v1.ListTagRevisionsRequest\x1a%.penstock.v1.ListTagRevisionsResponse\"N\xda\x41\x06parent\x82\xd3\xe4\x93\x02?\x12=/api/v1/{parent=organizations/*/artifacts/*/tags/*}/revisions\x12\x88\x01\n\nGetSyncJob\x12\x1e.penstock.v1.GetSyncJobRequest\x1a\x14.penstock.v1.SyncJob\"D\xda\x41\x04name\x82\xd3\xe4\x93\x02\x37\x12\x35/api/v1/{name=organizations/*/artifacts/*/syncJobs/*}\x12\x9b\x01\n\x0cListSyncJobs\x12 .penstock.v1.ListSyncJobsRequest\x1a!.penstock.v1.ListSyncJobsResponse\"F\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x37\x12\x35/api/v1/{parent=organizations/*/artifacts/*}/syncJobs\x12\x94\x01\n\x0cWatchSyncJob\x12 .penstock.v1.WatchSyncJobRequest\x1a\x14.penstock.v1.SyncJob\"J\xda\x41\x04name\x82\xd3\xe4\x93\x02=\x12;/api/v1/{name=organizations/*/artifacts/*/syncJobs/*}:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.v1.artifact_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ARTIFACT_LABELSENTRY']._loaded_options = None
+  _globals['_ARTIFACT_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_ARTIFACT'].fields_by_name['name']._loaded_options = None
   _globals['_ARTIFACT'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_ARTIFACT'].fields_by_name['uid']._loaded_options = None
@@ -66,8 +69,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ARTIFACT'].fields_by_name['tag_count']._serialized_options = b'\342A\001\003'
   _globals['_ARTIFACT'].fields_by_name['current_sync_job']._loaded_options = None
   _globals['_ARTIFACT'].fields_by_name['current_sync_job']._serialized_options = b'\342A\001\003\372A\026\n\024penstock.dev/SyncJob'
+  _globals['_ARTIFACT'].fields_by_name['labels']._loaded_options = None
+  _globals['_ARTIFACT'].fields_by_name['labels']._serialized_options = b'\342A\001\001'
+  _globals['_ARTIFACT'].fields_by_name['credential']._loaded_options = None
+  _globals['_ARTIFACT'].fields_by_name['credential']._serialized_options = b'\342A\001\001\372A\031\n\027penstock.dev/Credential'
+  _globals['_ARTIFACT'].fields_by_name['ca_certificates']._loaded_options = None
+  _globals['_ARTIFACT'].fields_by_name['ca_certificates']._serialized_options = b'\342A\001\001'
+  _globals['_ARTIFACT'].fields_by_name['sync_policy']._loaded_options = None
+  _globals['_ARTIFACT'].fields_by_name['sync_policy']._serialized_options = b'\342A\001\001'
+  _globals['_ARTIFACT'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_ARTIFACT'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\003'
   _globals['_ARTIFACT']._loaded_options = None
   _globals['_ARTIFACT']._serialized_options = b'\352A_\n\025penstock.dev/Artifact\0221organizations/{organization}/artifacts/{artifact}*\tartifacts2\010artifact'
+  _globals['_SYNCPOLICY'].fields_by_name['schedule']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['schedule']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['paused']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['paused']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['include_tags']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['include_tags']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['exclude_tags']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['exclude_tags']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['version_range']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['version_range']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['newest']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['newest']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['platforms']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['platforms']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['deleted_tags']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['deleted_tags']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['sync_only']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['sync_only']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['max_tag_age']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['max_tag_age']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCPOLICY'].fields_by_name['revalidate_before_answer']._loaded_options = None
+  _globals['_SYNCPOLICY'].fields_by_name['revalidate_before_answer']._serialized_options = b'\342A\001\001'
   _globals['_TAG'].fields_by_name['name']._loaded_options = None
   _globals['_TAG'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_TAG'].fields_by_name['digest']._loaded_options = None
@@ -118,6 +153,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYNCJOB'].fields_by_name['manifests_fetched']._serialized_options = b'\342A\001\003'
   _globals['_SYNCJOB'].fields_by_name['tag_errors']._loaded_options = None
   _globals['_SYNCJOB'].fields_by_name['tag_errors']._serialized_options = b'\342A\001\003'
+  _globals['_SYNCJOB'].fields_by_name['tags_skipped']._loaded_options = None
+  _globals['_SYNCJOB'].fields_by_name['tags_skipped']._serialized_options = b'\342A\001\003'
+  _globals['_SYNCJOB'].fields_by_name['tags_missing']._loaded_options = None
+  _globals['_SYNCJOB'].fields_by_name['tags_missing']._serialized_options = b'\342A\001\003'
+  _globals['_SYNCJOB'].fields_by_name['requests']._loaded_options = None
+  _globals['_SYNCJOB'].fields_by_name['requests']._serialized_options = b'\342A\001\003'
   _globals['_SYNCJOB']._loaded_options = None
   _globals['_SYNCJOB']._serialized_options = b'\352Ap\n\024penstock.dev/SyncJob\022Eorganizations/{organization}/artifacts/{artifact}/syncJobs/{sync_job}*\010syncJobs2\007syncJob'
   _globals['_GETARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
@@ -152,6 +193,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEARTIFACTREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_SYNCARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_SYNCARTIFACTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.dev/Artifact'
+  _globals['_SYNCARTIFACTREQUEST'].fields_by_name['force_removals']._loaded_options = None
+  _globals['_SYNCARTIFACTREQUEST'].fields_by_name['force_removals']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCARTIFACTSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_SYNCARTIFACTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\027\022\025penstock.dev/Artifact'
+  _globals['_SYNCARTIFACTSREQUEST'].fields_by_name['label_selector']._loaded_options = None
+  _globals['_SYNCARTIFACTSREQUEST'].fields_by_name['label_selector']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCARTIFACTSREQUEST'].fields_by_name['force_removals']._loaded_options = None
+  _globals['_SYNCARTIFACTSREQUEST'].fields_by_name['force_removals']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTAGREVISIONSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTTAGREVISIONSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\022\n\020penstock.dev/Tag'
+  _globals['_LISTTAGREVISIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTAGREVISIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTAGREVISIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTTAGREVISIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_GETTAGREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETTAGREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\022\n\020penstock.dev/Tag'
   _globals['_LISTTAGSREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -182,56 +237,78 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ARTIFACTSERVICE'].methods_by_name['DeleteArtifact']._serialized_options = b'\332A\004name\202\323\344\223\002,**/api/v1/{name=organizations/*/artifacts/*}'
   _globals['_ARTIFACTSERVICE'].methods_by_name['SyncArtifact']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['SyncArtifact']._serialized_options = b'\332A\004name\202\323\344\223\0024\"//api/v1/{name=organizations/*/artifacts/*}:sync:\001*'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['SyncArtifacts']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['SyncArtifacts']._serialized_options = b'\332A\006parent\202\323\344\223\0024\"//api/v1/{parent=organizations/*}/artifacts:sync:\001*'
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetTag']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetTag']._serialized_options = b'\332A\004name\202\323\344\223\0023\0221/api/v1/{name=organizations/*/artifacts/*/tags/*}'
   _globals['_ARTIFACTSERVICE'].methods_by_name['ListTags']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['ListTags']._serialized_options = b'\332A\006parent\202\323\344\223\0023\0221/api/v1/{parent=organizations/*/artifacts/*}/tags'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ListTagRevisions']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ListTagRevisions']._serialized_options = b'\332A\006parent\202\323\344\223\002?\022=/api/v1/{parent=organizations/*/artifacts/*/tags/*}/revisions'
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetSyncJob']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['GetSyncJob']._serialized_options = b'\332A\004name\202\323\344\223\0027\0225/api/v1/{name=organizations/*/artifacts/*/syncJobs/*}'
   _globals['_ARTIFACTSERVICE'].methods_by_name['ListSyncJobs']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['ListSyncJobs']._serialized_options = b'\332A\006parent\202\323\344\223\0027\0225/api/v1/{parent=organizations/*/artifacts/*}/syncJobs'
   _globals['_ARTIFACTSERVICE'].methods_by_name['WatchSyncJob']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['WatchSyncJob']._serialized_options = b'\332A\004name\202\323\344\223\002=\022;/api/v1/{name=organizations/*/artifacts/*/syncJobs/*}:watch'
-  _globals['_ARTIFACT']._serialized_start=255
-  _globals['_ARTIFACT']._serialized_end=867
-  _globals['_TAG']._serialized_start=870
-  _globals['_TAG']._serialized_end=1169
-  _globals['_SYNCJOB']._serialized_start=1172
-  _globals['_SYNCJOB']._serialized_end=2161
-  _globals['_SYNCJOB_TAGERROR']._serialized_start=1810
-  _globals['_SYNCJOB_TAGERROR']._serialized_end=1849
-  _globals['_SYNCJOB_STATE']._serialized_start=1851
-  _globals['_SYNCJOB_STATE']._serialized_end=1947
-  _globals['_SYNCJOB_TRIGGER']._serialized_start=1949
-  _globals['_SYNCJOB_TRIGGER']._serialized_end=2044
-  _globals['_GETARTIFACTREQUEST']._serialized_start=2163
-  _globals['_GETARTIFACTREQUEST']._serialized_end=2229
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=2231
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=2352
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=2354
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=2444
-  _globals['_CREATEARTIFACTREQUEST']._serialized_start=2447
-  _globals['_CREATEARTIFACTREQUEST']._serialized_end=2656
-  _globals['_UPDATEARTIFACTREQUEST']._serialized_start=2659
-  _globals['_UPDATEARTIFACTREQUEST']._serialized_end=2848
-  _globals['_DELETEARTIFACTREQUEST']._serialized_start=2850
-  _globals['_DELETEARTIFACTREQUEST']._serialized_end=2939
-  _globals['_SYNCARTIFACTREQUEST']._serialized_start=2941
-  _globals['_SYNCARTIFACTREQUEST']._serialized_end=3008
-  _globals['_GETTAGREQUEST']._serialized_start=3010
-  _globals['_GETTAGREQUEST']._serialized_end=3066
-  _globals['_LISTTAGSREQUEST']._serialized_start=3068
-  _globals['_LISTTAGSREQUEST']._serialized_end=3179
-  _globals['_LISTTAGSRESPONSE']._serialized_start=3181
-  _globals['_LISTTAGSRESPONSE']._serialized_end=3256
-  _globals['_GETSYNCJOBREQUEST']._serialized_start=3258
-  _globals['_GETSYNCJOBREQUEST']._serialized_end=3322
-  _globals['_LISTSYNCJOBSREQUEST']._serialized_start=3324
-  _globals['_LISTSYNCJOBSREQUEST']._serialized_end=3443
-  _globals['_LISTSYNCJOBSRESPONSE']._serialized_start=3445
-  _globals['_LISTSYNCJOBSRESPONSE']._serialized_end=3533
-  _globals['_WATCHSYNCJOBREQUEST']._serialized_start=3535
-  _globals['_WATCHSYNCJOBREQUEST']._serialized_end=3601
-  _globals['_ARTIFACTSERVICE']._serialized_start=3604
-  _globals['_ARTIFACTSERVICE']._serialized_end=5234
+  _globals['_ARTIFACT']._serialized_start=287
+  _globals['_ARTIFACT']._serialized_end=1166
+  _globals['_ARTIFACT_LABELSENTRY']._serialized_start=1021
+  _globals['_ARTIFACT_LABELSENTRY']._serialized_end=1066
+  _globals['_SYNCPOLICY']._serialized_start=1169
+  _globals['_SYNCPOLICY']._serialized_end=1609
+  _globals['_SYNCPOLICY_DELETEDTAGS']._serialized_start=1545
+  _globals['_SYNCPOLICY_DELETEDTAGS']._serialized_end=1609
+  _globals['_TAG']._serialized_start=1612
+  _globals['_TAG']._serialized_end=1911
+  _globals['_SYNCJOB']._serialized_start=1914
+  _globals['_SYNCJOB']._serialized_end=3134
+  _globals['_SYNCJOB_TAGERROR']._serialized_start=2663
+  _globals['_SYNCJOB_TAGERROR']._serialized_end=2702
+  _globals['_SYNCJOB_REQUESTS']._serialized_start=2704
+  _globals['_SYNCJOB_REQUESTS']._serialized_end=2799
+  _globals['_SYNCJOB_STATE']._serialized_start=2801
+  _globals['_SYNCJOB_STATE']._serialized_end=2897
+  _globals['_SYNCJOB_TRIGGER']._serialized_start=2899
+  _globals['_SYNCJOB_TRIGGER']._serialized_end=3017
+  _globals['_GETARTIFACTREQUEST']._serialized_start=3136
+  _globals['_GETARTIFACTREQUEST']._serialized_end=3202
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=3204
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=3325
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=3327
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=3417
+  _globals['_CREATEARTIFACTREQUEST']._serialized_start=3420
+  _globals['_CREATEARTIFACTREQUEST']._serialized_end=3629
+  _globals['_UPDATEARTIFACTREQUEST']._serialized_start=3632
+  _globals['_UPDATEARTIFACTREQUEST']._serialized_end=3821
+  _globals['_DELETEARTIFACTREQUEST']._serialized_start=3823
+  _globals['_DELETEARTIFACTREQUEST']._serialized_end=3912
+  _globals['_SYNCARTIFACTREQUEST']._serialized_start=3914
+  _globals['_SYNCARTIFACTREQUEST']._serialized_end=4011
+  _globals['_SYNCARTIFACTSREQUEST']._serialized_start=4014
+  _globals['_SYNCARTIFACTSREQUEST']._serialized_end=4144
+  _globals['_SYNCARTIFACTSRESPONSE']._serialized_start=4146
+  _globals['_SYNCARTIFACTSRESPONSE']._serialized_end=4210
+  _globals['_LISTTAGREVISIONSREQUEST']._serialized_start=4212
+  _globals['_LISTTAGREVISIONSREQUEST']._serialized_end=4331
+  _globals['_LISTTAGREVISIONSRESPONSE']._serialized_start=4333
+  _globals['_LISTTAGREVISIONSRESPONSE']._serialized_end=4433
+  _globals['_TAGREVISION']._serialized_start=4435
+  _globals['_TAGREVISION']._serialized_end=4558
+  _globals['_GETTAGREQUEST']._serialized_start=4560
+  _globals['_GETTAGREQUEST']._serialized_end=4616
+  _globals['_LISTTAGSREQUEST']._serialized_start=4618
+  _globals['_LISTTAGSREQUEST']._serialized_end=4729
+  _globals['_LISTTAGSRESPONSE']._serialized_start=4731
+  _globals['_LISTTAGSRESPONSE']._serialized_end=4806
+  _globals['_GETSYNCJOBREQUEST']._serialized_start=4808
+  _globals['_GETSYNCJOBREQUEST']._serialized_end=4872
+  _globals['_LISTSYNCJOBSREQUEST']._serialized_start=4874
+  _globals['_LISTSYNCJOBSREQUEST']._serialized_end=4993
+  _globals['_LISTSYNCJOBSRESPONSE']._serialized_start=4995
+  _globals['_LISTSYNCJOBSRESPONSE']._serialized_end=5083
+  _globals['_WATCHSYNCJOBREQUEST']._serialized_start=5085
+  _globals['_WATCHSYNCJOBREQUEST']._serialized_end=5151
+  _globals['_ARTIFACTSERVICE']._serialized_start=5154
+  _globals['_ARTIFACTSERVICE']._serialized_end=7120
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -27,6 +28,26 @@ class Artifact(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
@@ -41,6 +62,11 @@ class Artifact(_message.Message):
     NEXT_SYNC_TIME_FIELD_NUMBER: _builtins.int
     TAG_COUNT_FIELD_NUMBER: _builtins.int
     CURRENT_SYNC_JOB_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
+    SYNC_POLICY_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`organizations/acme/artifacts/redis`. The id is a repository name, with `/` written as
     `~`: `team/app` is `organizations/acme/artifacts/team~app`.
@@ -63,6 +89,12 @@ class Artifact(_message.Message):
     """Tags held."""
     current_sync_job: _builtins.str
     """The sync that is waiting or running, if any."""
+    credential: _builtins.str
+    """What the upstream is shown; no authentication when unset. Of the same organization."""
+    ca_certificates: _builtins.str
+    """PEM certificates that the upstream's TLS certificate is verified with, in place of the system's."""
+    size_bytes: _builtins.int
+    """Bytes of all manifests and blobs that held manifests reach, each once."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -75,6 +107,12 @@ class Artifact(_message.Message):
     def next_sync_time(self) -> _timestamp_pb2.Timestamp:
         """When the schedule syncs it next; unset where there is no schedule."""
 
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """To select artifacts by; keys and values as in Kubernetes."""
+
+    @_builtins.property
+    def sync_policy(self) -> Global___SyncPolicy: ...
     def __init__(
         self,
         *,
@@ -92,14 +130,113 @@ class Artifact(_message.Message):
         next_sync_time: _timestamp_pb2.Timestamp | None = ...,
         tag_count: _builtins.int = ...,
         current_sync_job: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        credential: _builtins.str = ...,
+        ca_certificates: _builtins.str = ...,
+        sync_policy: Global___SyncPolicy | None = ...,
+        size_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_sync_time", b"last_sync_time", "next_sync_time", b"next_sync_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_sync_time", b"last_sync_time", "next_sync_time", b"next_sync_time", "sync_policy", b"sync_policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "current_sync_job", b"current_sync_job", "display_name", b"display_name", "etag", b"etag", "last_sync_error", b"last_sync_error", "last_sync_time", b"last_sync_time", "name", b"name", "next_sync_time", b"next_sync_time", "plain_http", b"plain_http", "repository", b"repository", "tag_count", b"tag_count", "uid", b"uid", "update_time", b"update_time", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_certificates", b"ca_certificates", "create_time", b"create_time", "credential", b"credential", "current_sync_job", b"current_sync_job", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "last_sync_error", b"last_sync_error", "last_sync_time", b"last_sync_time", "name", b"name", "next_sync_time", b"next_sync_time", "plain_http", b"plain_http", "repository", b"repository", "size_bytes", b"size_bytes", "sync_policy", b"sync_policy", "tag_count", b"tag_count", "uid", b"uid", "update_time", b"update_time", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Artifact: _TypeAlias = Artifact  # noqa: Y015
+
+@_typing.final
+class SyncPolicy(_message.Message):
+    """When and what sync brings of an upstream repository."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _DeletedTags:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DeletedTagsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SyncPolicy._DeletedTags.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DELETED_TAGS_UNSPECIFIED: SyncPolicy._DeletedTags.ValueType  # 0
+        """PRUNE."""
+        PRUNE: SyncPolicy._DeletedTags.ValueType  # 1
+        """A tag that two successful runs in a row did not see is no longer held."""
+        KEEP: SyncPolicy._DeletedTags.ValueType  # 2
+        """Tags are held for ever."""
+
+    class DeletedTags(_DeletedTags, metaclass=_DeletedTagsEnumTypeWrapper): ...
+    DELETED_TAGS_UNSPECIFIED: SyncPolicy.DeletedTags.ValueType  # 0
+    """PRUNE."""
+    PRUNE: SyncPolicy.DeletedTags.ValueType  # 1
+    """A tag that two successful runs in a row did not see is no longer held."""
+    KEEP: SyncPolicy.DeletedTags.ValueType  # 2
+    """Tags are held for ever."""
+
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    INCLUDE_TAGS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_TAGS_FIELD_NUMBER: _builtins.int
+    VERSION_RANGE_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    PLATFORMS_FIELD_NUMBER: _builtins.int
+    DELETED_TAGS_FIELD_NUMBER: _builtins.int
+    SYNC_ONLY_FIELD_NUMBER: _builtins.int
+    MAX_TAG_AGE_FIELD_NUMBER: _builtins.int
+    REVALIDATE_BEFORE_ANSWER_FIELD_NUMBER: _builtins.int
+    schedule: _builtins.str
+    """Five cron fields, or `@hourly` and the like; the installation's schedule when empty."""
+    paused: _builtins.bool
+    """Only synced by hand."""
+    version_range: _builtins.str
+    """Only tags that are semantic versions within: `>=1.2 <2`, `^1.4`, `~1.4.2`, joined by `||`."""
+    newest: _builtins.int
+    """Only the newest so many of what is left: highest version first, then by name; 0 for all."""
+    deleted_tags: Global___SyncPolicy.DeletedTags.ValueType
+    sync_only: _builtins.bool
+    """The upstream is never asked at pull time: what sync did not bring does not exist."""
+    revalidate_before_answer: _builtins.bool
+    """Asks before it answers; otherwise it answers with what it has and asks in the background."""
+    @_builtins.property
+    def include_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Patterns with `*`, `?` and `[...]` of the tags to sync; all when empty."""
+
+    @_builtins.property
+    def exclude_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Patterns of tags not to sync, whatever includes them."""
+
+    @_builtins.property
+    def platforms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Platforms whose manifests are brought: `linux/amd64`, `linux/arm64/v8`; all when empty. An
+        index is served byte for byte all the same; its other manifests are resolved on demand.
+        """
+
+    @_builtins.property
+    def max_tag_age(self) -> _duration_pb2.Duration:
+        """A tag that was not seen for longer is asked of the upstream again when it is pulled, with HEAD;
+        never when unset.
+        """
+
+    def __init__(
+        self,
+        *,
+        schedule: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+        include_tags: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_tags: _abc.Iterable[_builtins.str] | None = ...,
+        version_range: _builtins.str = ...,
+        newest: _builtins.int = ...,
+        platforms: _abc.Iterable[_builtins.str] | None = ...,
+        deleted_tags: Global___SyncPolicy.DeletedTags.ValueType = ...,
+        sync_only: _builtins.bool = ...,
+        max_tag_age: _duration_pb2.Duration | None = ...,
+        revalidate_before_answer: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_tag_age", b"max_tag_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_tags", b"deleted_tags", "exclude_tags", b"exclude_tags", "include_tags", b"include_tags", "max_tag_age", b"max_tag_age", "newest", b"newest", "paused", b"paused", "platforms", b"platforms", "revalidate_before_answer", b"revalidate_before_answer", "schedule", b"schedule", "sync_only", b"sync_only", "version_range", b"version_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncPolicy: _TypeAlias = SyncPolicy  # noqa: Y015
 
 @_typing.final
 class Tag(_message.Message):
@@ -191,6 +328,7 @@ class SyncJob(_message.Message):
         UPSTREAM_CHANGE: SyncJob._Trigger.ValueType  # 3
         """The upstream of the artifact was changed."""
         SCHEDULE: SyncJob._Trigger.ValueType  # 4
+        CREDENTIAL_CHANGE: SyncJob._Trigger.ValueType  # 5
 
     class Trigger(_Trigger, metaclass=_TriggerEnumTypeWrapper): ...
     TRIGGER_UNSPECIFIED: SyncJob.Trigger.ValueType  # 0
@@ -199,6 +337,7 @@ class SyncJob(_message.Message):
     UPSTREAM_CHANGE: SyncJob.Trigger.ValueType  # 3
     """The upstream of the artifact was changed."""
     SCHEDULE: SyncJob.Trigger.ValueType  # 4
+    CREDENTIAL_CHANGE: SyncJob.Trigger.ValueType  # 5
 
     @_typing.final
     class TagError(_message.Message):
@@ -222,6 +361,34 @@ class SyncJob(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Requests(_message.Message):
+        """Requests to the upstream, by kind; retries included."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TAG_PAGES_FIELD_NUMBER: _builtins.int
+        MANIFEST_HEADS_FIELD_NUMBER: _builtins.int
+        MANIFEST_GETS_FIELD_NUMBER: _builtins.int
+        REFERRERS_FIELD_NUMBER: _builtins.int
+        tag_pages: _builtins.int
+        manifest_heads: _builtins.int
+        manifest_gets: _builtins.int
+        referrers: _builtins.int
+        def __init__(
+            self,
+            *,
+            tag_pages: _builtins.int = ...,
+            manifest_heads: _builtins.int = ...,
+            manifest_gets: _builtins.int = ...,
+            referrers: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest_gets", b"manifest_gets", "manifest_heads", b"manifest_heads", "referrers", b"referrers", "tag_pages", b"tag_pages"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -240,6 +407,9 @@ class SyncJob(_message.Message):
     TAGS_REMOVED_FIELD_NUMBER: _builtins.int
     MANIFESTS_FETCHED_FIELD_NUMBER: _builtins.int
     TAG_ERRORS_FIELD_NUMBER: _builtins.int
+    TAGS_SKIPPED_FIELD_NUMBER: _builtins.int
+    TAGS_MISSING_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     uid: _builtins.str
     state: Global___SyncJob.State.ValueType
@@ -260,6 +430,10 @@ class SyncJob(_message.Message):
     """Gone upstream, and no longer held."""
     manifests_fetched: _builtins.int
     """Manifests fetched, children of indexes included."""
+    tags_skipped: _builtins.int
+    """Left out by the artifact's filters."""
+    tags_missing: _builtins.int
+    """Gone upstream, but held back: missing in one run only, or too many at once."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -269,6 +443,10 @@ class SyncJob(_message.Message):
     @_builtins.property
     def tag_errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___SyncJob.TagError]:
         """The first 100 tags that failed."""
+
+    @_builtins.property
+    def requests(self) -> Global___SyncJob.Requests:
+        """What was asked of the upstream."""
 
     def __init__(
         self,
@@ -291,10 +469,13 @@ class SyncJob(_message.Message):
         tags_removed: _builtins.int = ...,
         manifests_fetched: _builtins.int = ...,
         tag_errors: _abc.Iterable[Global___SyncJob.TagError] | None = ...,
+        tags_skipped: _builtins.int = ...,
+        tags_missing: _builtins.int = ...,
+        requests: Global___SyncJob.Requests | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "requests", b"requests", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "manifests_fetched", b"manifests_fetched", "name", b"name", "requested_by", b"requested_by", "start_time", b"start_time", "state", b"state", "tag_errors", b"tag_errors", "tags_done", b"tags_done", "tags_failed", b"tags_failed", "tags_moved", b"tags_moved", "tags_new", b"tags_new", "tags_removed", b"tags_removed", "tags_total", b"tags_total", "tags_unchanged", b"tags_unchanged", "trigger", b"trigger", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "manifests_fetched", b"manifests_fetched", "name", b"name", "requested_by", b"requested_by", "requests", b"requests", "start_time", b"start_time", "state", b"state", "tag_errors", b"tag_errors", "tags_done", b"tags_done", "tags_failed", b"tags_failed", "tags_missing", b"tags_missing", "tags_moved", b"tags_moved", "tags_new", b"tags_new", "tags_removed", b"tags_removed", "tags_skipped", b"tags_skipped", "tags_total", b"tags_total", "tags_unchanged", b"tags_unchanged", "trigger", b"trigger", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -459,20 +640,151 @@ class SyncArtifactRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    FORCE_REMOVALS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`organizations/{organization}/artifacts/{artifact}`, or `artifacts/{uid}`."""
+    force_removals: _builtins.bool
+    """Removes tags that are gone upstream even when they are more than half of all."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        force_removals: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force_removals", b"force_removals", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SyncArtifactRequest: _TypeAlias = SyncArtifactRequest  # noqa: Y015
+
+@_typing.final
+class SyncArtifactsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    LABEL_SELECTOR_FIELD_NUMBER: _builtins.int
+    FORCE_REMOVALS_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    label_selector: _builtins.str
+    """`key=value` and `key!=value`, joined by commas: all must hold. Every artifact when empty."""
+    force_removals: _builtins.bool
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        label_selector: _builtins.str = ...,
+        force_removals: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force_removals", b"force_removals", "label_selector", b"label_selector", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncArtifactsRequest: _TypeAlias = SyncArtifactsRequest  # noqa: Y015
+
+@_typing.final
+class SyncArtifactsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_JOBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sync_jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SyncJob]:
+        """One for each artifact, waiting or running."""
+
+    def __init__(
+        self,
+        *,
+        sync_jobs: _abc.Iterable[Global___SyncJob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sync_jobs", b"sync_jobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncArtifactsResponse: _TypeAlias = SyncArtifactsResponse  # noqa: Y015
+
+@_typing.final
+class ListTagRevisionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTagRevisionsRequest: _TypeAlias = ListTagRevisionsRequest  # noqa: Y015
+
+@_typing.final
+class ListTagRevisionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_REVISIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def tag_revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagRevision]: ...
+    def __init__(
+        self,
+        *,
+        tag_revisions: _abc.Iterable[Global___TagRevision] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tag_revisions", b"tag_revisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTagRevisionsResponse: _TypeAlias = ListTagRevisionsResponse  # noqa: Y015
+
+@_typing.final
+class TagRevision(_message.Message):
+    """That a tag had a digest for some time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset while it still has it."""
+
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagRevision: _TypeAlias = TagRevision  # noqa: Y015
 
 @_typing.final
 class GetTagRequest(_message.Message):

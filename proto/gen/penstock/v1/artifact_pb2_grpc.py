@@ -66,6 +66,11 @@ class ArtifactServiceStub:
                 request_serializer=penstock_dot_v1_dot_artifact__pb2.SyncArtifactRequest.SerializeToString,
                 response_deserializer=penstock_dot_v1_dot_artifact__pb2.SyncJob.FromString,
                 _registered_method=True)
+        self.SyncArtifacts = channel.unary_unary(
+                '/penstock.v1.ArtifactService/SyncArtifacts',
+                request_serializer=penstock_dot_v1_dot_artifact__pb2.SyncArtifactsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_artifact__pb2.SyncArtifactsResponse.FromString,
+                _registered_method=True)
         self.GetTag = channel.unary_unary(
                 '/penstock.v1.ArtifactService/GetTag',
                 request_serializer=penstock_dot_v1_dot_artifact__pb2.GetTagRequest.SerializeToString,
@@ -75,6 +80,11 @@ class ArtifactServiceStub:
                 '/penstock.v1.ArtifactService/ListTags',
                 request_serializer=penstock_dot_v1_dot_artifact__pb2.ListTagsRequest.SerializeToString,
                 response_deserializer=penstock_dot_v1_dot_artifact__pb2.ListTagsResponse.FromString,
+                _registered_method=True)
+        self.ListTagRevisions = channel.unary_unary(
+                '/penstock.v1.ArtifactService/ListTagRevisions',
+                request_serializer=penstock_dot_v1_dot_artifact__pb2.ListTagRevisionsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_artifact__pb2.ListTagRevisionsResponse.FromString,
                 _registered_method=True)
         self.GetSyncJob = channel.unary_unary(
                 '/penstock.v1.ArtifactService/GetSyncJob',
@@ -141,6 +151,14 @@ class ArtifactServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SyncArtifacts(self, request, context):
+        """Starts a sync of every artifact of an organization, or of those that the label selector
+        names, now. Artifacts that are being synced already are joined.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTag(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -149,6 +167,13 @@ class ArtifactServiceServicer:
 
     def ListTags(self, request, context):
         """Lists the tags of an artifact that are held, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTagRevisions(self, request, context):
+        """Lists which digests a tag had, from when to when, newest first; for tags that are gone as well.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,6 +232,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     request_deserializer=penstock_dot_v1_dot_artifact__pb2.SyncArtifactRequest.FromString,
                     response_serializer=penstock_dot_v1_dot_artifact__pb2.SyncJob.SerializeToString,
             ),
+            'SyncArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncArtifacts,
+                    request_deserializer=penstock_dot_v1_dot_artifact__pb2.SyncArtifactsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_artifact__pb2.SyncArtifactsResponse.SerializeToString,
+            ),
             'GetTag': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTag,
                     request_deserializer=penstock_dot_v1_dot_artifact__pb2.GetTagRequest.FromString,
@@ -216,6 +246,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.ListTags,
                     request_deserializer=penstock_dot_v1_dot_artifact__pb2.ListTagsRequest.FromString,
                     response_serializer=penstock_dot_v1_dot_artifact__pb2.ListTagsResponse.SerializeToString,
+            ),
+            'ListTagRevisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTagRevisions,
+                    request_deserializer=penstock_dot_v1_dot_artifact__pb2.ListTagRevisionsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_artifact__pb2.ListTagRevisionsResponse.SerializeToString,
             ),
             'GetSyncJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSyncJob,
@@ -407,6 +442,33 @@ class ArtifactService:
             _registered_method=True)
 
     @staticmethod
+    def SyncArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.ArtifactService/SyncArtifacts',
+            penstock_dot_v1_dot_artifact__pb2.SyncArtifactsRequest.SerializeToString,
+            penstock_dot_v1_dot_artifact__pb2.SyncArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetTag(request,
             target,
             options=(),
@@ -450,6 +512,33 @@ class ArtifactService:
             '/penstock.v1.ArtifactService/ListTags',
             penstock_dot_v1_dot_artifact__pb2.ListTagsRequest.SerializeToString,
             penstock_dot_v1_dot_artifact__pb2.ListTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTagRevisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.ArtifactService/ListTagRevisions',
+            penstock_dot_v1_dot_artifact__pb2.ListTagRevisionsRequest.SerializeToString,
+            penstock_dot_v1_dot_artifact__pb2.ListTagRevisionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,9 +34,15 @@ class ArtifactServiceStub:
     """Starts a sync now, or joins the one that is running. Answers at once; follow the
     job with WatchSyncJob.
     """
+    SyncArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_pb2.SyncArtifactsRequest, _artifact_pb2.SyncArtifactsResponse]
+    """Starts a sync of every artifact of an organization, or of those that the label selector
+    names, now. Artifacts that are being synced already are joined.
+    """
     GetTag: _aio.UnaryUnaryMultiCallable[_artifact_pb2.GetTagRequest, _artifact_pb2.Tag]
     ListTags: _aio.UnaryUnaryMultiCallable[_artifact_pb2.ListTagsRequest, _artifact_pb2.ListTagsResponse]
     """Lists the tags of an artifact that are held, by name."""
+    ListTagRevisions: _aio.UnaryUnaryMultiCallable[_artifact_pb2.ListTagRevisionsRequest, _artifact_pb2.ListTagRevisionsResponse]
+    """Lists which digests a tag had, from when to when, newest first; for tags that are gone as well."""
     GetSyncJob: _aio.UnaryUnaryMultiCallable[_artifact_pb2.GetSyncJobRequest, _artifact_pb2.SyncJob]
     ListSyncJobs: _aio.UnaryUnaryMultiCallable[_artifact_pb2.ListSyncJobsRequest, _artifact_pb2.ListSyncJobsResponse]
     """Lists the sync jobs of an artifact, newest first."""
@@ -100,6 +106,16 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def SyncArtifacts(
+        self,
+        request: _artifact_pb2.SyncArtifactsRequest,
+        context: _aio.ServicerContext[_artifact_pb2.SyncArtifactsRequest, _abc.Awaitable[_artifact_pb2.SyncArtifactsResponse]],
+    ) -> _abc.Awaitable[_artifact_pb2.SyncArtifactsResponse]:
+        """Starts a sync of every artifact of an organization, or of those that the label selector
+        names, now. Artifacts that are being synced already are joined.
+        """
+
+    @_abc_1.abstractmethod
     def GetTag(
         self,
         request: _artifact_pb2.GetTagRequest,
@@ -113,6 +129,14 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_artifact_pb2.ListTagsRequest, _abc.Awaitable[_artifact_pb2.ListTagsResponse]],
     ) -> _abc.Awaitable[_artifact_pb2.ListTagsResponse]:
         """Lists the tags of an artifact that are held, by name."""
+
+    @_abc_1.abstractmethod
+    def ListTagRevisions(
+        self,
+        request: _artifact_pb2.ListTagRevisionsRequest,
+        context: _aio.ServicerContext[_artifact_pb2.ListTagRevisionsRequest, _abc.Awaitable[_artifact_pb2.ListTagRevisionsResponse]],
+    ) -> _abc.Awaitable[_artifact_pb2.ListTagRevisionsResponse]:
+        """Lists which digests a tag had, from when to when, newest first; for tags that are gone as well."""
 
     @_abc_1.abstractmethod
     def GetSyncJob(

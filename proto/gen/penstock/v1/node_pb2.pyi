@@ -466,6 +466,104 @@ class StreamTagsResponse(_message.Message):
 Global___StreamTagsResponse: _TypeAlias = StreamTagsResponse  # noqa: Y015
 
 @_typing.final
+class ListReferrersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARTIFACT_UID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    artifact_uid: _builtins.str
+    digest: _builtins.str
+    """Digest of the subject."""
+    def __init__(
+        self,
+        *,
+        artifact_uid: _builtins.str = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "digest", b"digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReferrersRequest: _TypeAlias = ListReferrersRequest  # noqa: Y015
+
+@_typing.final
+class ListReferrersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Referrer(_message.Message):
+        """A manifest that names the digest as its subject."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        @_typing.final
+        class AnnotationsEntry(_message.Message):
+            DESCRIPTOR: _descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: _builtins.int
+            VALUE_FIELD_NUMBER: _builtins.int
+            key: _builtins.str
+            value: _builtins.str
+            def __init__(
+                self,
+                *,
+                key: _builtins.str = ...,
+                value: _builtins.str = ...,
+            ) -> None: ...
+            _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+            def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+            def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+        DIGEST_FIELD_NUMBER: _builtins.int
+        MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+        SIZE_FIELD_NUMBER: _builtins.int
+        ARTIFACT_TYPE_FIELD_NUMBER: _builtins.int
+        ANNOTATIONS_FIELD_NUMBER: _builtins.int
+        digest: _builtins.str
+        media_type: _builtins.str
+        size: _builtins.int
+        artifact_type: _builtins.str
+        @_builtins.property
+        def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+        def __init__(
+            self,
+            *,
+            digest: _builtins.str = ...,
+            media_type: _builtins.str = ...,
+            size: _builtins.int = ...,
+            artifact_type: _builtins.str = ...,
+            annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "artifact_type", b"artifact_type", "digest", b"digest", "media_type", b"media_type", "size", b"size"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REFERRERS_FIELD_NUMBER: _builtins.int
+    CONTENT_REVISION_FIELD_NUMBER: _builtins.int
+    content_revision: _builtins.int
+    @_builtins.property
+    def referrers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListReferrersResponse.Referrer]: ...
+    def __init__(
+        self,
+        *,
+        referrers: _abc.Iterable[Global___ListReferrersResponse.Referrer] | None = ...,
+        content_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_revision", b"content_revision", "referrers", b"referrers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReferrersResponse: _TypeAlias = ListReferrersResponse  # noqa: Y015
+
+@_typing.final
 class GetUpstreamAccessRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -499,6 +597,7 @@ class GetUpstreamAccessResponse(_message.Message):
     AUTHORIZATION_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ALLOW_PRIVATE_ADDRESSES_FIELD_NUMBER: _builtins.int
+    CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
     base_url: _builtins.str
     """Scheme, host and port: `https://registry-1.docker.io`."""
     repository: _builtins.str
@@ -507,6 +606,8 @@ class GetUpstreamAccessResponse(_message.Message):
     """Value of the Authorization header for `base_url`'s own origin; empty when it wants none."""
     allow_private_addresses: _builtins.bool
     """Whether blobs may come from loopback and private addresses."""
+    ca_certificates: _builtins.str
+    """PEM certificates to verify `base_url` with, in place of the system's; empty for the system's."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When `authorization` ends; unset when it does not, or is empty."""
@@ -519,10 +620,11 @@ class GetUpstreamAccessResponse(_message.Message):
         authorization: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         allow_private_addresses: _builtins.bool = ...,
+        ca_certificates: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "authorization", b"authorization", "base_url", b"base_url", "expire_time", b"expire_time", "repository", b"repository"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "authorization", b"authorization", "base_url", b"base_url", "ca_certificates", b"ca_certificates", "expire_time", b"expire_time", "repository", b"repository"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

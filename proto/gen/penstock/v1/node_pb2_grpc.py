@@ -84,6 +84,11 @@ class NodeServiceStub:
                 request_serializer=penstock_dot_v1_dot_node__pb2.StreamTagsRequest.SerializeToString,
                 response_deserializer=penstock_dot_v1_dot_node__pb2.StreamTagsResponse.FromString,
                 _registered_method=True)
+        self.ListReferrers = channel.unary_unary(
+                '/penstock.v1.NodeService/ListReferrers',
+                request_serializer=penstock_dot_v1_dot_node__pb2.ListReferrersRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_node__pb2.ListReferrersResponse.FromString,
+                _registered_method=True)
         self.GetUpstreamAccess = channel.unary_unary(
                 '/penstock.v1.NodeService/GetUpstreamAccess',
                 request_serializer=penstock_dot_v1_dot_node__pb2.GetUpstreamAccessRequest.SerializeToString,
@@ -166,6 +171,13 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReferrers(self, request, context):
+        """Lists the manifests that refer to a digest, as descriptors with annotations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetUpstreamAccess(self, request, context):
         """Gets what the node needs to fetch blobs of an artifact from its upstream; errors as
         for ResolveReference.
@@ -221,6 +233,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.StreamTags,
                     request_deserializer=penstock_dot_v1_dot_node__pb2.StreamTagsRequest.FromString,
                     response_serializer=penstock_dot_v1_dot_node__pb2.StreamTagsResponse.SerializeToString,
+            ),
+            'ListReferrers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReferrers,
+                    request_deserializer=penstock_dot_v1_dot_node__pb2.ListReferrersRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_node__pb2.ListReferrersResponse.SerializeToString,
             ),
             'GetUpstreamAccess': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUpstreamAccess,
@@ -475,6 +492,33 @@ class NodeService:
             '/penstock.v1.NodeService/StreamTags',
             penstock_dot_v1_dot_node__pb2.StreamTagsRequest.SerializeToString,
             penstock_dot_v1_dot_node__pb2.StreamTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReferrers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.NodeService/ListReferrers',
+            penstock_dot_v1_dot_node__pb2.ListReferrersRequest.SerializeToString,
+            penstock_dot_v1_dot_node__pb2.ListReferrersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class NodeServiceStub:
     """
     StreamTags: _aio.UnaryStreamMultiCallable[_node_pb2.StreamTagsRequest, _node_pb2.StreamTagsResponse]
     """Streams every tag of an artifact, in lexical order, for `tags/list`."""
+    ListReferrers: _aio.UnaryUnaryMultiCallable[_node_pb2.ListReferrersRequest, _node_pb2.ListReferrersResponse]
+    """Lists the manifests that refer to a digest, as descriptors with annotations."""
     GetUpstreamAccess: _aio.UnaryUnaryMultiCallable[_node_pb2.GetUpstreamAccessRequest, _node_pb2.GetUpstreamAccessResponse]
     """Gets what the node needs to fetch blobs of an artifact from its upstream; errors as
     for ResolveReference.
@@ -138,6 +140,14 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_node_pb2.StreamTagsRequest, _abc.AsyncIterator[_node_pb2.StreamTagsResponse]],
     ) -> _abc.AsyncIterator[_node_pb2.StreamTagsResponse]:
         """Streams every tag of an artifact, in lexical order, for `tags/list`."""
+
+    @_abc_1.abstractmethod
+    def ListReferrers(
+        self,
+        request: _node_pb2.ListReferrersRequest,
+        context: _aio.ServicerContext[_node_pb2.ListReferrersRequest, _abc.Awaitable[_node_pb2.ListReferrersResponse]],
+    ) -> _abc.Awaitable[_node_pb2.ListReferrersResponse]:
+        """Lists the manifests that refer to a digest, as descriptors with annotations."""
 
     @_abc_1.abstractmethod
     def GetUpstreamAccess(
