@@ -54,7 +54,7 @@ class Installation:
         return {
             "registry": str(self.places.registry.dialled),
             "api": str(self.places.grpc.dialled),
-            "console": f"http://{self.places.http.dialled}/",
+            "http": f"http://{self.places.http.dialled}/",
             "node": f"http://{self.places.node.dialled}/",
             "data": str(self.directory),
             "token": str(self.directory / ADMIN_TOKEN_FILE),

@@ -22,7 +22,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Listening addresses: of the registry, the gRPC API, the console and health, the node's health."""
+    """Listening addresses: of the registry, the gRPC API, the control plane's HTTP port, the node's."""
 
     registry: Address
     grpc: Address
