@@ -74,7 +74,7 @@ def test_every_violation_is_listed(grpcurl: Grpcurl, organization: Organization)
         },
     )
     assert code in (3, "InvalidArgument", "INVALID_ARGUMENT")
-    violations = {one["field"]: one["description"] for one in details["BadRequest"]["fieldViolations"]}
+    violations = {one["field"]: one["description"] for one in details["BadRequest"]["field_violations"]}
     assert set(violations) == {"artifact_id", "artifact.upstream"}
     assert "docker.io/library/redis" in violations["artifact.upstream"]
 

@@ -4,8 +4,10 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -23,11 +25,24 @@ from tests.servers.pulling import digest_of, session
 SIZE = 4 * 1024 * 1024
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for something that must happen."""
+async def until(condition: Callable[[], bool], meanwhile: "asyncio.Task[Any] | None" = None) -> None:
+    """Waits for something that must happen while a task still runs."""
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - nobody announces what other processes do
+        while not condition():
+            if meanwhile is not None and meanwhile.done():
+                pytest.fail(f"ended too soon with {meanwhile.result()!r}")
             await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def begun(work: Coroutine[Any, Any, Any]) -> "AsyncIterator[asyncio.Task[Any]]":
+    """Runs something beside the test; it ends with the block at the latest."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def pull(organization: Organization, digest: str) -> str:
@@ -59,11 +74,15 @@ async def test_data_plane_in_the_middle_of_a_blob(fake: FakeRegistry, apart: Pen
     for place, image in zip(places, images, strict=True):
         digest = str(image.layers[0].digest)
         held: Fault = fake.faults.add("blobs", reference=digest, pause_after=place, times=1)
-        client = asyncio.create_task(pull(organization, digest))
-        await until(lambda held=held, place=place: held.times == 0 and fake.requests[-1].sent >= place)
-        apart.planes["dataplane"].kill()
-        with pytest.raises(aiohttp.ClientError):
-            await client
+
+        def there(held: Fault = held, place: int = place) -> bool:
+            return held.times == 0 and fake.requests[-1].sent >= place
+
+        async with begun(pull(organization, digest)) as client:
+            await until(there, client)
+            apart.planes["dataplane"].kill()
+            with pytest.raises(aiohttp.ClientError):
+                await client
         apart.start_plane("dataplane")
         assert await pull(organization, digest) == digest
 
@@ -112,11 +131,11 @@ async def test_control_plane_in_the_middle_of_changes(apart: Penstock) -> None:
 
     for count in (1, 5, 17):
         goal = len(acknowledged) + count
-        changes = asyncio.create_task(change())
-        await until(lambda goal=goal: len(acknowledged) >= goal)
-        apart.planes["controlplane"].kill()
-        with pytest.raises(Unavailable):
-            await changes
+        async with begun(change()) as changes:
+            await until(lambda goal=goal: len(acknowledged) >= goal, changes)
+            apart.planes["controlplane"].kill()
+            with pytest.raises(Unavailable):
+                await changes
         apart.start_plane("controlplane")
         listed = await asyncio.to_thread(apart.json, "organizations", "list")
         assert set(acknowledged) <= {organization["name"] for organization in listed}
@@ -156,6 +175,9 @@ async def test_either_plane_under_penstock_up(fake: FakeRegistry, tmp_path: Path
             os.kill(child, signal.SIGKILL)
             await until(lambda child=child: not alive(child))
             await asyncio.to_thread(penstock.wait_ready)
+            # A node finds a control plane that is back within two seconds.
+            path = f"/v2/{organization.name}/app/blobs/{digest}"
+            await asyncio.to_thread(penstock.wait_served, path, organization.token)
             assert await pull(organization, digest) == digest
 
         planes = await asyncio.to_thread(children, penstock.planes["up"].pid)

@@ -8,6 +8,9 @@ from tests.servers import requirement
 from tests.servers.command import Finished, run
 from tests.servers.process import Process
 
+# With the process id of the run; at most 15 characters.
+_BRIDGE = "penstock"
+
 
 class Dockerd:
     """A private daemon that leaves the machine's own one, its bridge and firewall rules alone; needs root.
@@ -23,7 +26,7 @@ class Dockerd:
         self._directory = directory
         self._socket = directory / "docker.sock"
         # With --bridge=none it would delete the bridge of another daemon on this machine.
-        self._bridge = f"penstock{os.getpid()}"[:15]
+        self._bridge = f"{_BRIDGE}{os.getpid()}"
         empty = directory / "daemon.json"
         empty.write_text("{}")
         self._process = Process(
@@ -43,6 +46,7 @@ class Dockerd:
         )
 
     def start(self) -> "Dockerd":
+        self._delete_bridges_of_the_dead()
         run(self._ip, "link", "add", self._bridge, "type", "bridge")
         run(self._ip, "address", "add", f"{self._free_address()}/30", "dev", self._bridge)
         self._process.start()
@@ -56,12 +60,23 @@ class Dockerd:
 
     def _free_address(self) -> str:
         # The bridge must have an address, though nothing is ever sent there. Documentation addresses
-        # (RFC 5737), but some machines are in such a network: then another one.
-        routes = run(self._ip, "-4", "route", "show").out
-        for prefix in ("198.51.100", "203.0.113", "192.0.2"):
-            if f"{prefix}." not in routes:
-                return f"{prefix}.{os.getpid() % 60 * 4 + 1}"
-        raise AssertionError(f"every network of documentation addresses is in use here:\n{routes}")
+        # (RFC 5737), but some machines are in such a network, and other runs have bridges there.
+        routes = run(self._ip, "-4", "route", "show").out.splitlines()
+        of_others = "\n".join(route for route in routes if f" dev {_BRIDGE}" not in route)
+        for prefix in ("198.51.100.", "203.0.113.", "192.0.2."):
+            for block in range(0, 256, 4):
+                taken = any(route.startswith(f"{prefix}{block}/30 ") for route in routes)
+                if prefix not in of_others and not taken:
+                    return f"{prefix}{block + 1}"
+        raise AssertionError("every network of documentation addresses is in use here:\n" + "\n".join(routes))
+
+    def _delete_bridges_of_the_dead(self) -> None:
+        # A run that was killed could not clean up.
+        for link in run(self._ip, "-oneline", "link", "show", "type", "bridge").out.splitlines():
+            name = link.split(":")[1].strip()
+            pid = name.removeprefix(_BRIDGE)
+            if pid != name and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+                run(self._ip, "link", "delete", name, ok=False)
 
     def client(self, config: Path) -> "Docker":
         """A client with credentials of its own, kept in the folder `config`."""
