@@ -29,6 +29,8 @@ class BlobAccess:
     authorization: str = field(repr=False)
     # Whether the upstream, and what it redirects to, may be at loopback and private addresses.
     allow_private: bool
+    # PEM certificates to verify `base_url` with, in place of the system's; empty for these.
+    ca_certificates: str = field(default="", repr=False)
 
 
 class BlobStream:
@@ -57,9 +59,11 @@ class BlobStream:
 
 @asynccontextmanager
 async def open_blob(
-    transport: Transport, access: BlobAccess, digest: Digest, *, offset: int = 0
+    transport: Transport, access: BlobAccess, digest: Digest, *, offset: int = 0, stop: int | None = None
 ) -> AsyncIterator[BlobStream]:
     """Opens a blob from byte `offset` on; asks once, since the reader knows best whether to try again.
+
+    With `stop` (exclusive) no more than that is asked for, though the upstream may send more.
 
     Redirects are followed without the authorization. Raises UpstreamError.
     """
@@ -68,9 +72,10 @@ async def open_blob(
     request = Request(
         host=host,
         url=URL(f"{url.origin()}/v2/{access.repository}/blobs/{digest}", encoded=True),
-        headers={"Range": f"bytes={offset}-"} if offset else {},
+        headers={"Range": f"bytes={offset}-{'' if stop is None else stop - 1}"} if offset or stop else {},
         authorization=access.authorization,
         allow_private=access.allow_private,
+        ca_certificates=access.ca_certificates,
     )
     async with transport.open(request) as response:
         if response.status not in (200, 206):

@@ -20,8 +20,33 @@ class UpstreamBroken(UpstreamUnavailable):
     """The connection was refused, reset, or broke off: asking again at once may help."""
 
 
+class UnknownHost(UpstreamUnavailable):
+    """The upstream's host name does not resolve."""
+
+
+class UntrustedTls(UpstreamUnavailable):
+    """No connection over TLS: its certificate is not trusted, or it speaks something else."""
+
+
+class UpstreamPaused(UpstreamUnavailable):
+    """The upstream has failed so often that it is not asked for a moment (see `clients.oci.breaker`)."""
+
+
 class UpstreamDenied(UpstreamError):
     """The upstream wants other credentials, or none would do: 401 or 403."""
+
+
+class CredentialRefused(UpstreamDenied):
+    """The credential itself is wrong, or no longer good; it is no question of what it may read."""
+
+
+class PermissionMissing(UpstreamDenied):
+    """The credential is good, and its owner lacks a permission that the upstream named."""
+
+    def __init__(self, host: str, sentence: str, *, permission: str) -> None:
+        super().__init__(host, sentence)
+        # As the upstream calls it: "ecr:BatchGetImage".
+        self.permission = permission
 
 
 class UpstreamNotFound(UpstreamError):

@@ -1,6 +1,9 @@
 """Failures of the HTTP library and answers of upstreams, translated into this package's errors, once."""
 
+import base64
+import binascii
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +15,9 @@ import aiohttp
 from clients.oci.address import AddressRefused
 from clients.oci.errors import (
     ForbiddenAddress,
+    PermissionMissing,
+    UnknownHost,
+    UntrustedTls,
     UpstreamBroken,
     UpstreamDenied,
     UpstreamError,
@@ -24,6 +30,8 @@ from clients.oci.errors import (
 # Characters of an upstream's own explanation that are passed on.
 _EXPLANATION = 200
 _LONGEST_WAIT = 24 * 3600
+# How AWS names the IAM action that somebody lacks.
+_IAM_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]{2,30}:[A-Za-z]{3,60})")
 
 
 @contextmanager
@@ -33,15 +41,15 @@ def translated(host: str) -> Iterator[None]:
         yield
     except AddressRefused as error:
         raise ForbiddenAddress(host, f"{error}.") from error
+    except aiohttp.ConnectionTimeoutError as error:
+        raise UpstreamBroken(host, f"{host} could not be reached in time.") from error
     except TimeoutError as error:
         # aiohttp's own time-outs are of this class as well.
         raise UpstreamUnavailable(host, f"{host} did not answer in time.") from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        raise UpstreamUnavailable(
-            host, f"{host} could not be reached over TLS: {_tls_reason(error)}."
-        ) from error
+        raise UntrustedTls(host, f"{host} could not be reached over TLS: {_tls_reason(error)}.") from error
     except aiohttp.ClientConnectorDNSError as error:
-        raise UpstreamUnavailable(host, f"The host name of {host} could not be resolved.") from error
+        raise UnknownHost(host, f"The host name of {host} could not be resolved.") from error
     except aiohttp.ClientConnectorError as error:
         reason = error.os_error.strerror or "the connection failed"
         raise UpstreamBroken(host, f"{host} could not be reached: {reason}.") from error
@@ -61,7 +69,14 @@ def refusal(
     """
     own_words = _explanation(body, secret)
     wait = retry_after(headers)
+    action = missing_permission(body.decode(errors="replace"))
     match status:
+        case 401 | 403 if action:
+            return PermissionMissing(
+                host,
+                f"{host} does not allow reading {what}: the credential lacks the permission {action}.",
+                permission=action,
+            )
         case 401 | 403:
             return UpstreamDenied(
                 host, f"{host} does not allow reading {what}, or has no such repository{own_words}."
@@ -77,6 +92,12 @@ def refusal(
                 host, f"{host} answered {status} when asked for {what}{own_words}.", retry_after=wait
             )
     return UpstreamInvalid(host, f"{host} gave the unexpected answer {status} for {what}{own_words}.")
+
+
+def missing_permission(text: str) -> str:
+    """Finds the IAM action in what AWS says to somebody who lacks it; "" in other text."""
+    match = _IAM_ACTION.search(text)
+    return "" if match is None else match[1]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -120,7 +141,19 @@ def _explanation(body: bytes, secret: str) -> str:
         return ""
     text = ": ".join(word for word in words if isinstance(word, str) and word)
     text = "".join(letter for letter in text if letter.isprintable()).strip()[:_EXPLANATION].rstrip(". ")
-    credential = secret.rpartition(" ")[2]
-    if not text or (credential and credential in body.decode(errors="replace")):
+    told = body.decode(errors="replace")
+    if not text or any(form in told for form in _forms(secret)):
         return ""
     return f" ({text})"
+
+
+def _forms(secret: str) -> set[str]:
+    # What an upstream could repeat of an Authorization header: its credential, and a password in it.
+    scheme, _, credential = secret.rpartition(" ")
+    forms = {credential}
+    if scheme.lower() == "basic":
+        try:
+            forms.add(base64.b64decode(credential, validate=True).decode().partition(":")[2])
+        except (binascii.Error, UnicodeDecodeError):
+            return forms - {""}
+    return forms - {""}

@@ -1,18 +1,22 @@
 """Reading one upstream repository (distribution specification, "Pull" and "Content Discovery")."""
 
-from dataclasses import replace
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Self
 
 from yarl import URL
 
+from clients.oci.credential import Basic, CredentialSource
 from clients.oci.descriptor import Descriptor
+from clients.oci.dialogue import Dialogue
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamDenied, UpstreamInvalid, UpstreamNotFound
-from clients.oci.failure import refusal
 from clients.oci.manifest import MAX_SIZE, InvalidManifest, Manifest
-from clients.oci.media_types import ACCEPT_MANIFESTS, IMAGES, INDEXES
-from clients.oci.origin import Origin
+from clients.oci.media_types import ACCEPT_MANIFESTS, IMAGES, INDEXES, OCI_INDEX
 from clients.oci.reference import InvalidReference, parse_reference
-from clients.oci.request import Answer, Request
+from clients.oci.referrers import list_referrers
+from clients.oci.request import Answer, Kind, Request
 from clients.oci.tags import TagPages
 from clients.oci.token import Authorization
 from clients.oci.transport import Transport
@@ -24,19 +28,39 @@ _TAG_PAGE_LIMIT = 4 * 1024 * 1024
 class Registry:
     """One upstream repository; cheap to make, since connections and tokens belong to the transport.
 
-    All methods raise UpstreamError, and InvalidReference for a reference that is none.
+    It is read with a credential where one is given. `ca_certificates` are PEM certificates to verify the
+    registry with, in place of the system's. All methods raise UpstreamError, and InvalidReference for a
+    reference that is none.
     """
 
-    def __init__(self, transport: Transport, upstream: Upstream) -> None:
-        self._transport = transport
+    def __init__(
+        self,
+        transport: Transport,
+        upstream: Upstream,
+        credential: Basic | CredentialSource | None = None,
+        *,
+        ca_certificates: str = "",
+    ) -> None:
         self._upstream = upstream
         self._base = URL(upstream.base_url)
+        self._dialogue = Dialogue(transport, upstream, credential, ca_certificates)
+        self._asked: Callable[[Kind], None] | None = None
 
-    async def check(self) -> None:
-        """Raises UpstreamError unless the repository exists and its tags can be listed."""
+    def counted(self, asked: Callable[[Kind], None]) -> Self:
+        """Gives the same, telling `asked` of each request, attempt by attempt."""
+        twin = copy.copy(self)
+        twin._asked = asked
+        return twin
+
+    async def check(self) -> list[str]:
+        """Raises UpstreamError unless the repository exists and its tags can be listed.
+
+        Gives the first tags; a repository without any is good.
+        """
         # Read, and not only asked for: many a web server answers every path with a page.
-        async for _ in self.tag_pages(page_size=1):
-            return
+        async for page in self.tag_pages(page_size=1):
+            return page
+        return []
 
     def tag_pages(self, page_size: int = 1000) -> TagPages:
         """Lists the tags with an `async for`, in pages of about `page_size`."""
@@ -70,22 +94,37 @@ class Registry:
             problem = str(error).removeprefix("The manifest ").removesuffix(".")
             raise self._invalid(f"sent a manifest for {reference} that {problem}") from None
 
+    async def referrers(self, subject: Digest) -> list[Descriptor] | None:
+        """Lists the manifests that refer to one; None where the registry does not have that API."""
+        what = f"the referrers of {self._upstream.repository}@{subject}"
+
+        async def ask(url: URL) -> Answer:
+            request = self._request(url, "GET", OCI_INDEX, Kind.REFERRERS)
+            return await self._dialogue.ask(request, what=what, limit=MAX_SIZE)
+
+        try:
+            return await list_referrers(self._upstream.host, ask, self._url("referrers", str(subject)))
+        except UpstreamNotFound:
+            # With the API, a manifest without referrers, or that is not there, has an empty list.
+            return None
+
     async def authorization(self, *, renew: bool = False) -> Authorization:
         """Gets what lets another process read this repository's blobs, from what is held if possible.
 
         `renew` says that what was given last has been refused.
         """
-        tokens = self._transport.tokens
         if renew:
-            tokens.forget(self._upstream)
-        if tokens.held(self._upstream) is None:
+            await self._dialogue.forget()
+        held = await self._dialogue.held()
+        if held is None:
             try:
                 await self.check()
             except (UpstreamDenied, UpstreamInvalid, UpstreamNotFound):
                 # With a token, it is only the listing that is not to be had.
-                if tokens.held(self._upstream) is None:
+                if await self._dialogue.held() is None:
                     raise
-        return tokens.held(self._upstream) or Authorization("", None)
+            held = await self._dialogue.held()
+        return held or Authorization("", None)
 
     def _tags_url(self) -> URL:
         return self._url("tags", "list")
@@ -96,50 +135,25 @@ class Registry:
 
     async def _ask_tags(self, url: URL) -> Answer:
         what = f"the tags of {self._upstream.repository}"
-        return await self._ask(
-            self._request(url, "GET", "application/json"), what=what, limit=_TAG_PAGE_LIMIT
+        return await self._dialogue.ask(
+            self._request(url, "GET", "application/json", Kind.TAG_PAGES), what=what, limit=_TAG_PAGE_LIMIT
         )
 
     async def _ask_manifest(self, reference: str, method: str = "GET") -> Answer:
-        request = self._request(self._url("manifests", reference), method, ACCEPT_MANIFESTS)
+        kind = Kind.MANIFEST_HEADS if method == "HEAD" else Kind.MANIFEST_GETS
+        request = self._request(self._url("manifests", reference), method, ACCEPT_MANIFESTS, kind)
         separator = "@" if ":" in reference else ":"
         what = f"the manifest {self._upstream.repository}{separator}{reference}"
-        return await self._ask(request, what=what, limit=MAX_SIZE)
+        return await self._dialogue.ask(request, what=what, limit=MAX_SIZE)
 
-    def _request(self, url: URL, method: str, accept: str) -> Request:
-        # A next page may be elsewhere, where the listing was redirected to.
-        held = self._transport.tokens.held(self._upstream) if self._is_own(url) else None
+    def _request(self, url: URL, method: str, accept: str, kind: Kind) -> Request:
         return Request(
             host=self._upstream.host,
             url=url,
             method=method,
             headers={"Accept": accept},
-            authorization=held.value if held else "",
+            attempted=partial(self._asked, kind) if self._asked is not None else None,
         )
-
-    async def _ask(self, request: Request, *, what: str, limit: int) -> Answer:
-        tokens = self._transport.tokens
-        answer = await self._transport.fetch(request, limit=limit)
-        if answer.status == 401 and self._is_own(answer.url):
-            challenges = answer.headers.getall("WWW-Authenticate", [])
-            authorization = await tokens.obtain(self._upstream, challenges, refused=request.authorization)
-            request = replace(request, authorization=authorization.value)
-            answer = await self._transport.fetch(request, limit=limit)
-        elif answer.status == 200 and not request.authorization and self._is_own(answer.url):
-            tokens.wants_none(self._upstream)
-        if answer.status != 200:
-            raise refusal(
-                self._upstream.host,
-                what,
-                answer.status,
-                answer.headers,
-                answer.body,
-                secret=request.authorization,
-            )
-        return answer
-
-    def _is_own(self, url: URL) -> bool:
-        return Origin.of(url) == Origin.of(self._base)
 
     def _header_digest(self, answer: Answer) -> Digest | None:
         text = answer.headers.get("Docker-Content-Digest")

@@ -1,10 +1,20 @@
 """What is asked of an upstream, and what comes back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from multidict import CIMultiDictProxy
 from yarl import URL
+
+
+class Kind(StrEnum):
+    """What a request to a registry asks for, as it is counted."""
+
+    TAG_PAGES = "tag_pages"
+    MANIFEST_HEADS = "manifest_heads"
+    MANIFEST_GETS = "manifest_gets"
+    REFERRERS = "referrers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +30,10 @@ class Request:
     # Whether loopback and private addresses may be connected to; None is as the transport says.
     allow_private: bool | None = None
     max_redirects: int = 5
+    # Called before each attempt.
+    attempted: Callable[[], None] | None = None
+    # PEM certificates to verify the host of `url` with, in place of the system's; empty for these.
+    ca_certificates: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

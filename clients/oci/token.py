@@ -1,10 +1,12 @@
-"""Anonymous Bearer tokens (distribution's token authentication specification, "token").
+"""What lets one read: Bearer tokens (distribution's token authentication specification, "token"), and Basic.
 
-A registry answers 401 with a challenge, which names a token service; that gives a token for the scope that
-is asked for, and the token lets one read. Tokens are kept until shortly before they end.
+A registry answers 401 with a challenge. A Bearer one names a token service; that gives a token for the scope
+that is asked for, to anybody or to the owner of a credential, and the token lets one read. Tokens are kept
+until shortly before they end. With a Basic one, the registry wants the credential itself.
 """
 
 import asyncio
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,8 +16,10 @@ from typing import Any, Protocol
 
 from yarl import URL
 
-from clients.oci.challenge import InvalidChallenge, parse_challenges
-from clients.oci.errors import UpstreamDenied, UpstreamInvalid
+from clients.oci.attempts import Attempts
+from clients.oci.challenge import Challenge, InvalidChallenge, parse_challenges
+from clients.oci.credential import Basic
+from clients.oci.errors import UpstreamDenied, UpstreamError, UpstreamInvalid
 from clients.oci.failure import refusal
 from clients.oci.origin import ForbiddenUrl, trusted_realm
 from clients.oci.request import Answer, Request
@@ -56,15 +60,31 @@ class Fetch(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads what: an upstream repository with a credential, or with none.
+
+    `ca_certificates` is as in Request.
+    """
+
+    upstream: Upstream
+    credential: Basic | None = None
+    ca_certificates: str = field(default="", repr=False, compare=False)
+
+
 class Tokens:
-    """The tokens of a process by upstream repository; concurrent wishes for one are merged."""
+    """The authorizations of a process by reader; concurrent wishes for one token are merged.
+
+    `attempts` is what is known of credentials. `clock` gives seconds since the epoch.
+    """
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
+        self.attempts = Attempts(clock)
         self._fetch = fetch
         self._clock = clock
         # With the time until which each may be used; the one that was used last stands last.
-        self._held: OrderedDict[Upstream, tuple[Authorization, float]] = OrderedDict()
-        self._running: dict[Upstream, asyncio.Task[Authorization]] = {}
+        self._held: OrderedDict[Reader, tuple[Authorization, float]] = OrderedDict()
+        self._running: dict[Reader, asyncio.Task[Authorization]] = {}
 
     async def close(self) -> None:
         """Ends fetches that are under way."""
@@ -73,84 +93,124 @@ class Tokens:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def held(self, upstream: Upstream) -> Authorization | None:
+    def held(self, reader: Reader) -> Authorization | None:
         """Returns what is known to read an upstream and still good; None when nothing is known."""
-        authorization, until = self._held.get(upstream, (None, 0.0))
+        authorization, until = self._held.get(reader, (None, 0.0))
         if authorization is None or self._clock() >= until:
             return None
-        self._held.move_to_end(upstream)
+        self._held.move_to_end(reader)
         return authorization
 
-    def forget(self, upstream: Upstream) -> None:
+    def forget(self, reader: Reader) -> None:
         """Drops what is known, so that it is found out anew."""
-        self._held.pop(upstream, None)
+        self._held.pop(reader, None)
 
-    def wants_none(self, upstream: Upstream) -> None:
-        """Takes note that an upstream has just answered without a token."""
-        self._keep(upstream, Authorization("", None), self._clock() + _OPEN_FOR)
+    def wants_none(self, reader: Reader) -> None:
+        """Takes note that an upstream has just answered without being shown anything."""
+        self._keep(reader, Authorization("", None), self._clock() + _OPEN_FOR)
 
-    async def obtain(self, upstream: Upstream, challenges: Iterable[str], *, refused: str) -> Authorization:
-        """Gets a token, as the WWW-Authenticate headers `challenges` ask for.
+    def takes_basic(self, reader: Reader, authorization: Authorization) -> None:
+        """Takes note that an upstream has just taken a credential itself."""
+        self._keep(reader, authorization, math.inf)
+
+    async def obtain(self, reader: Reader, challenges: Iterable[str], *, refused: str) -> Authorization:
+        """Gets what the WWW-Authenticate headers `challenges` ask for.
 
         `refused` is the value that these headers answered: another that was got since is returned at once.
-        Raises UpstreamError: UpstreamDenied where no anonymous token is to be had, UpstreamInvalid for a
-        challenge that is malformed or names a token service that is not to be trusted.
+        Raises UpstreamError: UpstreamDenied where there is no credential, or no token for it;
+        CredentialRefused for a wrong one; UpstreamInvalid for a challenge that is malformed or names a
+        token service that is not to be trusted.
         """
-        held = self.held(upstream)
+        held = self.held(reader)
         if held is not None and held.value not in ("", refused):
             return held
-        task = self._running.get(upstream)
+        challenge = _challenge(reader, challenges)
+        if challenge.scheme == "basic" and reader.credential is not None:
+            return Authorization(reader.credential.header, None)
+        task = self._running.get(reader)
         if task is None:
             # A task of its own, so that the one who asked first may leave while others wait.
-            task = asyncio.create_task(self._obtain(upstream, list(challenges)))
-            self._running[upstream] = task
-            task.add_done_callback(lambda done: self._ended(upstream, done))
+            task = asyncio.create_task(self._obtain(reader, _token_url(reader.upstream, challenge)))
+            self._running[reader] = task
+            task.add_done_callback(lambda done: self._ended(reader, done))
         return await asyncio.shield(task)
 
-    def _ended(self, upstream: Upstream, task: asyncio.Task[Authorization]) -> None:
-        del self._running[upstream]
+    def _ended(self, reader: Reader, task: asyncio.Task[Authorization]) -> None:
+        del self._running[reader]
         if not task.cancelled():
             # Everybody who waited may have left; the failure then interests nobody.
             task.exception()
 
-    async def _obtain(self, upstream: Upstream, challenges: list[str]) -> Authorization:
-        url = _token_url(upstream, challenges)
+    async def _obtain(self, reader: Reader, url: URL) -> Authorization:
+        upstream, credential = reader.upstream, reader.credential
         request = Request(
-            host=upstream.host, url=url, headers={"Accept": "application/json"}, max_redirects=0
+            host=upstream.host,
+            url=url,
+            headers={"Accept": "application/json"},
+            authorization="" if credential is None else credential.header,
+            max_redirects=0,
+            ca_certificates=reader.ca_certificates,
         )
         asked = self._clock()
-        answer = await self._fetch(request, limit=_ANSWER_LIMIT)
-        if answer.status in _REFUSALS:
-            raise UpstreamDenied(
-                upstream.host,
-                f"{upstream.host} gives no token to read {upstream.repository} without credentials "
-                f"(its token service answered {answer.status}).",
-            )
+        if credential is None:
+            answer = await self._fetch(request, limit=_ANSWER_LIMIT)
+        else:
+            async with self.attempts.trial(upstream, credential):
+                answer = await self._fetch(request, limit=_ANSWER_LIMIT)
+                self._judge(upstream, credential, answer.status)
         if answer.status != 200:
-            what = f"a token for {upstream.repository}"
-            raise refusal(upstream.host, what, answer.status, answer.headers, answer.body)
+            raise _no_token(reader, request, answer)
         token, lifetime = _read(upstream, answer.body)
         ends = asked + lifetime
         authorization = Authorization(f"Bearer {token}", datetime.fromtimestamp(ends, UTC))
-        self._keep(upstream, authorization, ends - min(_RESERVE, lifetime * _RESERVE_SHARE))
+        self._keep(reader, authorization, ends - min(_RESERVE, lifetime * _RESERVE_SHARE))
         return authorization
 
-    def _keep(self, upstream: Upstream, authorization: Authorization, until: float) -> None:
-        self._held[upstream] = (authorization, until)
-        self._held.move_to_end(upstream)
+    def _judge(self, upstream: Upstream, credential: Basic, status: int) -> None:
+        """Says what a token service's answer tells of the credential; raises CredentialRefused."""
+        # Some services have 403 for a wrong password, others for a repository that is not one's own: of a
+        # credential that has never been good, it is the former.
+        if status == 401 or (status == 403 and not self.attempts.knows(upstream, credential)):
+            raise self.attempts.refuse(upstream, credential)
+        if status == 200:
+            self.attempts.accept(upstream, credential)
+
+    def _keep(self, reader: Reader, authorization: Authorization, until: float) -> None:
+        self._held[reader] = (authorization, until)
+        self._held.move_to_end(reader)
         if len(self._held) > _REMEMBERED:
             self._held.popitem(last=False)
 
 
-def _token_url(upstream: Upstream, headers: list[str]) -> URL:
-    host = upstream.host
+def _challenge(reader: Reader, headers: Iterable[str]) -> Challenge:
+    """Chooses the challenge to answer: a token ends, so that it is better than the credential itself."""
+    host = reader.upstream.host
     try:
-        challenges = parse_challenges(headers)
+        challenges = {one.scheme: one for one in reversed(parse_challenges(headers))}
     except InvalidChallenge as error:
         raise UpstreamInvalid(host, f"{host} wants authentication, but its challenge {error}.") from None
-    bearer = next((one.parameters for one in challenges if one.scheme == "bearer"), None)
-    if bearer is None:
-        raise UpstreamDenied(host, f"{host} wants a user name and password to read {upstream.repository}.")
+    chosen = challenges.get("bearer") or challenges.get("basic")
+    if chosen is None or (chosen.scheme == "basic" and reader.credential is None):
+        raise UpstreamDenied(
+            host, f"{host} wants a user name and password to read {reader.upstream.repository}."
+        )
+    return chosen
+
+
+def _no_token(reader: Reader, request: Request, answer: Answer) -> UpstreamError:
+    host, repository = reader.upstream.host, reader.upstream.repository
+    if answer.status in _REFUSALS:
+        how = "without credentials" if reader.credential is None else "with this credential"
+        return UpstreamDenied(
+            host,
+            f"{host} gives no token to read {repository} {how} (its token service answered {answer.status}).",
+        )
+    what = f"a token for {repository}"
+    return refusal(host, what, answer.status, answer.headers, answer.body, secret=request.authorization)
+
+
+def _token_url(upstream: Upstream, challenge: Challenge) -> URL:
+    host, bearer = upstream.host, challenge.parameters
     try:
         url = trusted_realm(URL(upstream.base_url), bearer.get("realm", ""))
     except ForbiddenUrl as error:

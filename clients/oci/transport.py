@@ -17,13 +17,16 @@ import aiohttp
 from yarl import URL
 
 from clients.oci.address import AddressRefused, is_public, parse_address
+from clients.oci.breaker import Breakers
 from clients.oci.errors import UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
 from clients.oci.failure import retry_after, translated
 from clients.oci.origin import ForbiddenUrl, Origin, check_redirect, follow
+from clients.oci.rate import Rates
 from clients.oci.request import Answer, Request, Timeouts
 from clients.oci.resolver import GuardedResolver
 from clients.oci.retry import RETRIED_STATUSES, Retry
 from clients.oci.token import Tokens
+from clients.oci.trust import TrustStore
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,8 @@ class Transport:
 
     `allow_private` lets requests go to loopback and private addresses; `connections_per_host` bounds how
     many are open to one host (0 is any number). `clock` gives seconds since the epoch.
-    `tokens` are the Bearer tokens that were got through it.
+    `tokens` are what was found out of authentication through it, `breakers` tell which hosts are left alone,
+    `rates` what they said of their limits.
     """
 
     def __init__(
@@ -56,9 +60,11 @@ class Transport:
         self._timeouts = timeouts or Timeouts()
         self._retry = retry or Retry()
         self._connections_per_host = connections_per_host
-        self._ssl_context = ssl_context
+        self._trust = TrustStore(ssl_context)
         self._sleep = sleep
         self.tokens = Tokens(self.fetch, clock)
+        self.breakers = Breakers(clock)
+        self.rates = Rates(clock)
         # One for each answer to "may it be private", so that a connection which was opened under the one
         # rule is never used under the other.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
@@ -107,8 +113,12 @@ class Transport:
         return await self._fetch_once(request, limit)
 
     async def _fetch_once(self, request: Request, limit: int) -> Answer:
+        if request.attempted is not None:
+            request.attempted()
         try:
             async with asyncio.timeout(self._timeouts.total), self.open(request) as response:
+                if Origin.of(response.url) == Origin.of(request.url):
+                    self.rates.note(request.host, response.status, response.headers)
                 with translated(request.host):
                     body = await _read(response, request, limit)
                 return Answer(response.status, response.headers, response.url, body)
@@ -145,7 +155,18 @@ class Transport:
         if authorization:
             headers["Authorization"] = authorization
         session = self._session(allow_private=allow_private)
-        response = await session.request(request.method, url, headers=headers, allow_redirects=False)
+        trust = self._trust.context(request.ca_certificates, own=_host(url) == _host(request.url))
+        with self.breakers.watch(str(url.origin()), request.host) as outcome:
+            try:
+                with translated(request.host):
+                    response = await session.request(
+                        request.method, url, headers=headers, allow_redirects=False, ssl=trust
+                    )
+            except UpstreamUnavailable as error:
+                outcome.problem = str(error)
+                raise
+            failed = response.status in RETRIED_STATUSES
+            outcome.problem = f"{request.host} answered {response.status}." if failed else ""
         # The query may be a signature.
         logger.debug("%s %s: %d", request.method, url.with_query(None), response.status)
         return response
@@ -158,7 +179,6 @@ class Transport:
                 resolver=resolver,
                 limit=0,
                 limit_per_host=self._connections_per_host,
-                ssl=self._ssl_context or True,
             )
             session = self._sessions[allow_private] = aiohttp.ClientSession(
                 connector=connector,
@@ -172,6 +192,10 @@ class Transport:
                 headers={"User-Agent": "penstock"},
             )
         return session
+
+
+def _host(url: URL) -> str:
+    return (url.raw_host or "").lower()
 
 
 async def _read(response: aiohttp.ClientResponse, request: Request, limit: int) -> bytes:

@@ -83,10 +83,12 @@ def _refuse_url_parts(text: str) -> None:
         )
     if len(text) > _LONGEST:
         raise InvalidUpstream(f"The upstream is longer than {_LONGEST} characters")
+    # Neither is a query, which may hold a token.
+    told = shown(text.partition("?")[0])
     if "://" in text:
-        raise InvalidUpstream(f"{shown(text)} has a scheme, which an upstream is written without")
+        raise InvalidUpstream(f"{told} has a scheme, which an upstream is written without")
     if not text or not text.isascii() or not text.isprintable() or any(mark in text for mark in " ?#%\\"):
-        raise InvalidUpstream(f"{shown(text)} is not an upstream repository")
+        raise InvalidUpstream(f"{told} is not an upstream repository")
 
 
 def _host(text: str, *, plain_http: bool) -> str:

@@ -4,6 +4,7 @@ It serves what tests give it and keeps nothing; started again, it is at the same
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -48,6 +49,9 @@ class FakeArtifact:
     # What GetUpstreamAccess gives, besides where the upstream is.
     authorization: str = ""
     expire_time: float | None = None
+    ca_certificates: str = ""
+    # What ResolveReference says of tags.
+    max_age: duration_pb2.Duration | None = None
 
     def config(self) -> config_pb2.ArtifactConfig:
         return config_pb2.ArtifactConfig(
@@ -244,6 +248,7 @@ class FakeControlPlane(NodeServiceServicer):
             size=len(manifest.content),
             content=b"" if request.known_digest == str(digest) else manifest.content,
             content_revision=artifact.content_revision,
+            max_age=artifact.max_age,
         )
 
     async def ResolveBlob(
@@ -274,6 +279,26 @@ class FakeControlPlane(NodeServiceServicer):
                 tags=tags[start : start + 1000], content_revision=artifact.content_revision
             )
 
+    async def ListReferrers(
+        self, request: node_pb2.ListReferrersRequest, context: Any
+    ) -> node_pb2.ListReferrersResponse:
+        await self._enter("ListReferrers", context)
+        artifact = await self._artifact(request.artifact_uid, context)
+        return node_pb2.ListReferrersResponse(
+            referrers=[
+                node_pb2.ListReferrersResponse.Referrer(
+                    digest=str(manifest.digest),
+                    media_type=manifest.media_type,
+                    size=len(manifest.content),
+                    artifact_type=manifest.artifact_type,
+                    annotations=json.loads(manifest.content).get("annotations"),
+                )
+                for manifest in artifact.manifests.values()
+                if manifest.subject is not None and str(manifest.subject.digest) == request.digest
+            ],
+            content_revision=artifact.content_revision,
+        )
+
     async def GetUpstreamAccess(
         self, request: node_pb2.GetUpstreamAccessRequest, context: Any
     ) -> node_pb2.GetUpstreamAccessResponse:
@@ -286,6 +311,7 @@ class FakeControlPlane(NodeServiceServicer):
             repository=repository,
             authorization=artifact.authorization,
             allow_private_addresses=True,
+            ca_certificates=artifact.ca_certificates,
         )
         if artifact.expire_time is not None:
             answer.expire_time.FromNanoseconds(int(artifact.expire_time * 1e9))

@@ -1,6 +1,6 @@
 """Amazon ECR's API as far as pulling needs it: GetAuthorizationToken, with tokens that a test lets expire.
 
-The tokens have the length of real ones. Requests are checked as AWS checks them: key, signature, session token.
+The tokens are as long as real ones. Requests are checked as AWS does: key, signature, session token.
 """
 
 import base64

@@ -57,7 +57,9 @@ class EcrGate:
 
     def refuse(self, headers: Mapping[str, str], repository: str) -> Refusal | None:
         user, password = basic_pair(headers) or ("", "")
-        challenge = f'Basic realm="https://{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/",service="ecr.amazonaws.com"'
+        challenge = (
+            f'Basic realm="https://{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/",service="ecr.amazonaws.com"'
+        )
         if user != USER or password not in self.ecr.passwords:
             return Refusal(401, "UNAUTHORIZED", "Not Authorized", challenge)
         if not self.ecr.is_good(password):

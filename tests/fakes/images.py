@@ -122,6 +122,7 @@ def make_artifact(
     payload: bytes = b'{"packages": []}',
     *,
     subject: Image | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> Image:
     """Makes an artifact of a foreign type (OCI 1.1: empty config, `artifactType`), about `subject`."""
     return _image(
@@ -129,6 +130,7 @@ def make_artifact(
         layers=[(artifact_type, BytesBlob(payload))],
         artifact_type=artifact_type,
         subject=subject,
+        annotations=annotations,
     )
 
 
@@ -168,6 +170,7 @@ def _image(
     platform: Mapping[str, str] | None = None,
     artifact_type: str = "",
     subject: Image | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> Image:
     document: dict[str, Any] = {
         "schemaVersion": 2,
@@ -179,6 +182,8 @@ def _image(
         document["artifactType"] = artifact_type
     if subject is not None:
         document["subject"] = subject.descriptor()
+    if annotations:
+        document["annotations"] = dict(annotations)
     blobs = {blob.digest: blob for _, blob in (config, *layers)}
     return Image(_json(document), manifest_type, blobs, platform=platform or {}, artifact_type=artifact_type)
 

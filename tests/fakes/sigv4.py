@@ -9,8 +9,9 @@ from tests.fakes.endpoint import Received
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _AUTHORIZATION = re.compile(
-    rf"{_ALGORITHM} Credential=(?P<key>[^/]+)/(?P<scope>(?P<date>\d{{8}})/(?P<region>[^/]+)/(?P<service>[^/]+)"
-    r"/aws4_request), ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>[0-9a-f]{64})"
+    rf"{_ALGORITHM} Credential=(?P<key>[^/]+)"
+    r"/(?P<scope>\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request)"
+    r", ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
 
 
@@ -32,7 +33,9 @@ class Signature:
         if match is None:
             return None
         headers = tuple(match["headers"].split(";"))
-        return cls(match["key"], match["region"], match["service"], match["scope"], headers, match["signature"])
+        return cls(
+            match["key"], match["region"], match["service"], match["scope"], headers, match["signature"]
+        )
 
     def is_by(self, secret_access_key: str, received: Received) -> bool:
         """Tells whether the owner of this key signed exactly this request."""

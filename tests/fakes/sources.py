@@ -39,11 +39,12 @@ class ScriptedStream:
     blob: Blob
     offset: int
     size: int | None
+    stop: int | None = None
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         sent = 0
         marks = [self.turn.cut_after, self.turn.end_after, self.turn.pause_after]
-        for block in self.blob.read(self.offset, self.blob.size):
+        for block in self.blob.read(self.offset, self.blob.size if self.stop is None else self.stop):
             at = 0
             while at < len(block):
                 if sent == self.turn.pause_after and self.turn.gate is not None:
@@ -68,18 +69,21 @@ class ScriptedSource:
         self.blob = blob
         # The offsets that were asked for.
         self.asked: list[int] = []
+        # Where the answers were to end; None for the blob's end.
+        self.stops: list[int | None] = []
         self._turns = list(turns)
 
     def __str__(self) -> str:
         return "registry.example/team/app"
 
     @asynccontextmanager
-    async def open(self, offset: int) -> AsyncIterator[ScriptedStream]:
+    async def open(self, offset: int, stop: int | None = None) -> AsyncIterator[ScriptedStream]:
         self.asked.append(offset)
+        self.stops.append(stop)
         turn = self._turns.pop(0) if self._turns else Turn()
         await asyncio.sleep(0)
         if turn.refused is not None:
             raise turn.refused
         blob = turn.blob or self.blob
         start = offset if turn.offset is None else turn.offset
-        yield ScriptedStream(turn, blob, start, blob.size if turn.size == -1 else turn.size)
+        yield ScriptedStream(turn, blob, start, blob.size if turn.size == -1 else turn.size, stop)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from sqlmodel import col, select
 
@@ -11,6 +12,7 @@ from controlplane.catalog.resolve import Resolver
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
 from controlplane.model.tables import Artifact, Manifest, SyncJob
+from controlplane.sync.limits import Limits
 from controlplane.sync.runner import Syncs
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import artifact_pb2
@@ -29,9 +31,12 @@ class Bench:
         self._access = access
 
     @asynccontextmanager
-    async def running(self, timeout: float = 60.0) -> AsyncIterator[Syncs]:
-        """A control plane's sync, from its start to its stop."""
-        syncs = Syncs(self.database, self._access, timeout=timedelta(seconds=timeout))
+    async def running(self, timeout: float = 60.0, **options: Any) -> AsyncIterator[Syncs]:
+        """A control plane's sync, from its start to its stop; `options` are those of Limits and Syncs."""
+        limits = {name: options.pop(name) for name in Limits.__slots__ if name in options}
+        database = options.pop("database", self.database)
+        limits["timeout"] = timedelta(seconds=timeout)
+        syncs = Syncs(database, self._access, limits=Limits(**limits), **options)
         await syncs.start()
         try:
             yield syncs

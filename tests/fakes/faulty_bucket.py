@@ -1,0 +1,83 @@
+"""Stands between a client and an S3 server, and spoils what comes back."""
+
+import asyncio
+import io
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+
+_HOP = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "keep-alive"})
+
+
+class FaultyBucket:
+    """A proxy on a free port; an async context manager. `fault` says what goes wrong, "" for nothing:
+
+    "503" for every request; "hang" never answers; "stall" stops in the middle of a GET's body; "cut" ends
+    the connection there; "flip" changes its last byte; "short" leaves it out, length and all.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.fault = ""
+        # Requests that came, as `GET /bucket/key`.
+        self.asked: list[str] = []
+        self._target = target
+        self._over = asyncio.Event()
+        self._runner: web.ServerRunner | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(auto_decompress=False)
+        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.05)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over.set()
+        assert self._runner is not None
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.asked.append(f"{request.method} {request.path}")
+        if self.fault == "hang":
+            await self._over.wait()
+        if self.fault == "503":
+            return web.Response(status=503, text="<Error><Code>SlowDown</Code></Error>")
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        if "Expect" in request.headers and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = await request.content.read()
+        async with self._session.request(
+            request.method, self._target + request.path_qs, headers=headers, data=io.BytesIO(body)
+        ) as answer:
+            content = await answer.read()
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+            if request.method == "GET" and answer.status in (200, 206) and self.fault and content:
+                return await self._spoil(request, answer.status, kept, content)
+            if request.method == "HEAD":
+                kept["Content-Length"] = answer.headers.get("Content-Length", "0")
+            return web.Response(status=answer.status, headers=kept, body=content)
+
+    async def _spoil(
+        self, request: web.BaseRequest, status: int, headers: dict[str, str], content: bytes
+    ) -> web.StreamResponse:
+        if self.fault == "flip":
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        if self.fault == "short":
+            content = content[:-1]
+        response = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(len(content))})
+        await response.prepare(request)
+        if self.fault in ("flip", "short"):
+            await response.write(content)
+            return response
+        await response.write(content[: len(content) // 2])
+        if self.fault == "stall":
+            await self._over.wait()
+        assert request.transport is not None
+        request.transport.close()
+        return response

@@ -1,0 +1,133 @@
+"""Circuit breakers: a dead upstream costs nothing for a moment, then one request finds out how it is."""
+
+import asyncio
+
+import pytest
+
+from clients.oci.breaker import Breakers, State
+from clients.oci.errors import UpstreamError, UpstreamPaused, UpstreamUnavailable
+from clients.oci.registry import Registry
+from clients.oci.transport import Transport
+from clients.oci.upstream import Upstream
+from tests.fakes.clock import Clock
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+
+ORIGIN = "https://registry.example.com"
+HOST = "registry.example.com"
+
+
+def ask(breakers: Breakers, problem: str | None) -> None:
+    """One request that ends so."""
+    with breakers.watch(ORIGIN, HOST) as outcome:
+        outcome.problem = problem
+
+
+def opened(breakers: Breakers) -> Breakers:
+    """One that has just opened."""
+    for _ in range(6):
+        ask(breakers, "It is down.")
+    assert breakers.states() == {ORIGIN: State.OPEN}
+    return breakers
+
+
+def test_failures_in_a_row_open_it(clock: Clock) -> None:
+    """An answer in between starts the count anew; then requests fail at once, with what was wrong."""
+    breakers = Breakers(clock)
+    for _ in range(5):
+        ask(breakers, "It is down.")
+    ask(breakers, "")
+    assert breakers.states() == {}
+    opened(breakers)
+    with pytest.raises(UpstreamPaused, match=r"It is down\. That was 6 times in a row") as caught:
+        ask(breakers, "")
+    assert caught.value.retry_after == 1
+
+
+def test_other_hosts_go_on(clock: Clock) -> None:
+    """A breaker belongs to one origin."""
+    breakers = opened(Breakers(clock))
+    with breakers.watch("http://registry.example.com", HOST) as outcome:
+        outcome.problem = ""
+
+
+def test_one_probe_closes_it(clock: Clock) -> None:
+    """While it is under way, everybody else is still refused."""
+    breakers = opened(Breakers(clock))
+    clock.now += 1
+    assert breakers.states() == {ORIGIN: State.HALF_OPEN}
+    with breakers.watch(ORIGIN, HOST) as outcome:
+        with pytest.raises(UpstreamPaused):
+            ask(breakers, "")
+        outcome.problem = ""
+    assert breakers.states() == {}
+    ask(breakers, "")
+
+
+def test_a_probe_that_fails_doubles_the_pause(clock: Clock) -> None:
+    """Up to half a minute."""
+    breakers = opened(Breakers(clock))
+    for pause in (1, 2, 4, 8, 16, 30, 30):
+        clock.now += pause - 0.5
+        with pytest.raises(UpstreamPaused):
+            ask(breakers, "")
+        clock.now += 0.5
+        ask(breakers, "It is still down.")
+
+
+def test_a_probe_that_nobody_waited_for_says_nothing(clock: Clock) -> None:
+    """The next request is the probe then."""
+    breakers = opened(Breakers(clock))
+    clock.now += 1
+    with pytest.raises(asyncio.CancelledError), breakers.watch(ORIGIN, HOST):
+        raise asyncio.CancelledError
+    ask(breakers, "")
+    assert breakers.states() == {}
+
+
+def test_what_was_under_way_when_it_opened_does_not_prolong_it(clock: Clock) -> None:
+    """Fifty requests that fail together are one outage."""
+    breakers = Breakers(clock)
+    watches = [breakers.watch(ORIGIN, HOST) for _ in range(50)]
+    for outcome in [watch.__enter__() for watch in watches]:
+        outcome.problem = "It is down."
+    for watch in watches:
+        watch.__exit__(None, None, None)
+    clock.now += 1
+    assert breakers.states() == {ORIGIN: State.HALF_OPEN}
+
+
+@pytest.mark.parametrize("how", [{"status": 503}, {"drop": True}], ids=["503", "hangs-up"])
+async def test_an_upstream_that_fails_is_left_alone(
+    transport: Transport, upstream: FakeRegistry, clock: Clock, how: dict[str, object]
+) -> None:
+    """After two requests with all their attempts, nothing is sent, until the pause is over."""
+    upstream.add(make_image(), "team/app", ["1.0"])
+    upstream.faults.add("tags", **how)
+    registry = Registry(transport, Upstream.parse(f"{upstream.host}/team/app", plain_http=True))
+    for _ in range(2):
+        with pytest.raises(UpstreamUnavailable):
+            await registry.check()
+    sent = len(upstream.requests)
+    for _ in range(10):
+        with pytest.raises(UpstreamPaused, match=upstream.host):
+            await registry.check()
+    assert len(upstream.requests) == sent
+    upstream.faults.clear()
+    clock.now += 1
+    await registry.check()
+    await registry.check()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+async def test_an_upstream_that_refuses_is_alive(
+    transport: Transport, upstream: FakeRegistry, status: int
+) -> None:
+    """Refusals are answers."""
+    upstream.faults.add("tags", status=status)
+    registry = Registry(transport, Upstream.parse(f"{upstream.host}/team/app", plain_http=True))
+    for _ in range(20):
+        with pytest.raises(UpstreamError) as caught:
+            await registry.check()
+        assert not isinstance(caught.value, UpstreamPaused)
+    assert transport.breakers.states() == {}
