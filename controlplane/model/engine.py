@@ -13,6 +13,9 @@ _WRITES: Final = "penstock_writes"
 _POOL_TIMEOUT: Final = 10
 # Milliseconds that a connection of SQLite waits for another process's write.
 _BUSY_TIMEOUT: Final = 10_000
+# Milliseconds after which PostgreSQL ends a transaction whose process says nothing: one that stands still
+# must not keep its rows from all others.
+_IDLE: Final = "10000"
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={_BUSY_TIMEOUT}",
     "PRAGMA journal_mode=WAL",
@@ -52,6 +55,7 @@ def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(url, pool_timeout=_POOL_TIMEOUT)
     _listen(engine, "connect", _prepare_sqlite)
     _listen(engine, "begin", _begin_sqlite)
+    _listen(engine, "invalidate", _roll_back_sqlite)
     return engine
 
 
@@ -62,6 +66,14 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
+
+
+def _roll_back_sqlite(
+    connection: DBAPIConnection, _: ConnectionPoolEntry, _why: BaseException | None
+) -> None:
+    # A transaction that is cancelled has its connection thrown away. Closing alone does not end it: SQLite
+    # keeps the locks while any statement of the connection is still referenced, and nobody else could write.
+    connection.rollback()
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -80,7 +92,11 @@ def _postgresql(url: URL) -> AsyncEngine:
         url.set(query=query),
         pool_pre_ping=True,
         pool_timeout=_POOL_TIMEOUT,
-        connect_args={"timeout": 10, "command_timeout": 60},
+        connect_args={
+            "timeout": 10,
+            "command_timeout": 60,
+            "server_settings": {"idle_in_transaction_session_timeout": _IDLE},
+        },
     )
 
 

@@ -60,6 +60,15 @@ def check_node_id(text: str) -> str:
     return text
 
 
+def check_credential_id(text: str) -> str:
+    """Give a credential's id back if it is one; raises InvalidName."""
+    if not _NODE_ID.fullmatch(text):
+        raise InvalidName(
+            f"{_shown(text)} is no credential id: give 1 to 63 of a-z, 0-9 and -, like ecr-prod."
+        )
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class OrganizationName:
     """`organizations/acme`."""
@@ -205,6 +214,23 @@ class TokenName:
 
     def __str__(self) -> str:
         return f"{self.user}/tokens/{self.uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialName:
+    """`organizations/acme/credentials/ecr-prod`."""
+
+    organization: str
+    credential: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        organization, credential = _segments(text, "organizations/acme/credentials/ecr-prod")
+        return cls(check_slug(organization), check_credential_id(credential))
+
+    def __str__(self) -> str:
+        return f"organizations/{self.organization}/credentials/{self.credential}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,9 @@ class Keyring:
             )
         try:
             raw = base64.b64decode(content, validate=True)
+            if base64.b64encode(raw).decode() != content:
+                # Base64 has bits that mean nothing, in which the same could be written otherwise.
+                raise ValueError("it is not what was sealed")
             return AESGCM(key.secret).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], place.encode()).decode()
         except (binascii.Error, InvalidTag, ValueError):
             raise SealBroken("A stored secret was changed since it was saved: set it anew.") from None

@@ -6,8 +6,9 @@ process; `uid` is the immutable public identity; names are unique where users se
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 # Without names, constraints could not be changed by a later migration on SQLite.
@@ -100,6 +101,63 @@ class Node(SQLModel, table=True):
     version: str = ""
 
 
+class Credential(SQLModel, table=True):
+    """What upstreams are shown; secrets are sealed (see `controlplane.model.secrets`)."""
+
+    __tablename__ = "credential"
+    __table_args__ = (UniqueConstraint("organization_id", "slug"), _NEVER_AGAIN)
+
+    id: int | None = Field(default=None, primary_key=True)
+    uid: str = Field(unique=True)
+    organization_id: int = Field(foreign_key="organization.id", ondelete="CASCADE")
+    # The last part of its name.
+    slug: str
+    display_name: str = ""
+    # A value of CredentialKind.
+    kind: str
+    # User name, or access key id.
+    username: str
+    # Password, or secret access key; sealed.
+    secret: str
+    # The last characters of it, if it is long enough to show any.
+    secret_hint: str = ""
+    # Of a temporary access key; sealed, or empty.
+    session_token: str = ""
+    role_arn: str = ""
+    external_id: str = ""
+    endpoint: str = ""
+    secret_update_time: datetime
+    # An e-mail address.
+    secret_update_user: str
+    last_success_time: datetime | None = None
+    last_error: str = ""
+    last_error_time: datetime | None = None
+    create_time: datetime
+    update_time: datetime
+
+
+class CredentialKind(StrEnum):
+    """How a credential is turned into what an upstream takes."""
+
+    BASIC = "basic"
+    AWS_ECR = "aws_ecr"
+
+
+class EcrToken(SQLModel, table=True):
+    """The registry password that AWS gave for a credential in a region; shared by all replicas."""
+
+    __tablename__ = "ecr_token"
+
+    credential_id: int = Field(foreign_key="credential.id", ondelete="CASCADE", primary_key=True)
+    region: str = Field(primary_key=True)
+    # Sealed; empty until the first one came.
+    token: str = ""
+    fetch_time: datetime | None = None
+    expire_time: datetime | None = None
+    # One replica asks AWS at a time: whoever set this, until then.
+    lease_until: datetime | None = None
+
+
 class Artifact(SQLModel, table=True):
     """One upstream repository, served as `<organization slug>/<path>`."""
 
@@ -115,10 +173,37 @@ class Artifact(SQLModel, table=True):
     # `host[:port]/repository`, canonical.
     upstream: str
     plain_http: bool = False
+    # None reads without authentication.
+    credential_id: int | None = Field(default=None, foreign_key="credential.id", index=True)
+    # PEM; empty for the system's.
+    ca_certificates: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     # Raised when a tag moved, came or went; what nodes resolved under an older one is stale.
     content_revision: int = Field(default=1, sa_type=BigInteger)
+    # As Kubernetes labels.
+    labels: dict[str, str] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
+    # Cron fields, or `@hourly` and the like; the installation's where it is empty.
+    sync_schedule: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    # Only synced by hand.
+    sync_paused: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    # The rest of its sync policy, as controlplane.catalog.policy writes it.
+    sync_policy: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
     last_sync_time: datetime | None = None
     last_sync_error: str = ""
+    # When the last run began that asked for every tag it was to ask for, and got an answer.
+    tags_seen_time: datetime | None = None
+    # When the referrers of all that is tagged were asked for last.
+    referrers_seen_time: datetime | None = None
+    # Of all manifests and blobs that are reached, each once; as of the last run that changed something.
+    size_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    # When the schedule syncs it next, reckoned by the expression and time zone in `planned_by`.
+    next_sync_time: datetime | None = Field(default=None, index=True)
+    planned_by: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    # The highest fencing number of any run; a run with a lower one writes nothing.
+    sync_fence: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     create_time: datetime
     update_time: datetime
 
@@ -133,8 +218,28 @@ class Tag(SQLModel, table=True):
     digest: str
     create_time: datetime
     update_time: datetime
+    # When a pull asked the upstream for it last; None where only syncs did.
+    seen_time: datetime | None = None
+    # Successful runs in a row whose listing did not have it.
+    missing_runs: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    # Listed upstream, but not asked for: the artifact's filters leave it out.
+    left_out: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
     __table_args__ = (Index("ix_tag_digest", "artifact_id", "digest"),)
+
+
+class TagRevision(SQLModel, table=True):
+    """That a tag had a digest, and has it no more; what it has now is in `Tag`, since its `update_time`."""
+
+    __tablename__ = "tag_revision"
+    __table_args__ = (Index("ix_tag_revision_tag", "artifact_id", "name", "id"), _NEVER_AGAIN)
+
+    id: int | None = Field(default=None, primary_key=True)
+    artifact_id: int = Field(foreign_key="artifact.id", ondelete="CASCADE")
+    name: str
+    digest: str
+    start_time: datetime
+    end_time: datetime
 
 
 class Manifest(SQLModel, table=True):
@@ -183,7 +288,12 @@ class SyncJob(SQLModel, table=True):
     """One run of sync over one artifact; states and triggers are those of penstock.v1.SyncJob."""
 
     __tablename__ = "sync_job"
-    __table_args__ = (Index("ix_sync_job_artifact", "artifact_id", "id"), _NEVER_AGAIN)
+    __table_args__ = (
+        Index("ix_sync_job_artifact", "artifact_id", "id"),
+        Index("ix_sync_job_state", "state", "id"),
+        Index("ix_sync_job_end_time", "end_time"),
+        _NEVER_AGAIN,
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     uid: str = Field(unique=True)
@@ -202,6 +312,32 @@ class SyncJob(SQLModel, table=True):
     tags_unchanged: int = 0
     tags_failed: int = 0
     tags_removed: int = 0
+    tags_skipped: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    tags_missing: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     manifests_fetched: int = 0
+    # Requests to the upstream, by the names of penstock.v1.SyncJob.Requests.
+    requests: dict[str, int] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
+    # Removes what is gone upstream at once, and however much it is.
+    force_removals: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    # Token of the lock that it runs under.
+    owner: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    # Until when it counts as running without being heard of: milliseconds of the database's clock.
+    lease_until: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    fence: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     # [{"tag": ..., "reason": ...}], the first 100.
     tag_errors: list[dict[str, str]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+
+
+class SyncLease(SQLModel, table=True):
+    """A lock on an artifact where there is no Redis; a row stays when it is released, for its fence."""
+
+    __tablename__ = "sync_lease"
+
+    name: str = Field(primary_key=True)
+    # Of whoever holds it; empty when it is free.
+    token: str
+    fence: int = Field(sa_type=BigInteger)
+    # Milliseconds of the database's clock.
+    expires_at: int = Field(sa_type=BigInteger)

@@ -1,12 +1,14 @@
 """From an artifact to its upstream: a client for tags and manifests, and what nodes need for blobs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from clients.oci.credential import CredentialSource
 from clients.oci.registry import Registry
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
 from controlplane.model.tables import Artifact
+from controlplane.upstream.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,42 +16,77 @@ class NodeAccess:
     """What a node needs to fetch blobs of one upstream repository.
 
     `authorization` is the value of the header for `base_url`'s own origin, empty where it wants none;
-    it ends at `expire_time`, None where it does not end.
+    it ends at `expire_time`, None where it does not end. `ca_certificates` are PEM, empty for the system's.
     """
 
     base_url: str
     repository: str
-    authorization: str
+    authorization: str = field(repr=False)
     expire_time: datetime | None
     allow_private_addresses: bool
+    ca_certificates: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream repository, and how it is to be asked; without a credential, as anybody."""
+
+    upstream: Upstream
+    credential: CredentialSource | None = None
+    ca_certificates: str = ""
 
 
 class UpstreamAccess:
     """Makes clients for the upstreams of artifacts, over one transport."""
 
-    def __init__(self, transport: Transport, *, allow_private: bool) -> None:
+    def __init__(
+        self, transport: Transport, *, allow_private: bool, credentials: Credentials | None = None
+    ) -> None:
         self._transport = transport
         self._allow_private = allow_private
+        self._credentials = credentials
 
-    def repository(self, upstream: Upstream) -> Registry:
+    def repository(self, target: Target) -> Registry:
         """Give a client for an upstream repository."""
-        return Registry(self._transport, upstream)
+        return Registry(
+            self._transport, target.upstream, target.credential, ca_certificates=target.ca_certificates
+        )
 
     def registry(self, artifact: Artifact) -> Registry:
         """Give a client for the upstream repository of an artifact."""
-        return self.repository(upstream_of(artifact))
+        return self.repository(self._target(artifact))
 
     async def authorization(self, artifact: Artifact, *, refused: bool = False) -> NodeAccess:
         """Get what a node needs for blobs; with `refused`, anew and not from memory. Raises UpstreamError."""
         upstream = upstream_of(artifact)
-        authorization = await self.repository(upstream).authorization(renew=refused)
+        authorization = await self.registry(artifact).authorization(renew=refused)
+        expire_time = authorization.expires_at
+        if expire_time is None and authorization.value and artifact.credential_id is not None:
+            expire_time = await self._token_end(artifact.credential_id, upstream)
         return NodeAccess(
             base_url=upstream.base_url,
             repository=upstream.repository,
             authorization=authorization.value,
-            expire_time=authorization.expires_at,
+            expire_time=expire_time,
             allow_private_addresses=self._allow_private,
+            ca_certificates=artifact.ca_certificates,
         )
+
+    async def _token_end(self, credential_id: int, upstream: Upstream) -> datetime | None:
+        """Tell when the ECR token that was handed out as a password ends; None for a real password."""
+        if self._credentials is None:
+            return None
+        token = await self._credentials.ecr_token(credential_id, upstream)
+        return None if token is None else token.expires_at
+
+    def _target(self, artifact: Artifact) -> Target:
+        upstream = upstream_of(artifact)
+        if artifact.credential_id is None:
+            return Target(upstream, ca_certificates=artifact.ca_certificates)
+        if self._credentials is None:
+            raise RuntimeError("this process was not given the stored credentials")
+        source = self._credentials.stored(artifact.credential_id, upstream)
+        return Target(upstream, source, artifact.ca_certificates)
 
 
 def upstream_of(artifact: Artifact) -> Upstream:

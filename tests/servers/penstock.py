@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -18,14 +19,21 @@ _numbers = itertools.count(1)
 
 
 def environment(data: Path, **settings: str) -> dict[str, str]:
-    """This process's environment with exactly these settings of Penstock (names without `PENSTOCK_`)."""
+    """This process's environment with exactly these settings of Penstock (names without `PENSTOCK_`).
+
+    Without a schedule of sync, unless one is given: tests count requests, whatever the time of day.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PENSTOCK_", "REGISTRY_UPSTREAM_"))
     }
     wanted = {"DATA_DIR": str(data), "ALLOW_PRIVATE_UPSTREAMS": "true", **settings}
-    return kept | {f"PENSTOCK_{name}": value for name, value in wanted.items()}
+    named = {
+        name if name.startswith("REGISTRY_UPSTREAM_") else f"PENSTOCK_{name}": value
+        for name, value in wanted.items()
+    }
+    return kept | {"REGISTRY_UPSTREAM_SYNC_CRON": ""} | named
 
 
 class Penstock:
@@ -78,6 +86,19 @@ class Penstock:
         addresses = {"controlplane": [self.http], "dataplane": [self.node], "up": [self.http, self.node]}
         return all(http.answers(address, "/readyz") for address in addresses[plane])
 
+    def wait_served(self, path: str, token: str) -> None:
+        """Waits until the data plane, if it runs, has heard of a change or found the control plane again."""
+        headers = {"Authorization": http.basic(token)}
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if http.request(self.registry, "GET", path, headers=headers).status not in (401, 404, 503):
+                    return
+            except ConnectionError:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the data plane does not serve {path}")
+
     def stop(self) -> None:
         """Ends every plane, as SIGTERM does; the data plane first."""
         for process in reversed(self.planes.values()):
@@ -118,6 +139,7 @@ class Organization:
         """The secret of a token that may pull, made when it is first asked for."""
         if self._token is None:
             self._token = self.new_token("puller@example.com")
+            self.penstock.wait_served("/v2/", self._token)
         return self._token
 
     def new_token(self, email: str, *, role: str = "read_only") -> str:
@@ -125,11 +147,38 @@ class Organization:
         self.penstock.cli("users", "create", self.name, email, "--role", role)
         return self.penstock.cli("tokens", "create", self.name, email).out.strip()
 
-    def artifact(self, upstream: str, name: str = "app", *, wait: bool = True) -> str:
-        """Creates an artifact in front of an upstream repository; gives what clients pull, with the host."""
-        flags = ["--plain-http", *(["--wait"] if wait else [])]
+    def artifact(
+        self,
+        upstream: str,
+        name: str = "app",
+        *,
+        wait: bool = True,
+        credential: str = "",
+        ca_certificates: Path | None = None,
+    ) -> str:
+        """Creates an artifact in front of an upstream repository; gives what clients pull, with the host.
+
+        The upstream is at plain HTTP, unless there are certificates to verify it with.
+        """
+        flags = ["--ca-certificates", str(ca_certificates)] if ca_certificates else ["--plain-http"]
+        flags += ["--credential", credential] if credential else []
+        flags += ["--wait"] if wait else []
         self.penstock.cli("artifacts", "create", f"{self.name}/{name}", "--upstream", upstream, *flags)
+        self.penstock.wait_served(f"/v2/{self.name}/{name}/tags/list", self.penstock.admin_token)
         return f"{self.penstock.registry}/{self.name}/{name}"
+
+    def basic_credential(self, name: str, user: str, password: str) -> str:
+        """Creates a credential with a user name and password; gives its name."""
+        flags = ("--type", "basic", "--username", user, "--password-stdin")
+        self.penstock.cli("credentials", "create", f"{self.name}/{name}", *flags, stdin=password)
+        return name
+
+    def ecr_credential(self, name: str, access_key_id: str, secret: str, endpoint: str) -> str:
+        """Creates a credential with an AWS access key for an ECR API at an endpoint; gives its name."""
+        flags = ("--type", "aws_ecr", "--access-key-id", access_key_id, "--secret-access-key-stdin")
+        path = f"{self.name}/{name}"
+        self.penstock.cli("credentials", "create", path, *flags, "--endpoint", endpoint, stdin=secret)
+        return name
 
     def request(self, method: str, path: str, **headers: str) -> http.Answer:
         """One registry request with the puller's token; `path` is below `/v2/<organization>/`."""

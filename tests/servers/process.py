@@ -102,6 +102,10 @@ class Process:
                 self._popen.wait(timeout)
         return self.kill()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the process."""
+        os.kill(self.pid, number)
+
     def kill(self) -> int:
         """Kills the whole process group at once (SIGKILL) and gives the exit code."""
         assert self._popen is not None

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from clients.oci.credential import Basic, Fixed
 from clients.oci.errors import (
     ForbiddenAddress,
     UpstreamDenied,
@@ -13,9 +14,10 @@ from clients.oci.errors import (
 )
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
-from controlplane.upstream.access import UpstreamAccess
+from controlplane.upstream.access import Target, UpstreamAccess
 from controlplane.upstream.check import check
 from tests.fakes.contents import Repository
+from tests.fakes.gates import BasicGate
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import TokenService
@@ -28,8 +30,8 @@ async def access() -> AsyncIterator[UpstreamAccess]:
         yield UpstreamAccess(transport, allow_private=True)
 
 
-def _upstream(fake: FakeRegistry, repository: str = "team/app") -> Upstream:
-    return Upstream.parse(f"{fake.host}/{repository}", plain_http=True)
+def _upstream(fake: FakeRegistry, repository: str = "team/app", credential: Basic | None = None) -> Target:
+    return Target(Upstream.parse(f"{fake.host}/{repository}", plain_http=True), Fixed(credential))
 
 
 async def test_a_repository_that_is_there_is_good(access: UpstreamAccess, fake: FakeRegistry) -> None:
@@ -42,7 +44,7 @@ async def test_a_repository_that_is_there_is_good(access: UpstreamAccess, fake: 
     fake.tokens = TokenService()
     await check(access, _upstream(fake))
 
-    assert fake.count(kind="manifests") == 0
+    assert fake.count("GET", "manifests") == 0
 
 
 async def test_a_repository_that_is_not_there_is_told(access: UpstreamAccess, fake: FakeRegistry) -> None:
@@ -70,6 +72,25 @@ async def test_what_is_wrong_is_told(
     fake.faults.add("tags", **fault)
     with pytest.raises(expected, match=fake.host):
         await check(access, _upstream(fake))
+
+
+async def test_tags_alone_are_not_enough(access: UpstreamAccess, fake: FakeRegistry) -> None:
+    """A manifest of this very repository must be readable with this very credential."""
+    fake.add(make_image(), "team/app", ["1.0"])
+    fake.gate = BasicGate({"alice": "right"})
+    fake.faults.add("manifests", status=403)
+    with pytest.raises(UpstreamDenied, match=r"the manifest team/app:1\.0"):
+        await check(access, _upstream(fake, credential=Basic("alice", "right")))
+
+
+@pytest.mark.parametrize("fault", [{"status": 404}, {"body": b"{}"}], ids=["gone", "of-another-kind"])
+async def test_a_tag_that_nobody_can_read_says_nothing_of_the_others(
+    access: UpstreamAccess, fake: FakeRegistry, fault: dict[str, object]
+) -> None:
+    """An artifact of it can be created; its sync says what is wrong with the tag."""
+    fake.add(make_image(), "team/app", ["1.0"])
+    fake.faults.add("manifests", **fault)
+    await check(access, _upstream(fake))
 
 
 async def test_an_upstream_that_does_not_answer_is_given_up(

@@ -1,0 +1,238 @@
+"""CredentialService: what private upstreams are shown; tried before it is saved."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from google.protobuf.empty_pb2 import Empty
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+
+from controlplane.api import find
+from controlplane.api.artifact_source import access_changed, find_credential
+from controlplane.api.caller import caller
+from controlplane.api.credential_check import CredentialCheck
+from controlplane.api.credential_messages import (
+    artifact_counts,
+    changed_content,
+    credential_etag,
+    credential_message,
+    new_content,
+)
+from controlplane.api.errors import already_exists, precondition
+from controlplane.api.etags import check_etag
+from controlplane.api.masks import masked_fields
+from controlplane.api.paging import page
+from controlplane.api.preview import preview
+from controlplane.api.validation import Violations
+from controlplane.model.database import Database
+from controlplane.model.keys import Keys, KeysAreSet
+from controlplane.model.naming import CredentialName, OrganizationName, check_credential_id, new_uid
+from controlplane.model.reseal import reseal
+from controlplane.model.saved import saved_id
+from controlplane.model.secrets import SealBroken
+from controlplane.model.tables import Artifact, Credential
+from controlplane.sync.runner import Syncs
+from controlplane.upstream.credentials import Candidate, Credentials
+from controlplane.upstream.opened import close, opened
+from penstock.v1 import artifact_pb2
+from penstock.v1 import credential_pb2 as pb
+from penstock.v1.credential_pb2_grpc import CredentialServiceServicer
+
+_TYPES: Final = frozenset({"basic", "aws_ecr"})
+
+
+class CredentialServicer(CredentialServiceServicer):
+    """Answers from the table of credentials; `now` is the time of day in UTC."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys,
+        credentials: Credentials,
+        check: CredentialCheck,
+        syncs: Syncs,
+        now: Callable[[], datetime],
+        *,
+        allow_private: bool,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._credentials = credentials
+        self._check = check
+        self._syncs = syncs
+        self._now = now
+        self._allow_private = allow_private
+
+    async def GetCredential(self, request: pb.GetCredentialRequest, _context: object) -> pb.Credential:
+        """Answer GetCredential."""
+        with Violations() as violations:
+            name = violations.check("name", CredentialName.parse, request.name)
+        async with self._database.read() as session:
+            row = await find_credential(session, name)
+            counts = await artifact_counts(session, [row])
+        return credential_message(name.organization, row, counts.get(row.id, 0))
+
+    async def ListCredentials(
+        self, request: pb.ListCredentialsRequest, _context: object
+    ) -> pb.ListCredentialsResponse:
+        """Answer ListCredentials."""
+        with Violations() as violations:
+            parent = violations.check("parent", OrganizationName.parse, request.parent)
+            wanted = page(request, f"{request.parent}/credentials", violations)
+        async with self._database.read() as session:
+            organization = await find.organization(session, parent)
+            found = await session.exec(
+                select(Credential)
+                .where(Credential.organization_id == organization.id, col(Credential.slug) > wanted.after)
+                .order_by(col(Credential.slug))
+                .limit(wanted.limit)
+            )
+            shown, token = wanted.cut(found.all(), lambda row: row.slug)
+            counts = await artifact_counts(session, shown)
+        messages = [credential_message(parent.organization, row, counts.get(row.id, 0)) for row in shown]
+        return pb.ListCredentialsResponse(credentials=messages, next_page_token=token)
+
+    async def CreateCredential(self, request: pb.CreateCredentialRequest, _context: object) -> pb.Credential:
+        """Answer CreateCredential."""
+        given = request.credential
+        with Violations() as violations:
+            parent = violations.check("parent", OrganizationName.parse, request.parent)
+            slug = violations.check("credential_id", check_credential_id, request.credential_id)
+            violations.check_text("credential.display_name", given.display_name)
+            content = new_content(given, violations, allow_private=self._allow_private)
+        name = CredentialName(parent.organization, slug)
+        async with self._database.read() as session:
+            organization = await find.organization(session, parent)
+            taken = await session.exec(
+                select(Credential.id).where(
+                    Credential.organization_id == organization.id, Credential.slug == slug
+                )
+            )
+            if taken.first() is not None:
+                raise _exists(name)
+        candidate = self._credentials.candidate(content)
+        if not request.skip_upstream_check:
+            await self._check.with_aws(candidate)
+        now = self._now()
+        try:
+            async with self._database.write(keep=not request.validate_only) as session:
+                organization = await find.organization(session, parent, change=True)
+                row = Credential(
+                    uid=new_uid(),
+                    organization_id=saved_id(organization),
+                    slug=slug,
+                    display_name=given.display_name,
+                    kind="",
+                    username="",
+                    secret="",
+                    secret_update_time=now,
+                    secret_update_user=caller().email,
+                    create_time=now,
+                    update_time=now,
+                )
+                close(row, content, self._keys)
+                session.add(row)
+                await session.flush()
+                await self._credentials.tokens.save(session, opened(row, self._keys), candidate.tokens)
+                answer = credential_message(parent.organization, row)
+        except IntegrityError as error:
+            raise _exists(name) from error
+        return preview(answer) if request.validate_only else answer
+
+    async def UpdateCredential(self, request: pb.UpdateCredentialRequest, _context: object) -> pb.Credential:
+        """Answer UpdateCredential."""
+        given = request.credential
+        with Violations() as violations:
+            name = violations.check("credential.name", CredentialName.parse, given.name)
+            fields = masked_fields(request.update_mask, given, violations)
+            violations.check_text("credential.display_name", given.display_name)
+        async with self._database.read() as session:
+            row = await find_credential(session, name)
+            artifacts = (await session.exec(select(Artifact).where(Artifact.credential_id == row.id))).all()
+        check_etag(given.etag, credential_etag(row), str(name))
+        candidate = self._candidate(given, fields, row)
+        if candidate is not None and not request.skip_upstream_check:
+            # Upstreams may take their time, and a transaction must not.
+            await self._check.with_artifacts(name.organization, candidate, artifacts)
+        async with self._database.write(keep=not request.validate_only) as session:
+            row = await find_credential(session, name, change=True)
+            check_etag(given.etag, credential_etag(row), str(name))
+            now = self._now()
+            if "display_name" in fields:
+                row.display_name = given.display_name
+            row.update_time = now
+            users = (await session.exec(select(Artifact.id).where(Artifact.credential_id == row.id))).all()
+            ids = [key for key in users if key is not None]
+            if candidate is not None:
+                row.secret_update_time, row.secret_update_user = now, caller().email
+                row.last_error, row.last_error_time = "", None
+                close(row, candidate.content, self._keys)
+                await session.flush()
+                await self._credentials.tokens.save(session, opened(row, self._keys), candidate.tokens)
+                await access_changed(self._database, session, ids)
+            answer = credential_message(name.organization, row, len(ids))
+        if candidate is not None and not request.validate_only:
+            self._credentials.forget(saved_id(row))
+            for artifact_id in ids:
+                await self._syncs.request(artifact_id, artifact_pb2.SyncJob.CREDENTIAL_CHANGE, caller().email)
+        return answer
+
+    async def DeleteCredential(self, request: pb.DeleteCredentialRequest, _context: object) -> Empty:
+        """Answer DeleteCredential."""
+        with Violations() as violations:
+            name = violations.check("name", CredentialName.parse, request.name)
+        async with self._database.write() as session:
+            row = await find_credential(session, name, change=True)
+            check_etag(request.etag, credential_etag(row), str(name))
+            users = (await artifact_counts(session, [row])).get(row.id, 0)
+            if users:
+                raise precondition(
+                    "CREDENTIAL_IN_USE",
+                    f"{name} is used by {users} artifacts: give them another one, or none, first.",
+                    artifacts=str(users),
+                )
+            await session.delete(row)
+        self._credentials.forget(saved_id(row))
+        return Empty()
+
+    async def RotateEncryptionKey(
+        self, _request: pb.RotateEncryptionKeyRequest, _context: object
+    ) -> pb.RotateEncryptionKeyResponse:
+        """Answer RotateEncryptionKey."""
+        try:
+            self._keys.begin_rotation()
+        except KeysAreSet as error:
+            raise precondition("ENCRYPTION_KEY_IN_ENVIRONMENT", str(error)) from error
+        try:
+            count = await reseal(self._database, self._keys)
+        except SealBroken as error:
+            raise precondition("SECRET_NOT_READABLE", str(error)) from error
+        self._keys.end_rotation()
+        return pb.RotateEncryptionKeyResponse(secrets_reencrypted=count)
+
+    def _candidate(self, given: pb.Credential, fields: frozenset[str], row: Credential) -> Candidate | None:
+        """Give what a credential is to show from now on; None where that is what it shows."""
+        changed = _TYPES & fields
+        if not changed or not given.HasField("type"):
+            return None
+        try:
+            before = opened(row, self._keys).content
+        except SealBroken:
+            # Lost with its key: what is given has to be whole.
+            before = None
+        with Violations() as violations:
+            if given.WhichOneof("type") != row.kind:
+                violations.add(
+                    "credential", f"is of type {row.kind}, which cannot be changed: create another."
+                )
+            content = changed_content(given, before, violations, allow_private=self._allow_private)
+        return None if content == before else self._credentials.candidate(content)
+
+
+def _exists(name: CredentialName) -> Exception:
+    return already_exists(
+        "CREDENTIAL_EXISTS",
+        f"There is {name} already: choose another id, or update that one.",
+        name=str(name),
+    )

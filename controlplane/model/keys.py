@@ -1,0 +1,96 @@
+"""The key ring in use: where it comes from, and its rotation while everything goes on."""
+
+from pathlib import Path
+from typing import Final
+
+from clients.process.exits import ConfigurationError
+from controlplane.model.secrets import Key, Keyring, SealBroken, load_keyring, read_keyring, save_keyring
+
+SETTING: Final = "PENSTOCK_ENCRYPTION_KEYS"
+# Newest first. The one before the newest stays for a replica that has not read the file since.
+_KEPT: Final = 2
+
+
+class KeysAreSet(Exception):
+    """The keys are in the environment, where no new one can be put from here; `str()` says what to do."""
+
+
+class Keys:
+    """Seals and opens secrets with the keys of the environment, or of a file that replicas may share.
+
+    `text` is what PENSTOCK_ENCRYPTION_KEYS holds; where it is empty, the keys are in the file at `path`,
+    which is made (mode 0600) where it is missing. Raises ConfigurationError where there are no good keys.
+    """
+
+    def __init__(self, text: str, path: Path) -> None:
+        self._path = None if text else path
+        self._seen: tuple[int, ...] = ()
+        self._ring = read_keyring(text, SETTING) if text else load_keyring(path)
+        self._stamp()
+
+    def seal(self, secret: str, place: str) -> str:
+        """Encrypt a secret for one place with the newest key."""
+        self._read_again()
+        return self._ring.seal(secret, place)
+
+    def open(self, sealed: str, place: str) -> str:
+        """Decrypt what was sealed for this place; raises SealBroken."""
+        try:
+            return self._ring.open(sealed, place)
+        except SealBroken:
+            # Another replica may have made a new key.
+            if not self._read_again():
+                raise
+            return self._ring.open(sealed, place)
+
+    def is_current(self, sealed: str) -> bool:
+        """Tell whether the newest key sealed this."""
+        return self._ring.is_current(sealed)
+
+    def begin_rotation(self) -> None:
+        """Have a new key seal from now on, while all others still open.
+
+        Keys in the environment are rotated by whoever sets it: raises KeysAreSet where there is only one.
+        """
+        if self._path is not None:
+            self._read_again()
+            self._save(Keyring((Key.generate(), *self._ring.keys)))
+        elif len(self._ring.keys) == 1:
+            raise KeysAreSet(
+                f"The encryption key is set by {SETTING}: put a new one before it (openssl rand -base64 32),"
+                " a comma between them, restart every control plane, and rotate again."
+            )
+
+    def end_rotation(self) -> None:
+        """Drop keys that nothing is sealed with any more, for everything has been sealed again."""
+        if self._path is not None:
+            self._save(Keyring(self._ring.keys[:_KEPT]))
+
+    def _save(self, ring: Keyring) -> None:
+        if self._path is not None:
+            save_keyring(self._path, ring)
+            self._ring = ring
+            self._stamp()
+
+    def _read_again(self) -> bool:
+        """Read the file if it has changed; tells whether it had."""
+        before = self._seen
+        self._stamp()
+        if self._path is None or self._seen == before:
+            return False
+        try:
+            self._ring = load_keyring(self._path)
+        except ConfigurationError:
+            # Whatever became of the file, what was read from it is still good.
+            return False
+        return True
+
+    def _stamp(self) -> None:
+        if self._path is None:
+            return
+        try:
+            found = self._path.stat()
+        except OSError:
+            self._seen = ()
+        else:
+            self._seen = (found.st_mtime_ns, found.st_ino, found.st_size)

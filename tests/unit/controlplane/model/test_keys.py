@@ -1,0 +1,86 @@
+"""The key ring in use: from the environment or a file, and rotated while others use it."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from clients.process.exits import ConfigurationError
+from controlplane.model.keys import Keys, KeysAreSet
+from controlplane.model.secrets import Key, SealBroken, load_keyring
+
+
+def in_file(tmp_path: Path) -> Keys:
+    """What a process that has no setting uses."""
+    return Keys("", tmp_path / "encryption-keys")
+
+
+def test_without_a_setting_a_file_is_made_that_only_its_owner_reads(tmp_path: Path) -> None:
+    """And the next start opens what the first one sealed."""
+    sealed = in_file(tmp_path).seal("secret", "here")
+    assert stat.S_IMODE((tmp_path / "encryption-keys").stat().st_mode) == 0o600
+    assert in_file(tmp_path).open(sealed, "here") == "secret"
+
+
+def test_keys_of_the_environment_leave_the_file_alone(tmp_path: Path) -> None:
+    """Nothing is written next to a database that others may copy."""
+    keys = Keys(str(Key.generate()), tmp_path / "encryption-keys")
+    assert keys.open(keys.seal("secret", "here"), "here") == "secret"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nonsense_in_the_environment_ends_the_start(tmp_path: Path) -> None:
+    """Rather than that a key is made up which nobody has."""
+    with pytest.raises(ConfigurationError, match="PENSTOCK_ENCRYPTION_KEYS does not hold"):
+        Keys("nonsense", tmp_path / "encryption-keys")
+
+
+def test_rotation_seals_with_a_new_key_and_drops_old_ones(tmp_path: Path) -> None:
+    """The one before is kept: a replica that has not read the file since may just have used it."""
+    keys = in_file(tmp_path)
+    first = keys.seal("secret", "here")
+    for _ in range(2):
+        before = keys.seal("secret", "here")
+        keys.begin_rotation()
+        assert not keys.is_current(before)
+        assert keys.open(before, "here") == "secret"
+        keys.end_rotation()
+        assert keys.open(before, "here") == "secret"
+    assert len(load_keyring(tmp_path / "encryption-keys").keys) == 2
+    with pytest.raises(SealBroken):
+        keys.open(first, "here")
+
+
+def test_another_replica_with_the_same_file_follows(tmp_path: Path) -> None:
+    """It opens what the new key sealed, and seals with it."""
+    one, other = in_file(tmp_path), in_file(tmp_path)
+    one.begin_rotation()
+    sealed = one.seal("secret", "here")
+    assert other.open(sealed, "here") == "secret"
+    assert one.is_current(other.seal("secret", "there"))
+
+
+def test_a_file_that_breaks_does_not_stop_a_running_process(tmp_path: Path) -> None:
+    """What was read from it before still serves."""
+    keys = in_file(tmp_path)
+    sealed = keys.seal("secret", "here")
+    for spoil in (
+        lambda: (tmp_path / "encryption-keys").write_text("x"),
+        (tmp_path / "encryption-keys").unlink,
+    ):
+        spoil()
+        assert keys.open(sealed, "here") == "secret"
+        assert keys.open(keys.seal("more", "there"), "there") == "more"
+
+
+def test_a_single_key_of_the_environment_cannot_be_rotated_from_here(tmp_path: Path) -> None:
+    """The sentence says what to do; with a new one before it, it can."""
+    old = str(Key.generate())
+    with pytest.raises(KeysAreSet, match="put a new one before it"):
+        Keys(old, tmp_path / "x").begin_rotation()
+    sealed = Keys(old, tmp_path / "x").seal("secret", "here")
+    both = Keys(f"{Key.generate()},{old}", tmp_path / "x")
+    both.begin_rotation()
+    assert not both.is_current(sealed)
+    both.end_rotation()
+    assert both.open(sealed, "here") == "secret"
