@@ -13,8 +13,11 @@ from tornado.httpserver import HTTPServer
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.place import prepare
+from controlplane.api.artifact_source import Sources
 from controlplane.api.artifacts import ArtifactServicer
 from controlplane.api.authenticate import Authenticator
+from controlplane.api.credential_check import CredentialCheck
+from controlplane.api.credentials import CredentialServicer
 from controlplane.api.gate import Gate
 from controlplane.api.interceptor import Front
 from controlplane.api.measures import CallMeasures
@@ -23,14 +26,24 @@ from controlplane.api.organizations import OrganizationServicer
 from controlplane.api.port import GrpcPort, Servicers
 from controlplane.api.upstreams import Upstreams
 from controlplane.api.users import UserServicer
+from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
 from controlplane.config.watch import ConfigFeed
 from controlplane.model import bootstrap
 from controlplane.model.database import Database
+from controlplane.model.keys import Keys
 from controlplane.settings import Settings
+from controlplane.sync.hosts import Hosts
+from controlplane.sync.lease_rows import LeaseRows
+from controlplane.sync.measures import LastSyncs, SyncMeasures
+from controlplane.sync.redis_locks import RedisLocks
 from controlplane.sync.runner import Syncs
 from controlplane.upstream.access import UpstreamAccess
 from controlplane.upstream.check import check
+from controlplane.upstream.credentials import Credentials
+from controlplane.upstream.ecr import Ecr
+from controlplane.upstream.measures import UpstreamMeasures
+from controlplane.upstream.rate_measures import RateMeasures
 from controlplane.web.application import MAX_BODY_BYTES, application
 from controlplane.web.health import Readiness
 from controlplane.web.metrics import new_registry
@@ -39,6 +52,7 @@ _LOG = logging.getLogger(__name__)
 
 _HTTP_SETTING: Final = "PENSTOCK_HTTP_LISTEN"
 _DATABASE_FILE: Final = "controlplane.db"
+_KEY_FILE: Final = "encryption-keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +102,57 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         new_admin_token = await bootstrap.prepare(database, directory, now())
 
         transport = await stack.enter_async_context(Transport(allow_private=settings.allow_private_upstreams))
-        access = UpstreamAccess(transport, allow_private=settings.allow_private_upstreams)
-        syncs = Syncs(database, access, timeout=settings.sync_timeout, now=now)
+        keys = Keys(
+            settings.encryption_keys.get_secret_value(),
+            settings.encryption_key_file or directory / _KEY_FILE,
+        )
+        credentials = Credentials(
+            database, keys, Ecr(allow_private=settings.allow_private_upstreams), now=now
+        )
+        stack.push_async_callback(credentials.stop)
+        access = UpstreamAccess(
+            transport, allow_private=settings.allow_private_upstreams, credentials=credentials
+        )
+        registry = new_registry()
+        locks = RedisLocks.at(settings.redis_url) if settings.redis_url else LeaseRows(database)
+        stack.push_async_callback(locks.close)
+        syncs = Syncs(
+            database,
+            access,
+            locks=locks,
+            schedule=settings.schedule,
+            limits=settings.sync_limits,
+            hosts=Hosts(
+                transport.rates, parallel=settings.sync_requests_per_host, share=settings.sync_rate_share
+            ),
+            measures=SyncMeasures(registry),
+            now=now,
+        )
         await syncs.start()
         stack.push_async_callback(syncs.stop)
         resolver = Resolver(database, access, now=now)
         stack.push_async_callback(resolver.stop)
+        referring = Referring(database, access, now=now)
+        stack.push_async_callback(referring.stop)
         feed = ConfigFeed(database)
         await feed.start()
         stack.push_async_callback(feed.stop)
 
-        registry = new_registry()
         gate = Gate(Authenticator(database, now))
         upstreams = Upstreams(partial(check, access), allow_private=settings.allow_private_upstreams)
-        artifacts = ArtifactServicer(database, syncs, upstreams, now)
-        readiness = Readiness(database)
+        artifacts = ArtifactServicer(database, syncs, Sources(database, upstreams, credentials), now)
+        registry.register(RateMeasures(transport.rates))
+        registry.register(UpstreamMeasures(transport.breakers, credentials.tokens))
+        readiness = Readiness(database, syncs)
 
         http = HTTPServer(
-            application(gate=gate, artifacts=artifacts, readiness=readiness, registry=registry),
+            application(
+                gate=gate,
+                artifacts=artifacts,
+                readiness=readiness,
+                registry=registry,
+                last_syncs=LastSyncs(database, registry),
+            ),
             max_body_size=MAX_BODY_BYTES,
             idle_connection_timeout=75,
         )
@@ -117,8 +164,17 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
             Servicers(
                 organizations=OrganizationServicer(database, now),
                 users=UserServicer(database, now),
+                credentials=CredentialServicer(
+                    database,
+                    keys,
+                    credentials,
+                    CredentialCheck(upstreams),
+                    syncs,
+                    now,
+                    allow_private=settings.allow_private_upstreams,
+                ),
                 artifacts=artifacts,
-                nodes=NodeServicer(database, feed, resolver, access, now),
+                nodes=NodeServicer(database, feed, resolver, referring, access, now),
             ),
             Front(gate, CallMeasures(registry)),
         )

@@ -1,22 +1,38 @@
 """The control plane's settings: environment variables, to one frozen value."""
 
-from datetime import timedelta
+import os
+from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clients.process import log
 from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
 from clients.process.place import DEFAULT_DATA_DIR
+from controlplane.sync.cron import parse_time_zone
+from controlplane.sync.hosts import PARALLEL, SHARE
+from controlplane.sync.limits import Limits
+from controlplane.sync.schedule import Schedule
 
 _PREFIX: Final = "PENSTOCK_"
+_CRON: Final = "REGISTRY_UPSTREAM_SYNC_CRON"
 
 
 def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
+
+
+def _cron(text: str) -> str:
+    # The zone makes no difference to what is well formed.
+    return Schedule(text.strip(), UTC).expression
+
+
+def _time_zone(name: str) -> str:
+    parse_time_zone(name)
+    return name
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -42,8 +58,64 @@ class Settings(BaseSettings):
         " `controlplane.db` in the data directory",
         repr=False,
     )
+    encryption_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="keys that upstream secrets are encrypted with, each 32 random bytes in base64, newest first,"
+        " with commas between; without it, they are in a file",
+    )
+    encryption_key_file: Path | None = Field(
+        default=None,
+        description="the file of these keys, one a line, newest first; made where it is missing. By default,"
+        " `encryption-keys` in the data directory",
+    )
     allow_private_upstreams: bool = Field(
         default=False, description="lets upstreams be at loopback, link-local or private addresses"
+    )
+    redis_url: str = Field(
+        default="",
+        description="`redis://host:6379/0` for the locks of sync, when several control planes share a"
+        " database; without it, they are rows of the database",
+        repr=False,
+    )
+    sync_cron: Annotated[str, AfterValidator(_cron)] = Field(
+        default="15,45 * * * *",
+        validation_alias=_CRON,
+        description="when artifacts are synced that have no schedule of their own: five cron fields, a name"
+        " like `@hourly`, or `@every 90s`; empty for never. Each artifact has its own moment, up to ten"
+        " minutes (and half of the time until the next) later",
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        default="UTC", description="time zone of all schedules, like `Europe/Berlin`"
+    )
+    sync_parallel: int = Field(
+        default=8, ge=1, le=1000, description="artifacts that one control plane syncs at once"
+    )
+    sync_parallel_per_host: int = Field(
+        default=4, ge=1, le=1000, description="of these, artifacts of one upstream host"
+    )
+    sync_requests_per_host: int = Field(
+        default=PARALLEL,
+        ge=1,
+        le=1000,
+        description="requests that all syncs of one control plane make to one upstream host at once",
+    )
+    sync_rate_share: float = Field(
+        default=SHARE,
+        ge=0,
+        le=1,
+        description="scheduled syncs leave an upstream alone when it says (`RateLimit-Remaining`) that less"
+        " than this share of its limit is left, so that pulls get the rest",
+    )
+    sync_lease: Duration = Field(
+        default=timedelta(seconds=20),
+        ge=timedelta(seconds=1),
+        le=timedelta(seconds=50),
+        description="a sync whose control plane is not heard of for so long is taken up by another",
+    )
+    sync_job_retention: Duration = Field(
+        default=timedelta(days=7),
+        ge=timedelta(0),
+        description="how long ended sync jobs are kept; the last one of each artifact always is",
     )
     sync_timeout: Duration = Field(
         default=timedelta(minutes=10),
@@ -54,6 +126,29 @@ class Settings(BaseSettings):
     log_level: str = Field(default="info", description=f"what is logged: {', '.join(log.LEVELS)}")
     log_format: str = Field(default="console", description=f"how it is logged: {' or '.join(log.FORMATS)}")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_off(cls, given: dict[str, Any]) -> dict[str, Any]:
+        # Elsewhere an empty variable is one that is not set.
+        set_to_nothing = os.environ.get(_CRON) == ""
+        return given if {"sync_cron", _CRON} & given.keys() or not set_to_nothing else given | {_CRON: ""}
+
+    @property
+    def schedule(self) -> Schedule:
+        """The installation's schedule of sync."""
+        return Schedule(self.sync_cron, parse_time_zone(self.time_zone))
+
+    @property
+    def sync_limits(self) -> Limits:
+        """What bounds the syncs of this process."""
+        return Limits(
+            timeout=self.sync_timeout,
+            lease=self.sync_lease,
+            retention=self.sync_job_retention,
+            parallel=self.sync_parallel,
+            parallel_per_host=self.sync_parallel_per_host,
+        )
+
     @classmethod
     def load(cls) -> Self:
         """Read the environment; raises ConfigurationError that names each variable which is wrong."""
@@ -61,7 +156,10 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             # Values are left out: one may hold a password.
-            problems = [f"{variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors()]
+            problems = [
+                f"{variable(str(item['loc'][0]))}: {item['msg'].removeprefix('Value error, ').rstrip('.')}"
+                for item in error.errors()
+            ]
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
 
 

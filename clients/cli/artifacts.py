@@ -7,8 +7,11 @@ import typer
 from clients.cli.command import application, command
 from clients.cli.failure import Failure
 from clients.cli.output import Field, moment, show, show_deleted, show_list
-from clients.cli.progress import check, state, summary, wait
+from clients.cli.private import CertificatesOption, CredentialOption, credential_name, read_certificates
+from clients.cli.progress import check, requests_summary, state, summary, wait
 from clients.cli.session import Session
+from clients.cli.sync_many import sync_many
+from clients.cli.sync_policy import PolicyOptions, policy_summary, with_sync_policy
 from clients.control import names
 from clients.control.client import ControlClient
 from clients.control.errors import translated
@@ -33,7 +36,12 @@ FIELDS: tuple[Field[Artifact], ...] = (
     Field("artifact", lambda it: it.repository or str(ArtifactPath.parse(it.name))),
     Field("upstream", lambda it: f"{it.upstream} (plain http)" if it.plain_http else it.upstream),
     Field("display name", lambda it: it.display_name, listed=False),
+    Field("credential", lambda it: names.last(it.credential), listed=False),
+    Field("certificates", lambda it: "its own" if it.ca_certificates else "the system's", listed=False),
     Field("tags", lambda it: str(it.tag_count)),
+    Field("bytes", lambda it: str(it.size_bytes), listed=False),
+    Field("labels", lambda it: ", ".join(f"{k}={v}" for k, v in sorted(it.labels.items())), listed=False),
+    Field("sync policy", policy_summary, listed=False),
     Field("last synced at", lambda it: moment(it, "last_sync_time")),
     Field("last sync error", lambda it: it.last_sync_error),
     Field("next sync", lambda it: moment(it, "next_sync_time"), listed=False),
@@ -50,6 +58,7 @@ JOB_FIELDS: tuple[Field[SyncJob], ...] = (
     Field("requested by", lambda it: it.requested_by, listed=False),
     Field("tags", summary),
     Field("manifests fetched", lambda it: str(it.manifests_fetched), listed=False),
+    Field("requests", requests_summary, listed=False),
     Field("started", lambda it: moment(it, "start_time")),
     Field("ended", lambda it: moment(it, "end_time")),
     Field("error", lambda it: it.error),
@@ -75,6 +84,12 @@ SkipOption = Annotated[
         "--skip-upstream-check", help="Do not ask the upstream first whether it has the repository."
     ),
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force-removals", help="Remove what is gone upstream now, even if it is more than half of the tags."
+    ),
+]
 _UPSTREAM_HELP = "Upstream repository, like docker.io/library/redis; no scheme, no tag."
 # The upstream is asked before the answer, and may be slow.
 _CHECK_TIMEOUT = 120.0
@@ -86,7 +101,10 @@ _CHECK_TIMEOUT = 120.0
     "penstock artifacts create acme/redis --upstream docker.io/library/redis",
     "penstock artifacts create acme/team/app --upstream ghcr.io/org/app --wait",
     "penstock artifacts create acme/app --upstream registry.example.com:5000/team/app --plain-http",
+    "penstock artifacts create acme/redis --upstream docker.io/library/redis --newest 20",
+    "penstock artifacts create acme/vendor --upstream ghcr.io/acme/vendor --credential hub",
 )
+@with_sync_policy
 async def create(
     session: Session,
     artifact: ArtifactArgument,
@@ -95,8 +113,12 @@ async def create(
         bool, typer.Option("--plain-http", help="The upstream speaks HTTP without TLS.")
     ] = False,
     display_name: DisplayNameOption = None,
+    credential: CredentialOption = None,
+    ca_certificates: CertificatesOption = None,
     skip_upstream_check: SkipOption = False,
     wait_for_sync: WaitOption = False,
+    *,
+    policy: PolicyOptions,
 ) -> None:
     """Create an artifact and start its first sync.
 
@@ -106,10 +128,17 @@ async def create(
     path = ArtifactPath.parse(artifact)
     request = CreateArtifactRequest(
         parent=path.parent,
-        artifact=Artifact(upstream=upstream, plain_http=plain_http, display_name=display_name or ""),
+        artifact=Artifact(
+            upstream=upstream,
+            plain_http=plain_http,
+            display_name=display_name or "",
+            credential=credential_name(path.organization, credential or ""),
+            ca_certificates=read_certificates(ca_certificates or ""),
+        ),
         artifact_id=path.identifier,
         skip_upstream_check=skip_upstream_check,
     )
+    policy.fill(request.artifact)
     async with session.control() as control:
         with translated():
             created = await control.artifacts.CreateArtifact(request, timeout=_CHECK_TIMEOUT)
@@ -148,7 +177,9 @@ async def list_all(
     "update",
     "penstock artifacts update acme/redis --upstream ghcr.io/mirror/redis --wait",
     "penstock artifacts update acme/redis --display-name 'Redis, mirrored'",
+    "penstock artifacts update acme/redis --include-tag '7.*' --platform linux/amd64 --deleted-tags keep",
 )
+@with_sync_policy
 async def update(
     session: Session,
     artifact: ArtifactArgument,
@@ -160,29 +191,44 @@ async def update(
         typer.Option("--plain-http/--tls", help="How the upstream is spoken to.", show_default=False),
     ] = None,
     display_name: DisplayNameOption = None,
+    credential: CredentialOption = None,
+    ca_certificates: CertificatesOption = None,
     skip_upstream_check: SkipOption = False,
     wait_for_sync: WaitOption = False,
+    *,
+    policy: PolicyOptions,
 ) -> None:
-    """Change an artifact; another upstream starts a sync."""
-    changes = {"upstream": upstream, "plain_http": plain_http, "display_name": display_name}
+    """Change an artifact; another upstream or credential starts a sync."""
+    path = ArtifactPath.parse(artifact)
+    changes = {
+        "upstream": upstream,
+        "plain_http": plain_http,
+        "display_name": display_name,
+        "credential": credential,
+        "ca_certificates": ca_certificates,
+    }
     request = UpdateArtifactRequest(
         artifact=Artifact(
-            name=ArtifactPath.parse(artifact).name,
+            name=path.name,
             upstream=upstream or "",
             plain_http=plain_http or False,
             display_name=display_name or "",
+            credential=credential_name(path.organization, credential or ""),
+            ca_certificates=read_certificates(ca_certificates or ""),
         ),
         skip_upstream_check=skip_upstream_check,
     )
     request.update_mask.paths.extend(field for field, value in changes.items() if value is not None)
+    policy.fill(request.artifact)
+    request.update_mask.paths.extend(policy.paths)
     if not request.update_mask.paths:
         raise Failure(
-            "There is nothing to change: give --upstream, --plain-http, --tls or --display-name.", Exit.USAGE
+            "There is nothing to change: give --upstream, --display-name or another option.", Exit.USAGE
         )
     async with session.control() as control:
         with translated():
             updated = await control.artifacts.UpdateArtifact(request, timeout=_CHECK_TIMEOUT)
-        synced = upstream is not None or plain_http is not None
+        synced = any(value is not None for field, value in changes.items() if field != "display_name")
         await _finish(session, control, updated, wait_for_sync and synced)
 
 
@@ -201,17 +247,56 @@ async def delete(session: Session, artifact: ArtifactArgument) -> None:
     "sync",
     "penstock artifacts sync acme/redis --wait",
     "penstock artifacts sync acme/redis --output json",
+    "penstock artifacts sync acme --all",
+    "penstock artifacts sync acme --selector team=web,tier!=test --wait",
 )
-async def sync(session: Session, artifact: ArtifactArgument, wait_for_sync: WaitOption = False) -> None:
-    """Start a sync, or join the one that is running.
+async def sync(
+    session: Session,
+    artifact: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARTIFACT",
+            help="Like acme/redis; with --all or --selector, the organization alone, like acme.",
+            show_default=False,
+        ),
+    ],
+    all_artifacts: Annotated[
+        bool, typer.Option("--all", help="Sync every artifact of the organization.")
+    ] = False,
+    selector: Annotated[
+        str | None,
+        typer.Option(
+            "--selector",
+            help="Sync the artifacts with these labels: key=value, key!=value, key, !key, with commas.",
+            show_default=False,
+        ),
+    ] = None,
+    force_removals: ForceOption = False,
+    wait_for_sync: WaitOption = False,
+) -> None:
+    """Start a sync of one artifact or of many, or join what runs.
 
     With --wait, shows progress on standard error, and exits with 1 and a list of the tags that failed
-    unless the sync succeeds.
+    unless every sync succeeds.
     """
+    if all_artifacts or selector is not None:
+        if all_artifacts and selector is not None:
+            raise Failure("Give --all or --selector, not both.", Exit.USAGE)
+        await sync_many(
+            session,
+            artifact,
+            selector or "",
+            JOB_FIELDS,
+            force_removals=force_removals,
+            wait=wait_for_sync,
+        )
+        return
     path = ArtifactPath.parse(artifact)
     async with session.control() as control:
         with translated():
-            job = await control.artifacts.SyncArtifact(SyncArtifactRequest(name=path.name))
+            job = await control.artifacts.SyncArtifact(
+                SyncArtifactRequest(name=path.name, force_removals=force_removals)
+            )
         if wait_for_sync:
             job = await wait(control, job.name, str(path))
     show(job, JOB_FIELDS, session.output)

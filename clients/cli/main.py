@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from clients.cli import (
     artifacts,
+    credentials,
     failure,
     login,
     nodes,
@@ -42,7 +43,7 @@ app = application("penstock", _SUMMARY)
 up.add(app)
 login.add(app)
 version.add(app)
-for noun in (organizations, users, tokens, artifacts, tags, nodes):
+for noun in (organizations, users, tokens, credentials, artifacts, tags, nodes):
     app.add_typer(noun.app)
 
 

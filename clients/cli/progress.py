@@ -44,7 +44,9 @@ def check(job: SyncJob, title: str) -> None:
     untold = job.tags_failed - len(lines)
     if lines and untold > 0:
         lines.append(f"and {untold} more")
-    if job.state == SyncJob.PARTIAL:
+    if job.state == SyncJob.PARTIAL and not job.tags_failed:
+        sentence = f"The sync of {title} is not complete: {job.error}"
+    elif job.state == SyncJob.PARTIAL:
         sentence = f"The sync of {title} left out {_tags(job.tags_failed)} of {job.tags_total}:"
     else:
         sentence = f"The sync of {title} failed: {job.error or 'the control plane gave no reason.'}"
@@ -58,10 +60,17 @@ def summary(job: SyncJob) -> str:
         (job.tags_moved, "moved"),
         (job.tags_unchanged, "unchanged"),
         (job.tags_removed, "removed"),
+        (job.tags_missing, "missing upstream"),
+        (job.tags_skipped, "skipped"),
         (job.tags_failed, "failed"),
     )
     told = ", ".join(f"{count} {word}" for count, word in counts if count)
     return f"{_tags(job.tags_total)}: {told}" if told else _tags(job.tags_total)
+
+
+def requests_summary(job: SyncJob) -> str:
+    """Give what was asked of the upstream: `1 tag pages, 9 manifest heads`."""
+    return ", ".join(f"{count} {field.name.replace('_', ' ')}" for field, count in job.requests.ListFields())
 
 
 def state(job: SyncJob) -> str:

@@ -11,7 +11,13 @@ from clients.control import names
 from clients.control.errors import translated
 from clients.control.names import ArtifactPath
 from clients.control.paging import iterate
-from penstock.v1.artifact_pb2 import GetTagRequest, ListTagsRequest, Tag
+from penstock.v1.artifact_pb2 import (
+    GetTagRequest,
+    ListTagRevisionsRequest,
+    ListTagsRequest,
+    Tag,
+    TagRevision,
+)
 
 app = application("tags", "Tags that are held of an artifact.")
 
@@ -38,6 +44,13 @@ async def list_all(
         )
 
 
+REVISION_FIELDS: tuple[Field[TagRevision], ...] = (
+    Field("digest", lambda it: it.digest),
+    Field("from", lambda it: moment(it, "start_time")),
+    Field("to", lambda it: moment(it, "end_time")),
+)
+
+
 @command(app, "get", "penstock tags get acme/redis:7")
 async def get(
     session: Session,
@@ -49,3 +62,23 @@ async def get(
         with translated():
             found = await control.artifacts.GetTag(request)
     show(found, FIELDS, session.output)
+
+
+@command(
+    app, "history", "penstock tags history acme/redis:7", "penstock tags history acme/redis:7 --output json"
+)
+async def history(
+    session: Session,
+    tag: Annotated[str, typer.Argument(metavar="TAG", help="Like acme/redis:7.", show_default=False)],
+) -> None:
+    """List which digests a tag had, from when to when.
+
+    Newest first, and also of a tag that is gone.
+    """
+    request = ListTagRevisionsRequest(parent=names.tag(tag))
+    async with session.control() as control:
+        await show_list(
+            iterate(control.artifacts.ListTagRevisions, request, lambda page: page.tag_revisions),
+            REVISION_FIELDS,
+            session.output,
+        )

@@ -5,6 +5,7 @@ from typing import Self
 
 from clients.control.channel import connect
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceStub
+from penstock.v1.credential_pb2_grpc import CredentialServiceStub
 from penstock.v1.node_pb2_grpc import NodeServiceStub
 from penstock.v1.organization_pb2_grpc import OrganizationServiceStub
 from penstock.v1.user_pb2_grpc import UserServiceStub
@@ -21,6 +22,7 @@ class ControlClient:
         self.channel = connect(address, token)
         self.organizations = OrganizationServiceStub(self.channel)
         self.users = UserServiceStub(self.channel)
+        self.credentials = CredentialServiceStub(self.channel)
         self.artifacts = ArtifactServiceStub(self.channel)
         self.nodes = NodeServiceStub(self.channel)
 

@@ -65,6 +65,22 @@ def user(organization_text: str, text: str) -> str:
     return f"{parent}/users/{_segment(text, f'{parent}/users/', 'a user', 'ci@example.com')}"
 
 
+def credential(text: str) -> str:
+    """Give the name of the credential that is written `acme/hub`; raises InvalidName."""
+    parent, identifier = credential_parts(text)
+    return f"{parent}/credentials/{identifier}"
+
+
+def credential_parts(text: str) -> tuple[str, str]:
+    """Give the parent and the id of the credential that is written `acme/hub`; raises InvalidName."""
+    parts = text.split("/")
+    if len(parts) == 4 and parts[0] == "organizations" and parts[2] == "credentials":
+        parts = [parts[1], parts[3]]
+    if len(parts) != 2 or not all(parts):
+        raise InvalidName(f"{text!r} names no credential: give organization and credential, like acme/hub.")
+    return f"organizations/{parts[0]}", parts[1]
+
+
 def node(text: str) -> str:
     """Give the name of the node that is written `eu-1`; raises InvalidName."""
     return f"nodes/{_segment(text, 'nodes/', 'a node', 'eu-1')}"

@@ -47,11 +47,12 @@ class Address:
         return f"{host}:{self.port}"
 
 
-def bind(address: Address, setting: str) -> list[socket.socket]:
+def bind(address: Address, setting: str, *, shared: bool = False) -> list[socket.socket]:
     """Listen on every IP address that the host stands for, and give the non-blocking sockets.
 
-    All of them share one port, also when the system chooses it. Raises ConfigurationError, naming
-    the setting, where the port is taken or the address is not this machine's.
+    All of them share one port, also when the system chooses it; with `shared`, so can other processes of
+    this user that say the same (SO_REUSEPORT). Raises ConfigurationError, naming the setting, where the
+    port is taken or the address is not this machine's.
     """
     try:
         found = socket.getaddrinfo(
@@ -69,6 +70,8 @@ def bind(address: Address, setting: str) -> list[socket.socket]:
             listener = socket.socket(family, socket.SOCK_STREAM)
             sockets.append(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.settimeout(0)

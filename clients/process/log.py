@@ -13,7 +13,17 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("console", "json")
 
 # Libraries that tell at INFO or DEBUG what nobody but their authors wants to know.
-_CHATTY = ("aiosqlite", "alembic", "asyncio", "aiohttp.access", "tornado.access", "sqlalchemy.engine")
+# botocore's lines also hold what AWS answered, tokens included.
+_CHATTY = (
+    "aiobotocore",
+    "aiohttp.access",
+    "aiosqlite",
+    "alembic",
+    "asyncio",
+    "botocore",
+    "sqlalchemy.engine",
+    "tornado.access",
+)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

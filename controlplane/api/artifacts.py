@@ -8,9 +8,9 @@ from google.protobuf.empty_pb2 import Empty
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from clients.oci.upstream import Upstream
-from controlplane.api import find
+from controlplane.api import find, sync_policies
 from controlplane.api.artifact_messages import artifact_etag, artifact_message, artifact_messages
+from controlplane.api.artifact_source import FIELDS, Source, Sources, access_changed, keep_credential
 from controlplane.api.caller import caller
 from controlplane.api.errors import already_exists
 from controlplane.api.etags import check_etag
@@ -20,9 +20,8 @@ from controlplane.api.paging import page
 from controlplane.api.preview import preview
 from controlplane.api.syncs import SyncJobs
 from controlplane.api.tags import Tags
-from controlplane.api.upstreams import FIELD, Upstreams
 from controlplane.api.validation import Violations
-from controlplane.catalog import store
+from controlplane.catalog import tagging
 from controlplane.model.database import Database
 from controlplane.model.naming import (
     ArtifactName,
@@ -42,13 +41,13 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
     """Answers from the artifact table; `now` is the time of day in UTC."""
 
     def __init__(
-        self, database: Database, syncs: Syncs, upstreams: Upstreams, now: Callable[[], datetime]
+        self, database: Database, syncs: Syncs, sources: Sources, now: Callable[[], datetime]
     ) -> None:
         Tags.__init__(self, database)
         SyncJobs.__init__(self, database, syncs)
         self._database = database
         self._syncs = syncs
-        self._upstreams = upstreams
+        self._sources = sources
         self._now = now
 
     async def GetArtifact(self, request: pb.GetArtifactRequest, _context: object) -> pb.Artifact:
@@ -84,14 +83,16 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
             violations.check("artifact_id", check_artifact_id, request.artifact_id)
-            upstream = violations.check(FIELD, self._parse(given.plain_http), given.upstream)
+            self._sources.upstream(given, violations)
             violations.check_text("artifact.display_name", given.display_name)
+            sync_policies.check(given, sync_policies.FIELDS, violations)
         with Violations() as violations:
             whole = partial(ArtifactName.of, parent.organization)
             name = violations.check("artifact_id", whole, request.artifact_id)
         await self._refuse_existing(name)
+        source = await self._sources.wanted(name.organization, given, FIELDS, None)
         if not request.skip_upstream_check:
-            await self._upstreams.examine(upstream)
+            await self._sources.examine(source)
         now = self._now()
         try:
             async with self._database.write(keep=not request.validate_only) as session:
@@ -101,14 +102,18 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
                     organization_id=saved_id(organization),
                     path=name.path,
                     display_name=given.display_name,
-                    upstream=str(upstream),
-                    plain_http=upstream.plain_http,
+                    upstream=str(source.upstream),
                     create_time=now,
                     update_time=now,
                 )
+                source.write(row)
+                sync_policies.change(row, given, sync_policies.FIELDS)
+                self._syncs.schedule.plan(row, now)
+                await keep_credential(session, source)
                 session.add(row)
                 await self._database.raise_revision(session)
                 answer = artifact_message(FoundArtifact(organization, row))
+                answer.credential = given.credential
         except IntegrityError as error:
             raise _exists(name) from error
         if request.validate_only:
@@ -122,31 +127,43 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             name = violations.check("artifact.name", ArtifactName.parse, given.name)
             fields = masked_fields(request.update_mask, given, violations)
             violations.check_text("artifact.display_name", given.display_name)
+            sync_policies.check(given, fields, violations)
         async with self._database.read() as session:
             row = (await find.artifact(session, name)).row
         check_etag(given.etag, artifact_etag(row), str(name))
-        upstream = self._wanted_upstream(given, fields, row)
+        before = Source.of(row)
+        source = (
+            await self._sources.wanted(name.organization, given, fields, row) if fields & FIELDS else before
+        )
         # The upstream may take its time, and a transaction must not.
-        if upstream is not None and not request.skip_upstream_check:
-            await self._upstreams.examine(upstream)
+        if source != before and not request.skip_upstream_check:
+            await self._sources.examine(source)
         async with self._database.write(keep=not request.validate_only) as session:
             artifact = await find.artifact(session, name, change=True)
             row = artifact.row
             check_etag(given.etag, artifact_etag(row), str(name))
-            moved = upstream is not None and not _is_upstream(upstream, row)
-            if upstream is not None and moved:
-                row.upstream, row.plain_http = str(upstream), upstream.plain_http
+            before = Source.of(row) if source != before else source
+            moved, changed = source.upstream != before.upstream, source != before
+            if changed:
+                await keep_credential(session, source)
+                source.write(row)
+                await access_changed(self._database, session, [saved_id(row)])
+            if moved:
                 # Nothing of the former upstream is served any more; nodes ask again.
-                await store.forget(self._database, session, saved_id(row))
+                await tagging.forget(self._database, session, saved_id(row), self._now())
             renamed = "display_name" in fields and given.display_name != row.display_name
             if renamed:
                 row.display_name = given.display_name
-            if moved or renamed:
+            repoliced = sync_policies.change(row, given, fields)
+            if repoliced:
+                self._syncs.schedule.plan(row, self._now())
+            if repoliced or changed or renamed:
                 row.update_time = self._now()
             await session.flush()
             (answer,) = await artifact_messages(session, [artifact])
-        if moved and not request.validate_only:
-            return await self._synced(artifact, pb.SyncJob.UPSTREAM_CHANGE)
+        if changed and not request.validate_only:
+            trigger = pb.SyncJob.UPSTREAM_CHANGE if moved else pb.SyncJob.CREDENTIAL_CHANGE
+            return await self._synced(artifact, trigger)
         return answer
 
     async def DeleteArtifact(self, request: pb.DeleteArtifactRequest, _context: object) -> Empty:
@@ -159,19 +176,6 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             await session.delete(row)
             await self._database.raise_revision(session)
         return Empty()
-
-    def _wanted_upstream(self, given: pb.Artifact, fields: frozenset[str], row: Artifact) -> Upstream | None:
-        """Give the upstream that an update asks for; None where that is the one it has."""
-        if not fields & {"upstream", "plain_http"}:
-            return None
-        with Violations() as violations:
-            plain_http = given.plain_http if "plain_http" in fields else row.plain_http
-            text = given.upstream if "upstream" in fields else row.upstream
-            upstream = violations.check(FIELD, self._parse(plain_http), text)
-        return None if _is_upstream(upstream, row) else upstream
-
-    def _parse(self, plain_http: bool) -> Callable[[str], Upstream]:
-        return lambda text: self._upstreams.parse(text, plain_http=plain_http)
 
     async def _refuse_existing(self, name: ArtifactName) -> None:
         async with self._database.read() as session:
@@ -189,10 +193,6 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         async with self._database.read() as session:
             (message,) = await artifact_messages(session, [artifact])
         return message
-
-
-def _is_upstream(upstream: Upstream, row: Artifact) -> bool:
-    return (str(upstream), upstream.plain_http) == (row.upstream, row.plain_http)
 
 
 def _exists(name: ArtifactName) -> Exception:

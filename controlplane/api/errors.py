@@ -11,6 +11,10 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # they ship no types
 
 from clients.oci.errors import (
+    CredentialRefused,
+    PermissionMissing,
+    UnknownHost,
+    UntrustedTls,
     UpstreamDenied,
     UpstreamError,
     UpstreamInvalid,
@@ -134,27 +138,62 @@ def exhausted(reason: str, sentence: str, *, retry_after: float | None = None, *
     )
 
 
-_UPSTREAM: Final[tuple[tuple[type[UpstreamError], grpc.StatusCode, str], ...]] = (
-    (UpstreamUnavailable, grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE"),
-    (UpstreamDenied, grpc.StatusCode.FAILED_PRECONDITION, "UPSTREAM_DENIED"),
-    (UpstreamNotFound, grpc.StatusCode.NOT_FOUND, "UPSTREAM_NOT_FOUND"),
-    (UpstreamRateLimited, grpc.StatusCode.RESOURCE_EXHAUSTED, "UPSTREAM_RATE_LIMITED"),
-    (UpstreamInvalid, grpc.StatusCode.FAILED_PRECONDITION, "UPSTREAM_INVALID"),
+# What an upstream did: the code, the reason that nodes act by, and the one that tells whoever is about to
+# save something what is wrong with it. The first row that fits counts.
+_UPSTREAM: Final[tuple[tuple[type[UpstreamError], grpc.StatusCode, str, str], ...]] = (
+    (UnknownHost, grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "UPSTREAM_HOST_UNKNOWN"),
+    (UntrustedTls, grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "UPSTREAM_TLS_FAILED"),
+    (UpstreamUnavailable, grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"),
+    (
+        CredentialRefused,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPSTREAM_DENIED",
+        "UPSTREAM_CREDENTIAL_REFUSED",
+    ),
+    (
+        PermissionMissing,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPSTREAM_DENIED",
+        "UPSTREAM_PERMISSION_MISSING",
+    ),
+    (UpstreamDenied, grpc.StatusCode.FAILED_PRECONDITION, "UPSTREAM_DENIED", "UPSTREAM_DENIED"),
+    (UpstreamNotFound, grpc.StatusCode.NOT_FOUND, "UPSTREAM_NOT_FOUND", "UPSTREAM_NOT_FOUND"),
+    (
+        UpstreamRateLimited,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "UPSTREAM_RATE_LIMITED",
+        "UPSTREAM_RATE_LIMITED",
+    ),
+    (UpstreamInvalid, grpc.StatusCode.FAILED_PRECONDITION, "UPSTREAM_INVALID", "UPSTREAM_INVALID"),
 )
 
 
-def from_upstream(error: UpstreamError, code: grpc.StatusCode | None = None) -> ApiError:
-    """Translate what an upstream did; `code` takes the place of the table's."""
-    for kind, usual, reason in _UPSTREAM:
+def from_upstream(error: UpstreamError) -> ApiError:
+    """Translate what an upstream did."""
+    code, reason, _ = _upstream_row(error)
+    return _upstream_error(error, code, reason, str(error))
+
+
+def from_check(error: UpstreamError, **metadata: str) -> ApiError:
+    """FAILED_PRECONDITION for what an upstream did when it was asked before something is saved."""
+    _, _, reason = _upstream_row(error)
+    return _upstream_error(error, grpc.StatusCode.FAILED_PRECONDITION, reason, str(error), **metadata)
+
+
+def _upstream_row(error: UpstreamError) -> tuple[grpc.StatusCode, str, str]:
+    for kind, code, reason, cause in _UPSTREAM:
         if isinstance(error, kind):
-            return ApiError(
-                code or usual,
-                reason,
-                str(error),
-                metadata={"upstream_host": error.host},
-                retry_after=error.retry_after,
-            )
+            return code, reason, cause
     raise TypeError(f"{type(error).__name__} has no row in the table of upstream errors") from error
+
+
+def _upstream_error(
+    error: UpstreamError, code: grpc.StatusCode, reason: str, sentence: str, **metadata: str
+) -> ApiError:
+    metadata = {"upstream_host": error.host, **metadata}
+    if isinstance(error, PermissionMissing):
+        metadata["permission"] = error.permission
+    return ApiError(code, reason, sentence, metadata=metadata, retry_after=error.retry_after)
 
 
 def _packed(message: Message) -> any_pb2.Any:

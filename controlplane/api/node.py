@@ -11,9 +11,10 @@ from clients.oci.digest import Digest
 from clients.oci.reference import parse_reference
 from controlplane.api.caller import caller
 from controlplane.api.nodes import NodeAdmin
-from controlplane.api.timestamps import timestamp
+from controlplane.api.timestamps import duration, timestamp
 from controlplane.api.validation import Violations
 from controlplane.catalog import held
+from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
 from controlplane.config.watch import ConfigFeed
 from controlplane.model.database import Database
@@ -36,12 +37,14 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         database: Database,
         feed: ConfigFeed,
         resolver: Resolver,
+        referring: Referring,
         access: UpstreamAccess,
         now: Callable[[], datetime],
     ) -> None:
         super().__init__(database, now)
         self._feed = feed
         self._resolver = resolver
+        self._referring = referring
         self._access = access
 
     async def WatchConfig(
@@ -83,6 +86,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
             size=found.size,
             content=found.content or b"",
             content_revision=found.content_revision,
+            max_age=None if found.max_age is None else duration(found.max_age),
         )
 
     async def ResolveBlob(
@@ -117,6 +121,28 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         if empty:
             yield node_pb2.StreamTagsResponse(content_revision=artifact.content_revision)
 
+    async def ListReferrers(
+        self, request: node_pb2.ListReferrersRequest, _context: object
+    ) -> node_pb2.ListReferrersResponse:
+        """List the manifests that refer to a digest."""
+        with Violations() as violations:
+            _require_artifact(violations, request.artifact_uid)
+            digest = violations.check("digest", Digest.parse, request.digest)
+        found, revision = await self._referring.of(request.artifact_uid, digest)
+        return node_pb2.ListReferrersResponse(
+            referrers=[
+                node_pb2.ListReferrersResponse.Referrer(
+                    digest=item.digest,
+                    media_type=item.media_type,
+                    size=item.size,
+                    artifact_type=item.artifact_type,
+                    annotations=item.annotations,
+                )
+                for item in found
+            ],
+            content_revision=revision,
+        )
+
     async def GetUpstreamAccess(
         self, request: node_pb2.GetUpstreamAccessRequest, _context: object
     ) -> node_pb2.GetUpstreamAccessResponse:
@@ -132,6 +158,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
             authorization=found.authorization,
             expire_time=timestamp(found.expire_time),
             allow_private_addresses=found.allow_private_addresses,
+            ca_certificates=found.ca_certificates,
         )
 
 

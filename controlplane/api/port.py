@@ -15,8 +15,12 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address, check_free
 from controlplane.api.interceptor import Front
-from penstock.v1 import artifact_pb2, node_pb2, organization_pb2, user_pb2
+from penstock.v1 import artifact_pb2, credential_pb2, node_pb2, organization_pb2, user_pb2
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceServicer, add_ArtifactServiceServicer_to_server
+from penstock.v1.credential_pb2_grpc import (
+    CredentialServiceServicer,
+    add_CredentialServiceServicer_to_server,
+)
 from penstock.v1.node_pb2_grpc import NodeServiceServicer, add_NodeServiceServicer_to_server
 from penstock.v1.organization_pb2_grpc import (
     OrganizationServiceServicer,
@@ -27,7 +31,7 @@ from penstock.v1.user_pb2_grpc import UserServiceServicer, add_UserServiceServic
 SETTING: Final = "PENSTOCK_GRPC_LISTEN"
 SERVICES: Final = tuple(
     service.full_name
-    for module in (organization_pb2, user_pb2, artifact_pb2, node_pb2)
+    for module in (organization_pb2, user_pb2, credential_pb2, artifact_pb2, node_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 """Full names of Penstock's own services."""
@@ -59,6 +63,7 @@ class Servicers:
 
     organizations: OrganizationServiceServicer
     users: UserServiceServicer
+    credentials: CredentialServiceServicer
     artifacts: ArtifactServiceServicer
     nodes: NodeServiceServicer
 
@@ -78,6 +83,7 @@ class GrpcPort:
         server = grpc.aio.server(interceptors=(front,), options=_OPTIONS)
         add_OrganizationServiceServicer_to_server(servicers.organizations, server)
         add_UserServiceServicer_to_server(servicers.users, server)
+        add_CredentialServiceServicer_to_server(servicers.credentials, server)
         add_ArtifactServiceServicer_to_server(servicers.artifacts, server)
         add_NodeServiceServicer_to_server(servicers.nodes, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

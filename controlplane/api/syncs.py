@@ -9,13 +9,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controlplane.api import find
 from controlplane.api.caller import caller
 from controlplane.api.errors import not_found
+from controlplane.api.label_selector import LabelSelector
 from controlplane.api.paging import page
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
-from controlplane.model.naming import ArtifactName, SyncJobName, parse_artifact
+from controlplane.model.naming import ArtifactName, OrganizationName, SyncJobName, parse_artifact
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import SyncJob
+from controlplane.model.tables import Artifact, SyncJob
 from controlplane.sync.runner import Syncs
 from penstock.v1 import artifact_pb2 as pb
 
@@ -33,8 +34,40 @@ class SyncJobs:
             name = violations.check("name", parse_artifact, request.name)
         async with self._database.read() as session:
             artifact = await find.artifact(session, name)
-        job = await self._syncs.request(saved_id(artifact.row), pb.SyncJob.MANUAL, caller().email)
+        job = await self._syncs.request(
+            saved_id(artifact.row),
+            pb.SyncJob.MANUAL,
+            caller().email,
+            force_removals=request.force_removals,
+        )
         return _message(artifact.name, job)
+
+    async def SyncArtifacts(
+        self, request: pb.SyncArtifactsRequest, _context: object
+    ) -> pb.SyncArtifactsResponse:
+        """Answer SyncArtifacts."""
+        with Violations() as violations:
+            parent = violations.check("parent", OrganizationName.parse, request.parent)
+            selector = violations.check("label_selector", LabelSelector.parse, request.label_selector)
+        async with self._database.read() as session:
+            organization = await find.organization(session, parent)
+            rows = await session.exec(
+                select(Artifact.id, Artifact.path, Artifact.labels)
+                .where(Artifact.organization_id == organization.id)
+                .order_by(col(Artifact.path))
+            )
+            paths = {key: path for key, path, labels in rows if key and selector.matches(labels)}
+        jobs = await self._syncs.request_all(
+            paths, pb.SyncJob.MANUAL, caller().email, force_removals=request.force_removals
+        )
+        by_artifact = {job.artifact_id: job for job in jobs}
+        return pb.SyncArtifactsResponse(
+            sync_jobs=[
+                _message(ArtifactName(organization.slug, path), by_artifact[key])
+                for key, path in paths.items()
+                if key in by_artifact
+            ]
+        )
 
     async def GetSyncJob(self, request: pb.GetSyncJobRequest, _context: object) -> pb.SyncJob:
         """Answer GetSyncJob."""
@@ -108,6 +141,9 @@ def _message(artifact: ArtifactName, row: SyncJob) -> pb.SyncJob:
         tags_unchanged=row.tags_unchanged,
         tags_failed=row.tags_failed,
         tags_removed=row.tags_removed,
+        tags_skipped=row.tags_skipped,
+        tags_missing=row.tags_missing,
+        requests=pb.SyncJob.Requests(**row.requests),
         manifests_fetched=row.manifests_fetched,
         tag_errors=[pb.SyncJob.TagError(tag=item["tag"], reason=item["reason"]) for item in row.tag_errors],
     )

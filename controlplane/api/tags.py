@@ -1,5 +1,8 @@
 """The part of ArtifactService that shows tags."""
 
+from datetime import datetime
+from typing import Final
+
 from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
@@ -10,8 +13,12 @@ from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
 from controlplane.model.naming import ArtifactName, TagName
-from controlplane.model.tables import Manifest, Tag
+from controlplane.model.saved import saved_id
+from controlplane.model.tables import Manifest, Tag, TagRevision
 from penstock.v1 import artifact_pb2 as pb
+
+# Where the revision that lasts stands among those that ended, which go by their ids.
+_NOW: Final = str(2**63 - 1)
 
 
 class Tags:
@@ -50,6 +57,43 @@ class Tags:
             rows = found.all()
         shown, token = wanted.cut(rows, lambda row: row[0].name)
         return pb.ListTagsResponse(tags=[_message(parent, *row) for row in shown], next_page_token=token)
+
+    async def ListTagRevisions(
+        self, request: pb.ListTagRevisionsRequest, _context: object
+    ) -> pb.ListTagRevisionsResponse:
+        """Answer ListTagRevisions."""
+        with Violations() as violations:
+            name = violations.check("parent", TagName.parse, request.parent)
+            wanted = page(request, f"{request.parent}/revisions", violations)
+        async with self._database.read() as session:
+            artifact = await find.artifact(session, name.artifact)
+            statement = (
+                select(TagRevision)
+                .where(TagRevision.artifact_id == artifact.row.id, TagRevision.name == name.tag)
+                .order_by(col(TagRevision.id).desc())
+                .limit(wanted.limit)
+            )
+            if wanted.after:
+                statement = statement.where(col(TagRevision.id) < int(wanted.after))
+            ended = (await session.exec(statement)).all()
+            now = None
+            if not wanted.after:
+                found = await session.exec(
+                    select(Tag).where(Tag.artifact_id == artifact.row.id, Tag.name == name.tag)
+                )
+                now = found.first()
+        if not ended and now is None and not wanted.after:
+            raise not_found("TAG_UNKNOWN", f"There is no {name}, and there was none.", name=str(name))
+        rows: list[tuple[str, str, datetime, datetime | None]] = []
+        if now is not None:
+            rows.append((_NOW, now.digest, now.update_time, None))
+        rows += [(str(saved_id(row)), row.digest, row.start_time, row.end_time) for row in ended]
+        shown, token = wanted.cut(rows[: wanted.limit], lambda row: row[0])
+        revisions = [
+            pb.TagRevision(digest=digest, start_time=timestamp(start), end_time=timestamp(end))
+            for _, digest, start, end in shown
+        ]
+        return pb.ListTagRevisionsResponse(tag_revisions=revisions, next_page_token=token)
 
 
 def _tags() -> Select[Tag, str, int]:

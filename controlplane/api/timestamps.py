@@ -1,7 +1,8 @@
 """Times of the tables as times of messages."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 
@@ -11,6 +12,13 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
         return None
     message = Timestamp()
     message.FromDatetime(moment)
+    return message
+
+
+def duration(length: timedelta) -> Duration:
+    """Give a length of time for a message."""
+    message = Duration()
+    message.FromTimedelta(length)
     return message
 
 

@@ -9,6 +9,7 @@ from clients.oci.errors import UpstreamError
 from controlplane.api.errors import ApiError, from_upstream, not_found, unavailable
 from controlplane.catalog.unknown import Unknown
 from controlplane.model.database import DatabaseUnavailable
+from controlplane.sync.locks import LocksUnavailable
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ def translate(method: str, error: Exception) -> ApiError:
                 "The control plane's database does not answer: try again.",
                 retry_after=1,
             )
+        case LocksUnavailable():
+            return unavailable("SYNC_PAUSED", f"Nothing can be synced now. {error}", retry_after=5)
         case _:
             # Joins the caller's report with the line in the log.
             incident = secrets.token_hex(6)

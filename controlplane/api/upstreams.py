@@ -3,12 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import grpc
-
 from clients.oci.address import is_public, parse_address
 from clients.oci.errors import ForbiddenAddress, UpstreamError
 from clients.oci.upstream import Upstream
-from controlplane.api.errors import Violation, from_upstream, invalid
+from controlplane.api.errors import Violation, from_check, invalid
+from controlplane.upstream.access import Target
 
 FIELD: Final = "artifact.upstream"
 _PRIVATE: Final = (
@@ -20,7 +19,7 @@ _PRIVATE: Final = (
 class Upstreams:
     """Reads and tries upstreams; `check` raises UpstreamError for one that cannot be used."""
 
-    def __init__(self, check: Callable[[Upstream], Awaitable[None]], *, allow_private: bool) -> None:
+    def __init__(self, check: Callable[[Target], Awaitable[None]], *, allow_private: bool) -> None:
         self._check = check
         self._allow_private = allow_private
 
@@ -34,19 +33,19 @@ class Upstreams:
             raise ValueError(f"{upstream.host} is this machine or a private address, and {_PRIVATE}")
         return upstream
 
-    async def examine(self, upstream: Upstream) -> None:
-        """Ask the upstream whether it can be used.
+    async def examine(self, target: Target, **metadata: str) -> None:
+        """Ask the upstream whether it can be used, with exactly this credential.
 
         Raises ApiError FAILED_PRECONDITION with what it said, and INVALID_ARGUMENT where its host
-        is at an address that is not allowed.
+        is at an address that is not allowed. `metadata` goes with the former.
         """
         try:
-            await self._check(upstream)
+            await self._check(target)
         except ForbiddenAddress as error:
             sentence = str(error).rstrip(".")
             raise invalid([Violation(FIELD, f"{sentence}, and {_PRIVATE}")]) from error
         except UpstreamError as error:
-            raise from_upstream(error, grpc.StatusCode.FAILED_PRECONDITION) from error
+            raise from_check(error, **metadata) from error
 
 
 def _without_port(host: str) -> str:

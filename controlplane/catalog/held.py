@@ -8,12 +8,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.media_types import IMAGES, INDEXES
+from controlplane.catalog.platform import is_kept
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.database import Database
 from controlplane.model.tables import Artifact, Edge, EdgeKind, Manifest, Tag
 
 # Values in one IN list; SQLite and PostgreSQL both take it, and one statement stays short.
-_BATCH: Final = 500
+BATCH: Final = 500
 # What sync follows from an index. It may name other things as well, which are not errors
 # (image specification, image-index.md, `manifests`).
 FOLLOWED: Final = INDEXES | IMAGES
@@ -36,6 +37,26 @@ async def tag_digests(session: AsyncSession, artifact_id: int, names: Iterable[s
         )
         digests.update(rows.all())
     return digests
+
+
+async def tagged_digests(database: Database, artifact_id: int) -> AsyncGenerator[list[str], None]:
+    """Yield the digests that tags stand for, each once, some at a time, each page read by itself."""
+    after = ""
+    while True:
+        async with database.read() as session:
+            page = list(
+                await session.exec(
+                    select(Tag.digest)
+                    .distinct()
+                    .where(Tag.artifact_id == artifact_id, col(Tag.digest) > after)
+                    .order_by(col(Tag.digest))
+                    .limit(BATCH)
+                )
+            )
+        yield page
+        if len(page) < BATCH:
+            return
+        after = page[-1]
 
 
 async def tag_pages(database: Database, artifact_id: int, size: int) -> AsyncGenerator[list[str], None]:
@@ -65,9 +86,12 @@ async def tag_pages(database: Database, artifact_id: int, size: int) -> AsyncGen
 
 
 async def children(
-    session: AsyncSession, artifact_id: int, digests: Collection[str]
+    session: AsyncSession, artifact_id: int, digests: Collection[str], platforms: Collection[str] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """Give, for each of these manifests that is held, the manifests that it points at and sync follows."""
+    """Give, for each of these manifests that is held, the manifests that it points at and sync follows.
+
+    Where there are `platforms`, only those of these.
+    """
     found: dict[str, list[str]] = {}
     for batch in batches(digests):
         rows = await session.exec(
@@ -75,22 +99,26 @@ async def children(
                 Manifest.artifact_id == artifact_id, col(Manifest.digest).in_(batch)
             )
         )
-        found.update((digest, []) for digest in rows)
+        present = list(rows)
+        if not present:
+            continue
+        found.update((digest, []) for digest in present)
         edges = await session.exec(
-            select(Edge.parent, Edge.child).where(
+            select(Edge.parent, Edge.child, Edge.platform).where(
                 Edge.artifact_id == artifact_id,
-                col(Edge.parent).in_(batch),
+                col(Edge.parent).in_(present),
                 Edge.kind == EdgeKind.MANIFEST,
                 col(Edge.media_type).in_(FOLLOWED),
             )
         )
-        for parent, child in edges:
-            found[parent].append(child)
+        for parent, child, platform in edges:
+            if is_kept(platform, platforms):
+                found[parent].append(child)
     return {digest: tuple(below) for digest, below in found.items()}
 
 
 def batches(values: Iterable[str]) -> Iterator[list[str]]:
     """Cut values into lists that fit one IN."""
     rest = iter(values)
-    while batch := list(islice(rest, _BATCH)):
+    while batch := list(islice(rest, BATCH)):
         yield batch

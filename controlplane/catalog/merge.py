@@ -19,12 +19,16 @@ class Merge(Generic[_Key, _Value]):
 
     async def run(self, key: _Key, make: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
         """Join the task that runs for `key`, or start `make()` as one; raises what it raises."""
+        return await asyncio.shield(self.begin(key, make))
+
+    def begin(self, key: _Key, make: Callable[[], Coroutine[Any, Any, _Value]]) -> asyncio.Task[_Value]:
+        """Start `make()` unless a task runs for `key`, and wait for nothing; gives the task."""
         task = self._running.get(key)
         if task is None:
             task = asyncio.create_task(make())
             self._running[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(task)
+        return task
 
     async def stop(self) -> None:
         """Cancel what runs."""

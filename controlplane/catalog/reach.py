@@ -1,9 +1,12 @@
 """What reaches what inside one artifact: walks over the edges of held manifests."""
 
-from sqlmodel import col, select
+from collections.abc import Collection
+
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog.held import FOLLOWED, batches
+from controlplane.catalog.platform import is_kept
 from controlplane.model.tables import Edge, EdgeKind, Manifest
 
 
@@ -19,8 +22,32 @@ async def blob(session: AsyncSession, artifact_id: int, digest: str) -> Edge | N
     return edges.first()
 
 
-async def incomplete(session: AsyncSession, artifact_id: int) -> set[str]:
-    """Give the held indexes that lead to a manifest, at any depth, that is not held."""
+async def size(session: AsyncSession, artifact_id: int) -> int:
+    """Give the bytes of all manifests that the artifact holds and all blobs that they reach, each once."""
+    manifests = await session.exec(
+        select(func.coalesce(func.sum(Manifest.size), 0)).where(Manifest.artifact_id == artifact_id)
+    )
+    once = (
+        select(func.max(Edge.size).label("size"))
+        .where(Edge.artifact_id == artifact_id, Edge.kind == EdgeKind.BLOB)
+        .group_by(col(Edge.child))
+        .subquery()
+    )
+    blobs = await session.exec(select(func.coalesce(func.sum(once.c.size), 0)))
+    return int(manifests.one()) + int(blobs.one())
+
+
+async def incomplete(session: AsyncSession, artifact_id: int, platforms: Collection[str] = ()) -> set[str]:
+    """Give the held indexes that lead to a manifest, at any depth, that is not held.
+
+    Where there are `platforms`, what is not of these does not count.
+    """
+    named = await session.exec(
+        select(Edge.platform)
+        .distinct()
+        .where(Edge.artifact_id == artifact_id, Edge.kind == EdgeKind.MANIFEST)
+    )
+    kept = [platform for platform in named if is_kept(platform, platforms)]
     lacking = await session.exec(
         select(Edge.parent)
         .distinct()
@@ -32,6 +59,7 @@ async def incomplete(session: AsyncSession, artifact_id: int) -> set[str]:
             Edge.artifact_id == artifact_id,
             Edge.kind == EdgeKind.MANIFEST,
             col(Edge.media_type).in_(FOLLOWED),
+            col(Edge.platform).in_(kept),
             col(Manifest.digest).is_(None),
         )
     )

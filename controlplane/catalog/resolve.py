@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -14,19 +14,24 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamNotFound, UpstreamUnavailable
-from controlplane.catalog import held, reach, store
+from controlplane.catalog import held, reach, store, tagging
 from controlplane.catalog.absence import Absences
+from controlplane.catalog.freshness import Freshness, age
 from controlplane.catalog.merge import Merge
+from controlplane.catalog.policy import SyncPolicy
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Manifest
+from controlplane.model.tables import Artifact, Manifest, Tag
 from controlplane.upstream.access import UpstreamAccess, upstream_of
 
 _LOG = logging.getLogger(__name__)
 
 # How often the upstream is asked for one request, when the artifact gets another one meanwhile.
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 4
+_NOTHING: Final = timedelta()
+# When to ask again for a tag that is being asked for in the background.
+_SOON: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class _Key:
 class ResolvedManifest:
     """A held manifest, at a content revision of its artifact; sizes in bytes.
 
-    `content` is None where the caller said that it has it.
+    `content` is None where the caller said that it has it. After `max_age` it is to be asked for again;
+    None where only the content revision says so.
     """
 
     digest: str
@@ -51,6 +57,7 @@ class ResolvedManifest:
     size: int
     content: bytes | None
     content_revision: int
+    max_age: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,10 @@ class Resolver:
 
     A reference that is not held is asked of the upstream: once for all who want it, and not again for
     ten seconds where the upstream does not have it. What it gives is stored as sync would have.
-    Children of an index are left until somebody asks for them: a client wants one platform of many,
-    now, and registries count every manifest against a limit. `clock` counts seconds and never goes
-    back, `now` is the time of day in UTC.
+    An artifact may say that the upstream is never asked, and that a tag which was not seen for some time
+    is asked for again, before the answer or after it. Children of an index are left until somebody asks
+    for them: a client wants one platform of many, now, and registries count every manifest against a
+    limit. `clock` counts seconds and never goes back, `now` is the time of day in UTC.
     """
 
     def __init__(
@@ -84,11 +92,13 @@ class Resolver:
         self._database = database
         self._access = access
         self._now = now
+        self._freshness = Freshness(database, access, clock=clock, now=now)
         self._absences: Absences[_Key] = Absences(clock)
         self._fetches: Merge[_Key, None] = Merge()
 
     async def stop(self) -> None:
         """Give up what is being asked of upstreams."""
+        await self._freshness.stop()
         await self._fetches.stop()
 
     async def manifest(
@@ -98,12 +108,27 @@ class Resolver:
 
         Raises Unknown, and UpstreamError where the upstream had to be asked and could not say.
         """
+        renewed = False
         for _ in range(_ATTEMPTS):
             async with self._database.read() as session:
                 artifact = await held.artifact(session, artifact_uid)
                 found = await _held(session, artifact, reference, known_digest)
+                tag = None if isinstance(reference, Digest) else await _tag(session, artifact, reference)
+            policy = SyncPolicy.of(artifact.sync_policy)
             if found is not None:
-                return found
+                if tag is None or policy.max_tag_age is None or policy.sync_only:
+                    return found
+                left = policy.max_tag_age - age(artifact, tag, self._now())
+                if left > _NOTHING:
+                    return replace(found, max_age=left)
+                if policy.revalidate_before_answer and not renewed:
+                    renewed = True
+                    await self._freshness.renew(artifact, tag.name)
+                    continue
+                self._freshness.begin(artifact, tag.name)
+                return replace(found, max_age=_SOON)
+            if policy.sync_only:
+                raise _unknown(reference)
             key = _Key(artifact.uid, artifact.upstream, artifact.plain_http, str(reference))
             if key in self._absences:
                 raise _unknown(reference)
@@ -137,7 +162,11 @@ class Resolver:
             await store.save_manifests(session, saved_id(artifact), [manifest], self._now())
             if not isinstance(reference, Digest):
                 tags = {reference: str(manifest.digest)}
-                await store.set_tags(self._database, session, saved_id(artifact), tags, self._now())
+                await tagging.set_tags(self._database, session, saved_id(artifact), tags, self._now())
+
+
+async def _tag(session: AsyncSession, artifact: Artifact, name: str) -> Tag | None:
+    return (await session.exec(select(Tag).where(Tag.artifact_id == artifact.id, Tag.name == name))).first()
 
 
 async def _held(

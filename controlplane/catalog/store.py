@@ -1,31 +1,21 @@
-"""Writes what was learned of an artifact: manifests with their edges, tags, revisions."""
+"""Writes what was learned of an artifact: manifests with their edges, and that nodes are to ask again."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel, col, delete, select, update
+from sqlmodel import SQLModel, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.descriptor import Descriptor
 from clients.oci.manifest import Manifest
-from controlplane.catalog import held
 from controlplane.model import tables
 from controlplane.model.database import Database
 
 
 class ArtifactChanged(Exception):
     """The artifact was deleted, or given another upstream, since what is to be stored was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class TagChanges:
-    """What became of tags: how many are new, and how many moved to another digest."""
-
-    new: int = 0
-    moved: int = 0
 
 
 async def lock(session: AsyncSession, artifact: tables.Artifact) -> None:
@@ -76,54 +66,15 @@ async def save_manifests(
                     (parent, str(descriptor.digest)), _edge(artifact_id, parent, kind, descriptor)
                 )
     if rows:
-        await session.exec(_insert(session, tables.Manifest).on_conflict_do_nothing(), params=rows)
+        await session.exec(insert_into(session, tables.Manifest).on_conflict_do_nothing(), params=rows)
     if edges:
         await session.exec(
-            _insert(session, tables.Edge).on_conflict_do_nothing(), params=list(edges.values())
+            insert_into(session, tables.Edge).on_conflict_do_nothing(), params=list(edges.values())
         )
 
 
-async def set_tags(
-    database: Database, session: AsyncSession, artifact_id: int, tags: Mapping[str, str], now: datetime
-) -> TagChanges:
-    """Make tags stand for digests, writing only those that did not; then nodes are told to ask again.
-
-    What the digests name is to be stored before, or in this transaction; the artifact is locked.
-    """
-    before = await held.tag_digests(session, artifact_id, tags)
-    changed = {name: digest for name, digest in tags.items() if before.get(name) != digest}
-    if not changed:
-        return TagChanges()
-    insert = _insert(session, tables.Tag)
-    await session.exec(
-        insert.on_conflict_do_update(
-            index_elements=["artifact_id", "name"],
-            set_={"digest": insert.excluded.digest, "update_time": insert.excluded.update_time},
-        ),
-        params=[
-            {
-                "artifact_id": artifact_id,
-                "name": name,
-                "digest": digest,
-                "create_time": now,
-                "update_time": now,
-            }
-            for name, digest in changed.items()
-        ],
-    )
-    await _raise_content_revision(database, session, artifact_id)
-    moved = sum(name in before for name in changed)
-    return TagChanges(new=len(changed) - moved, moved=moved)
-
-
-async def forget(database: Database, session: AsyncSession, artifact_id: int) -> None:
-    """Drop all that is known of the artifact's content: it is about to come from another upstream."""
-    for table in (tables.Tag, tables.Edge, tables.Manifest):
-        await session.exec(delete(table).where(col(table.artifact_id) == artifact_id))
-    await _raise_content_revision(database, session, artifact_id)
-
-
-async def _raise_content_revision(database: Database, session: AsyncSession, artifact_id: int) -> None:
+async def raise_content_revision(database: Database, session: AsyncSession, artifact_id: int) -> None:
+    """Tell nodes that what they resolved of the artifact may be stale."""
     await session.exec(
         update(tables.Artifact)
         .where(col(tables.Artifact.id) == artifact_id)
@@ -144,7 +95,8 @@ def _edge(artifact_id: int, parent: str, kind: tables.EdgeKind, descriptor: Desc
     }
 
 
-def _insert(session: AsyncSession, table: type[SQLModel]) -> sqlite.Insert | postgresql.Insert:
+def insert_into(session: AsyncSession, table: type[SQLModel]) -> sqlite.Insert | postgresql.Insert:
+    """Begin an INSERT that may say what becomes of a conflict."""
     # ON CONFLICT is the same on both, but is not in SQLAlchemy's common language.
     if session.get_bind().dialect.name == "postgresql":
         return postgresql.insert(table)

@@ -1,119 +1,235 @@
-"""The rows of sync jobs: asked for, claimed, ended, and found again after a restart."""
+"""The rows of sync jobs: asked for, claimed and ended."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
+from sqlalchemy import case
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.clock import milliseconds
 from controlplane.model.naming import new_uid
+from controlplane.model.saved import saved_id
 from controlplane.model.tables import Artifact, SyncJob
+from controlplane.sync.locks import Lease
 from controlplane.sync.tally import Tally
 from penstock.v1 import artifact_pb2
 
 _Job = artifact_pb2.SyncJob
-_INTERRUPTED = "The control plane stopped while this ran; another run takes it up."
+
+UPSTREAM_CHANGED: Final = "The artifact was given another upstream while this ran."
+SUPERSEDING: Final = {
+    _Job.UPSTREAM_CHANGE: UPSTREAM_CHANGED,
+    _Job.CREDENTIAL_CHANGE: "The artifact was given another credential while this ran.",
+}
+"""Triggers that end a run which goes by something older, and what is said of that."""
+_UNFINISHED: Final = (_Job.PENDING, _Job.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that can be claimed, as far as the tables know."""
+
+    job_id: int
+    artifact_id: int
+    # Name of its lock.
+    artifact_uid: str
+    # The highest fence of any run so far.
+    fence: int
+    # Host and port of the upstream.
+    host: str
+    # Nobody waits for it.
+    scheduled: bool
 
 
 async def join_or_create(
-    session: AsyncSession, artifact_id: int, trigger: int, requested_by: str, now: datetime
-) -> tuple[SyncJob, SyncJob | None]:
-    """Give the job that answers a request, and the running one that it supersedes.
+    session: AsyncSession,
+    artifact_id: int,
+    trigger: int,
+    requested_by: str,
+    now: datetime,
+    *,
+    force_removals: bool = False,
+) -> SyncJob:
+    """Give the job that answers a request.
 
-    That is one that waits or runs already, if there is one; a run over the upstream that the artifact
-    had before does not answer for a new one. Raises Unknown where the artifact is gone.
+    That is one that waits or runs already, if there is one. A run over the upstream or with the credential
+    that the artifact had before does not answer for a new one: it ends. Raises Unknown where the
+    artifact is gone.
     """
     # Two requests at once must not make two jobs.
     locked = await session.exec(select(Artifact.id).where(Artifact.id == artifact_id).with_for_update())
     if locked.first() is None:
         raise Unknown(UnknownReason.ARTIFACT, "There is no such artifact.")
     found = await session.exec(
-        select(SyncJob).where(
-            SyncJob.artifact_id == artifact_id, col(SyncJob.state).in_((_Job.PENDING, _Job.RUNNING))
-        )
+        select(SyncJob)
+        .where(SyncJob.artifact_id == artifact_id, col(SyncJob.state).in_(_UNFINISHED))
+        .with_for_update()
     )
     by_state = {job.state: job for job in found}
     waiting, running = by_state.get(_Job.PENDING), by_state.get(_Job.RUNNING)
-    superseded = running if trigger == _Job.UPSTREAM_CHANGE else None
+    if running is not None and trigger in SUPERSEDING:
+        end(running, SUPERSEDING[_Job.Trigger.ValueType(trigger)], now)
+        session.add(running)
+        running = None
     if waiting is not None:
-        return waiting, superseded
-    if running is not None and superseded is None:
-        return running, None
-    created = _job(artifact_id, trigger, requested_by, now)
-    session.add(created)
+        waiting.force_removals = waiting.force_removals or force_removals
+        session.add(waiting)
+    answer = waiting or running or new_job(artifact_id, trigger, requested_by, now, force_removals)
+    session.add(answer)
     await session.flush()
-    return created, superseded
+    return answer
 
 
-async def claim(session: AsyncSession, job_id: int, now: datetime) -> Artifact | None:
-    """Make a waiting job a running one, and give its artifact; None where there is nothing to run."""
+async def join_or_create_all(
+    session: AsyncSession,
+    artifact_ids: Collection[int],
+    trigger: int,
+    requested_by: str,
+    now: datetime,
+    *,
+    force_removals: bool = False,
+) -> list[SyncJob]:
+    """Give a job for each of these artifacts, one that waits or runs or a new one; none for those gone."""
+    locked = await session.exec(
+        select(Artifact.id)
+        .where(col(Artifact.id).in_(artifact_ids))
+        .order_by(col(Artifact.id))
+        .with_for_update(key_share=True)
+    )
+    found = await session.exec(
+        select(SyncJob)
+        .where(col(SyncJob.artifact_id).in_(artifact_ids), col(SyncJob.state).in_(_UNFINISHED))
+        .order_by(col(SyncJob.state).desc())
+    )
+    # Where one waits and one runs, the one that waits: it knows of all that was changed.
+    jobs = {job.artifact_id: job for job in found}
+    for artifact_id in locked:
+        if artifact_id is not None and artifact_id not in jobs:
+            jobs[artifact_id] = new_job(artifact_id, trigger, requested_by, now, force_removals)
+            session.add(jobs[artifact_id])
+        elif artifact_id is not None and force_removals and jobs[artifact_id].state == _Job.PENDING:
+            jobs[artifact_id].force_removals = True
+            session.add(jobs[artifact_id])
+    await session.flush()
+    return list(jobs.values())
+
+
+async def waiting(session: AsyncSession, busy_hosts: Collection[str], limit: int) -> list[Waiting]:
+    """Give jobs that wait, what people asked for first; none of artifacts that are being synced."""
+    running = select(SyncJob.artifact_id).where(SyncJob.state == _Job.RUNNING)
+    statement = (
+        select(SyncJob, Artifact)
+        .join(Artifact, col(SyncJob.artifact_id) == Artifact.id)
+        .where(SyncJob.state == _Job.PENDING, col(SyncJob.artifact_id).not_in(running))
+        .order_by(case((col(SyncJob.trigger) == _Job.SCHEDULE, 1), else_=0), col(SyncJob.id))
+        .limit(limit)
+    )
+    for host in busy_hosts:
+        statement = statement.where(~col(Artifact.upstream).startswith(f"{host}/", autoescape=True))
+    found = (await session.exec(statement)).all()
+    return [
+        Waiting(
+            job_id=saved_id(job),
+            artifact_id=job.artifact_id,
+            artifact_uid=artifact.uid,
+            fence=artifact.sync_fence,
+            host=artifact.upstream.partition("/")[0],
+            scheduled=job.trigger == _Job.SCHEDULE,
+        )
+        for job, artifact in found
+    ]
+
+
+async def claim(
+    session: AsyncSession, item: Waiting, lease: Lease, lasting: timedelta, now: datetime
+) -> tuple[SyncJob, Artifact] | None:
+    """Make a waiting job a running one, under a lock that is held.
+
+    Gives it with its artifact, whose fence is that of the lock from now on; None where there is nothing
+    to run, or where the lock is older than another one that was used already.
+    """
+    outranks = await session.exec(
+        update(Artifact)
+        .where(col(Artifact.id) == item.artifact_id, col(Artifact.sync_fence) < lease.fence)
+        .values(sync_fence=lease.fence)
+    )
+    running = await session.exec(
+        select(SyncJob.id).where(SyncJob.artifact_id == item.artifact_id, SyncJob.state == _Job.RUNNING)
+    )
+    if not outranks.rowcount or running.first() is not None:
+        return None
     claimed = await session.exec(
         update(SyncJob)
-        .where(col(SyncJob.id) == job_id, col(SyncJob.state) == _Job.PENDING)
-        .values(state=_Job.RUNNING, start_time=now)
+        .where(col(SyncJob.id) == item.job_id, col(SyncJob.state) == _Job.PENDING)
+        .values(
+            state=_Job.RUNNING,
+            start_time=now,
+            owner=lease.token,
+            fence=lease.fence,
+            lease_until=milliseconds(session) + lasting // timedelta(milliseconds=1),
+        )
     )
     if not claimed.rowcount:
         return None
-    artifacts = await session.exec(
-        select(Artifact).join(SyncJob, col(SyncJob.artifact_id) == Artifact.id).where(SyncJob.id == job_id)
+    found = await session.exec(
+        select(SyncJob, Artifact)
+        .join(Artifact, col(SyncJob.artifact_id) == Artifact.id)
+        .where(SyncJob.id == item.job_id)
     )
-    return artifacts.one()
+    return found.one()
 
 
 async def finish(
     session: AsyncSession,
-    job_id: int,
+    job: SyncJob,
     artifact: Artifact,
     state: int,
     error: str,
     tally: Tally,
     now: datetime,
-) -> None:
-    """End a job, and say at the artifact how its sync went, unless that has another upstream by now."""
-    await session.exec(
+) -> bool:
+    """End a job that was claimed, and say at the artifact how its sync went.
+
+    False where somebody else ended it; an artifact that has another upstream by now is left as it is.
+    """
+    ended = await session.exec(
         update(SyncJob)
-        .where(col(SyncJob.id) == job_id)
-        .values(state=state, error=error, end_time=now, **asdict(tally))
+        .where(
+            col(SyncJob.id) == job.id,
+            col(SyncJob.owner) == job.owner,
+            col(SyncJob.state) == _Job.RUNNING,
+        )
+        .values(state=state, error=error, end_time=now, **tally.columns())
     )
+    if not ended.rowcount:
+        return False
     outcome = {"last_sync_error": error} | ({"last_sync_time": now} if state == _Job.SUCCEEDED else {})
     await session.exec(
         update(Artifact)
         .where(
             col(Artifact.id) == artifact.id,
+            col(Artifact.sync_fence) == artifact.sync_fence,
             col(Artifact.upstream) == artifact.upstream,
             col(Artifact.plain_http) == artifact.plain_http,
         )
         .values(**outcome)
     )
+    return True
 
 
-async def recover(session: AsyncSession, now: datetime) -> Sequence[SyncJob]:
-    """End the jobs that were running when the process stopped, and give those that wait, oldest first.
-
-    Each that was interrupted has a successor among these, by the same trigger. For one process on the
-    database: it takes every running job for an interrupted one.
-    """
-    jobs = await session.exec(
-        select(SyncJob).where(col(SyncJob.state).in_((_Job.PENDING, _Job.RUNNING))).order_by(col(SyncJob.id))
-    )
-    unfinished = jobs.all()
-    waiting = [job for job in unfinished if job.state == _Job.PENDING]
-    for job in unfinished:
-        if job.state != _Job.RUNNING:
-            continue
-        job.state, job.error, job.end_time = _Job.FAILED, _INTERRUPTED, now
-        session.add(job)
-        if all(other.artifact_id != job.artifact_id for other in waiting):
-            successor = _job(job.artifact_id, job.trigger, job.requested_by, now)
-            session.add(successor)
-            waiting.append(successor)
-    await session.flush()
-    return waiting
+def end(job: SyncJob, error: str, now: datetime) -> None:
+    """Make a job one that failed, from outside."""
+    job.state, job.error, job.end_time = _Job.FAILED, error, now
 
 
-def _job(artifact_id: int, trigger: int, requested_by: str, now: datetime) -> SyncJob:
+def new_job(
+    artifact_id: int, trigger: int, requested_by: str, now: datetime, force_removals: bool
+) -> SyncJob:
+    """Make a job that waits."""
     return SyncJob(
         uid=new_uid(),
         artifact_id=artifact_id,
@@ -121,4 +237,5 @@ def _job(artifact_id: int, trigger: int, requested_by: str, now: datetime) -> Sy
         trigger=trigger,
         requested_by=requested_by,
         create_time=now,
+        force_removals=force_removals,
     )

@@ -1,57 +1,70 @@
 """One run of sync over one artifact: what the upstream has, compared with what is held."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from itertools import islice
+from datetime import datetime, timedelta
 from typing import Final
 
-from clients.oci.errors import UpstreamDenied, UpstreamError, UpstreamRateLimited, UpstreamUnavailable
+from sqlmodel import col, select, update
+
+from clients.oci.errors import UpstreamError
 from clients.oci.registry import Registry
 from controlplane.catalog import held, reach
+from controlplane.catalog.policy import SyncPolicy
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact
+from controlplane.model.tables import Artifact, SyncJob
+from controlplane.sync.asking import Asking
+from controlplane.sync.ended import RunEnded
+from controlplane.sync.filters import TagFilter, subject_of
+from controlplane.sync.hosts import Hosts
+from controlplane.sync.referrers import ReferrerWalk
+from controlplane.sync.removal import Removal
+from controlplane.sync.tags import TagWork
 from controlplane.sync.walk import Children, Walk
 from controlplane.sync.writer import Writer
+from penstock.v1 import artifact_pb2
 
-# Tags that one run asks for at once.
-_PARALLEL: Final = 8
-# Tags compared with the tables in one query.
-_CHUNK: Final = 500
 # Names of that many tags take some 25 MB.
 MOST_TAGS: Final = 250_000
+REFERRERS_INTERVAL: Final = timedelta(hours=6)
 # Seconds between two reports of progress, and at most until a tag that was fetched is served.
 _REPORT: Final = 1.0
-# Tags in a row that the upstream did not answer for: it will not answer for the rest either.
-_PATIENCE: Final = 10
-
-
-class RunEnded(Exception):
-    """A run that does not go on, with tags left; `str()` is one sentence that says why."""
+# Seconds for a run that nothing else bounds.
+_LONGEST: Final = 3600.0
 
 
 class Run:
     """Lists the tags, asks for the digest of each, and fetches only manifests that are not held.
 
-    A tag that fails is counted and does not stop the others. Tags that the upstream no longer lists
-    stay: an upstream that lists too little must not take anything away from those who pull.
+    What the upstream no longer lists is removed as the artifact's policy says, by runs in which nothing
+    failed. Referrers are asked for of what is new, and of all tags once in a `referrers_interval`.
+    `seconds` is the time that the run has: it waits no longer for an upstream that asks for fewer requests.
     """
 
-    def __init__(self, database: Database, registry: Registry, artifact: Artifact, writer: Writer) -> None:
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        artifact: Artifact,
+        writer: Writer,
+        *,
+        hosts: Hosts | None = None,
+        seconds: float = _LONGEST,
+        referrers_interval: timedelta = REFERRERS_INTERVAL,
+    ) -> None:
         self._database = database
         self._registry = registry
+        self._artifact = artifact
         self._artifact_id = saved_id(artifact)
+        self._policy = SyncPolicy.of(artifact.sync_policy)
         self._writer = writer
         self._tally = writer.tally
-        self._walk = Walk(registry, artifact.upstream.partition("/")[0], self._children, writer.add_manifest)
-        self._names: Iterator[str] = iter(())
-        self._next_tags: list[tuple[str, str | None]] = []
-        self._turn = asyncio.Lock()
+        self._hosts = hosts or Hosts()
+        self._seconds = seconds
+        self._referrers_interval = referrers_interval
         self._done = asyncio.Event()
-        self._incomplete: set[str] = set()
-        self._failed_in_a_row = 0
-        self._spent: UpstreamError | None = None
 
     async def execute(self) -> None:
         """Run to the end; what was learned last is left in the writer.
@@ -59,32 +72,38 @@ class Run:
         Raises UpstreamError where the tags cannot be listed, RunEnded where it does not go on, and what
         the writer raises.
         """
-        names = await self._list()
-        self._tally.tags_total = len(names)
-        self._names = iter(names)
         async with self._database.read() as session:
-            self._incomplete = await reach.incomplete(session, self._artifact_id)
+            job = (await session.exec(select(SyncJob).where(SyncJob.id == self._writer.job_id))).one()
+            incomplete = await reach.incomplete(session, self._artifact_id, self._policy.platforms)
+        host = self._artifact.upstream.partition("/")[0]
+        sparing = job.trigger == artifact_pb2.SyncJob.SCHEDULE
+        asking = Asking(
+            self._registry, host, self._hosts, self._tally, seconds=self._seconds, sparing=sparing
+        )
+        walk = Walk(asking, host, self._children, self._writer.add_manifest, self._policy.platforms)
+        work = TagWork(self._database, self._artifact_id, asking, walk, self._writer, incomplete)
+        try:
+            await self._reporting(lambda: self._sync(asking, walk, work, force=job.force_removals))
+        finally:
+            await walk.stop()
+
+    async def _reporting(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work, and write what it learned once a second."""
+        problem: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._report())
-                await asyncio.wait([group.create_task(self._work()) for _ in range(_PARALLEL)])
-                self._done.set()
+                try:
+                    await work()
+                except (UpstreamError, RunEnded) as error:
+                    # The report is left to end by itself: what it writes is counted once.
+                    problem = error
+                finally:
+                    self._done.set()
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
-        finally:
-            await self._walk.stop()
-        if self._spent is not None:
-            raise RunEnded(str(self._spent))
-
-    async def _list(self) -> list[str]:
-        names: list[str] = []
-        async for page in self._registry.tag_pages():
-            names += page
-            if len(names) > MOST_TAGS:
-                raise RunEnded(
-                    f"The repository has more than {MOST_TAGS} tags: too many to sync, but all can be pulled."
-                )
-        return names
+        if problem is not None:
+            raise problem
 
     async def _report(self) -> None:
         while not self._done.is_set():
@@ -93,48 +112,83 @@ class Run:
                 async with asyncio.timeout(_REPORT):
                     await self._done.wait()
 
-    async def _work(self) -> None:
-        while self._spent is None and (following := await self._following()) is not None:
-            tag, before = following
-            try:
-                await self._sync(tag, before)
-            except UpstreamError as error:
-                self._tally.fail(tag, str(error))
-                self._lose_patience(error)
-            else:
-                self._failed_in_a_row = 0
+    async def _sync(self, asking: Asking, walk: Walk, work: TagWork, *, force: bool) -> None:
+        started = self._writer.now()
+        listed = await self._list(asking)
+        selection = TagFilter.of(self._policy).select(listed)
+        self._tally.tags_total = len(listed)
+        self._tally.skip(len(listed) - len(selection.tags) - len(selection.following))
+        await work.sync(selection.tags)
+        await self._writer.flush()
+        followed = await self._follow(work, selection.following)
+        seen = {"referrers_seen_time": started} if await self._bring_referrers(asking, walk, work) else {}
+        await self._writer.flush()
+        removal = Removal(self._database, self._artifact_id, self._writer)
+        comparison = await removal.compare(set(listed), {*selection.tags, *followed})
+        await removal.note(comparison)
+        if not self._tally.tags_failed:
+            seen["tags_seen_time"] = started
+        if not self._policy.keep_deleted_tags and (force or not self._tally.tags_failed):
+            await removal.remove(comparison, force=force)
+        await self._conclude(seen)
 
-    async def _following(self) -> tuple[str, str | None] | None:
-        """Give the next tag, with the digest that is held for it."""
-        async with self._turn:
-            if not self._next_tags:
-                names = list(islice(self._names, _CHUNK))
-                async with self._database.read() as session:
-                    digests = await held.tag_digests(session, self._artifact_id, names)
-                self._next_tags = [(name, digests.get(name)) for name in reversed(names)]
-            return self._next_tags.pop() if self._next_tags else None
+    async def _list(self, asking: Asking) -> list[str]:
+        names: list[str] = []
+        async for page in asking.tag_pages():
+            names += page
+            if len(names) > MOST_TAGS:
+                raise RunEnded(
+                    f"The repository has more than {MOST_TAGS} tags: too many to sync, but all can be pulled."
+                )
+        return names
 
-    async def _sync(self, tag: str, before: str | None) -> None:
-        descriptor = await self._registry.head_manifest(tag)
-        if descriptor is not None:
-            digest = str(descriptor.digest)
-        else:
-            manifest = await self._registry.get_manifest(tag)
-            digest = str(manifest.digest)
-            if digest != before:
-                await self._walk.add(manifest)
-        if digest == before and digest not in self._incomplete:
-            self._tally.keep()
-            return
-        await self._walk.ensure(digest)
-        self._writer.set_tag(tag, digest)
+    async def _follow(self, work: TagWork, names: list[str]) -> list[str]:
+        """Sync those of the tags that refer to something held; gives them."""
+        followed: list[str] = []
+        for start in range(0, len(names), held.BATCH):
+            subjects = {name: subject_of(name) for name in names[start : start + held.BATCH]}
+            present = await self._children(set(subjects.values()))
+            wanted = [name for name, subject in subjects.items() if subject in present]
+            self._tally.skip(len(subjects) - len(wanted))
+            await work.sync(wanted)
+            followed += wanted
+        return followed
 
-    def _lose_patience(self, error: UpstreamError) -> None:
-        if isinstance(error, UpstreamUnavailable | UpstreamDenied):
-            self._failed_in_a_row += 1
-        if self._failed_in_a_row >= _PATIENCE or isinstance(error, UpstreamRateLimited):
-            self._spent = error
+    async def _bring_referrers(self, asking: Asking, walk: Walk, work: TagWork) -> bool:
+        """Bring referrers; tells whether all that is tagged has been asked about, by this run or lately."""
+        last = self._artifact.referrers_seen_time
+        due = last is None or self._writer.now() - last >= self._referrers_interval
+        if not due and not work.fresh:
+            return False
+        try:
+            subjects = self._tagged() if due else _each(work.fresh)
+            await ReferrerWalk(asking, walk, self._children).bring(subjects)
+        except (UpstreamError, RunEnded) as error:
+            self._tally.reserve(f"Not all referrers (signatures, SBOMs) could be asked for: {error}")
+            return False
+        return due
+
+    async def _tagged(self) -> AsyncIterator[str]:
+        async for page in held.tagged_digests(self._database, self._artifact_id):
+            for digest in page:
+                yield digest
 
     async def _children(self, digests: Collection[str]) -> Mapping[str, Children]:
         async with self._database.read() as session:
-            return await held.children(session, self._artifact_id, digests)
+            return await held.children(session, self._artifact_id, digests, self._policy.platforms)
+
+    async def _conclude(self, seen: dict[str, datetime]) -> None:
+        """Write at the artifact what the run has seen, and how much is held now."""
+        changed = self._tally.manifests_fetched or self._tally.tags_removed
+        if not seen and not changed:
+            return
+        async with self._writer.transaction() as session:
+            size = {"size_bytes": await reach.size(session, self._artifact_id)} if changed else {}
+            await session.exec(
+                update(Artifact).where(col(Artifact.id) == self._artifact_id).values(**seen, **size)
+            )
+
+
+async def _each(values: Collection[str]) -> AsyncIterator[str]:
+    for value in values:
+        yield value

@@ -6,9 +6,10 @@ from typing import Final, TypeAlias
 
 from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from clients.oci.manifest import Manifest
-from clients.oci.registry import Registry
 from controlplane.catalog.held import FOLLOWED
 from controlplane.catalog.merge import Merge
+from controlplane.catalog.platform import is_kept
+from controlplane.sync.asking import Asking
 
 # Digests of the manifests that an index lists; of an image, none.
 Children: TypeAlias = tuple[str, ...]
@@ -18,28 +19,30 @@ _DEPTH: Final = 4
 # Manifests under one tag; the largest indexes in public list some dozens.
 _WIDTH: Final = 1000
 # How many manifests' children stay in memory during a run, for other tags that share them: some megabytes.
-_REMEMBERED: Final = 50_000
+_REMEMBERED: Final = 10_000
 
 
 class Walk:
     """The manifests of one run, each fetched once at most, however many tags lead to it.
 
     `held` says which of some digests the artifact holds, with their children; `keep` takes what was
-    fetched. A child that the upstream does not have is left out: such an index is served as the
-    upstream serves it.
+    fetched. Of an index, only children of `platforms` are followed, where there are any. A child that the
+    upstream does not have is left out: such an index is served as the upstream serves it.
     """
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Asking,
         host: str,
         held: Callable[[Collection[str]], Awaitable[Mapping[str, Children]]],
         keep: Callable[[Manifest], Awaitable[None]],
+        platforms: Collection[str] = (),
     ) -> None:
         self._registry = registry
         self._host = host
         self._held = held
         self._keep = keep
+        self._platforms = platforms
         self._known: dict[str, Children] = {}
         self._refused: dict[str, UpstreamError] = {}
         self._fetches: Merge[str, Children] = Merge()
@@ -53,7 +56,11 @@ class Walk:
         await self._keep(manifest)
         self._remember(
             str(manifest.digest),
-            tuple(str(child.digest) for child in manifest.manifests if child.media_type in FOLLOWED),
+            tuple(
+                str(child.digest)
+                for child in manifest.manifests
+                if child.media_type in FOLLOWED and is_kept(child.platform, self._platforms)
+            ),
         )
 
     async def ensure(self, root: str) -> None:

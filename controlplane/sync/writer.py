@@ -1,15 +1,17 @@
 """Writes what a run learns, in batches: manifests, tags and the progress of the job."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from sqlmodel import col, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.manifest import Manifest
-from controlplane.catalog import store
+from controlplane.catalog import store, tagging
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
 from controlplane.model.tables import Artifact, SyncJob
@@ -24,7 +26,8 @@ class Writer:
     """Collects what a run learned until `flush`, or until there is much of it.
 
     A tag is written with or after everything that it leads to; a tag that stands for what it stood for
-    is never written. `written` is called after each transaction.
+    is never written. `written` is called after each transaction; `guard` at the start of each, and raises
+    where the run may no longer write.
     """
 
     def __init__(
@@ -35,18 +38,34 @@ class Writer:
         *,
         now: Callable[[], datetime],
         written: Callable[[], None],
+        guard: Callable[[AsyncSession], Awaitable[None]] | None = None,
     ) -> None:
         self.tally = Tally()
+        self.now = now
+        self.job_id = job_id
         self._database = database
         self._artifact = artifact
-        self._job_id = job_id
-        self._now = now
         self._written = written
+        self._guard = guard
         self._turn = asyncio.Lock()
         self._manifests: list[Manifest] = []
         self._bytes = 0
         self._tags: dict[str, str] = {}
         self._progress: dict[str, Any] = {}
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction of the run, in which the artifact stays as it is.
+
+        Raises ArtifactChanged where that is no longer the one that the run is about, what `guard` raises,
+        and DatabaseUnavailable.
+        """
+        async with self._database.write() as session:
+            if self._guard is not None:
+                await self._guard(session)
+            await store.lock(session, self._artifact)
+            yield session
+        self._written()
 
     async def add_manifest(self, manifest: Manifest) -> None:
         """Take a manifest that was fetched; raises as `flush`."""
@@ -63,12 +82,11 @@ class Writer:
     async def flush(self) -> None:
         """Write what was collected, and how far the run is.
 
-        Raises ArtifactChanged where the artifact is no longer the one that the run is about, and
-        DatabaseUnavailable. What could not be written is kept for the next time: a tag must never be
+        Raises as `transaction`. What could not be written is kept for the next time: a tag must never be
         written without what it leads to.
         """
         async with self._turn:
-            if not self._tags and not self._manifests and asdict(self.tally) == self._progress:
+            if not self._tags and not self._manifests and self.tally.columns() == self._progress:
                 return
             tags, self._tags = self._tags, {}
             manifests, self._manifests, self._bytes = self._manifests, [], 0
@@ -80,18 +98,16 @@ class Writer:
                 self._tags = tags | self._tags
                 raise
             self.tally.place(len(tags), changes)
-        self._written()
 
-    async def _write(self, manifests: list[Manifest], tags: dict[str, str]) -> store.TagChanges:
-        async with self._database.write() as session:
-            await store.lock(session, self._artifact)
-            key, now = saved_id(self._artifact), self._now()
+    async def _write(self, manifests: list[Manifest], tags: dict[str, str]) -> tagging.TagChanges:
+        async with self.transaction() as session:
+            key, now = saved_id(self._artifact), self.now()
             await store.save_manifests(session, key, manifests, now)
-            changes = await store.set_tags(self._database, session, key, tags, now)
+            changes = await tagging.set_tags(self._database, session, key, tags, now)
             # Others go on counting: only the tags of this transaction are added to what it reports.
             progress = replace(self.tally)
             progress.place(len(tags), changes)
-            values = asdict(progress)
-            await session.exec(update(SyncJob).where(col(SyncJob.id) == self._job_id).values(**values))
+            values = progress.columns()
+            await session.exec(update(SyncJob).where(col(SyncJob.id) == self.job_id).values(**values))
         self._progress = values
         return changes

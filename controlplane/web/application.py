@@ -7,6 +7,7 @@ from tornado.web import Application, RequestHandler
 
 from controlplane.api.artifacts import ArtifactServicer
 from controlplane.api.gate import Gate
+from controlplane.sync.measures import LastSyncs
 from controlplane.web.handler import NothingHere
 from controlplane.web.health import Healthz, Readiness, Readyz
 from controlplane.web.metrics import Metrics
@@ -17,7 +18,12 @@ MAX_BODY_BYTES: Final = 1 << 20
 
 
 def application(
-    *, gate: Gate, artifacts: ArtifactServicer, readiness: Readiness, registry: CollectorRegistry
+    *,
+    gate: Gate,
+    artifacts: ArtifactServicer,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+    last_syncs: LastSyncs,
 ) -> Application:
     """Make the application; its requests are counted in `registry`."""
     requests = Counter(
@@ -34,7 +40,7 @@ def application(
         [
             (r"/healthz", Healthz),
             (r"/readyz", Readyz, {"readiness": readiness}),
-            (r"/metrics", Metrics, {"registry": registry}),
+            (r"/metrics", Metrics, {"registry": registry, "last_syncs": last_syncs}),
             (r"/api/v1/artifacts/([^/]+)/sync", SyncArtifact, {"gate": gate, "artifacts": artifacts}),
         ],
         default_handler_class=NothingHere,

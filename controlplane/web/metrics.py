@@ -6,6 +6,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from controlplane.sync.measures import LastSyncs
 from controlplane.web.handler import Handler
 
 
@@ -22,12 +23,14 @@ def new_registry() -> CollectorRegistry:
 class Metrics(Handler):
     """Everything that was counted since the process started."""
 
-    def initialize(self, registry: CollectorRegistry) -> None:
+    def initialize(self, registry: CollectorRegistry, last_syncs: LastSyncs) -> None:
         """Take what is shown."""
         self._registry = registry
+        self._last_syncs = last_syncs
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Answer in the format that the scraper asks for."""
+        await self._last_syncs.refresh()
         encoder, content_type = choose_encoder(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.finish(encoder(self._registry))

@@ -40,7 +40,7 @@ async def test_readiness_says_what_is_missing(plane: Plane) -> None:
         file.write_bytes(b"nothing" * 1000)
     answer = await _request(plane, "GET", "/readyz")
     assert answer.status == 503
-    assert answer.json() == {"ready": False, "problems": {"database": "does not answer"}}
+    assert answer.json() == {"ready": False, "problems": {"database": "does not answer"}, "details": {}}
     assert (await _request(plane, "GET", "/healthz")).status == 200
 
 

@@ -9,7 +9,8 @@ from sqlmodel import select
 from controlplane.api.caller import Caller, acting_as
 from controlplane.api.errors import ApiError
 from controlplane.api.node import NodeServicer
-from controlplane.catalog import store
+from controlplane.catalog import tagging
+from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown
 from controlplane.config.watch import ConfigFeed
@@ -18,7 +19,7 @@ from controlplane.model.saved import saved_id
 from controlplane.model.tables import Artifact, Node
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import node_pb2
-from tests.fakes.images import make_image
+from tests.fakes.images import make_artifact, make_image
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.rows import NOW, add, add_artifact
 from tests.fakes.tokens import TokenService
@@ -30,8 +31,10 @@ _CONTEXT = object()
 async def servicer(database: Database, access: UpstreamAccess) -> AsyncIterator[NodeServicer]:
     """The service, with what stands behind it."""
     feed, resolver = ConfigFeed(database), Resolver(database, access)
+    referring = Referring(database, access, now=lambda: NOW)
     await feed.start()
-    yield NodeServicer(database, feed, resolver, access, lambda: NOW)
+    yield NodeServicer(database, feed, resolver, referring, access, lambda: NOW)
+    await referring.stop()
     await resolver.stop()
     await feed.stop()
 
@@ -142,7 +145,7 @@ async def test_tags_are_streamed_in_order(
     """All of them, a thousand a message, with the content revision."""
     names = [f"v{number}" for number in range(2500)]
     async with database.write() as session:
-        await store.set_tags(database, session, saved_id(artifact), dict.fromkeys(names, "sha256:a"), NOW)
+        await tagging.set_tags(database, session, saved_id(artifact), dict.fromkeys(names, "sha256:a"), NOW)
     request = node_pb2.StreamTagsRequest(artifact_uid=artifact.uid)
 
     async with aclosing(servicer.StreamTags(request, _CONTEXT)) as responses:
@@ -189,3 +192,35 @@ async def test_access_to_an_upstream_that_wants_tokens(
     fake.tokens.revoke()
     request.refused = True
     assert (await servicer.GetUpstreamAccess(request, _CONTEXT)).authorization == "Bearer fake-token-2"
+
+
+async def test_referrers_come_with_type_and_annotations(
+    servicer: NodeServicer, artifact: Artifact, fake: FakeRegistry
+) -> None:
+    """A signature that was made after the last sync is found, and still is when the upstream is away."""
+    image = fake.add(make_image(), "team/app", ["1.0"])
+    await servicer.ResolveReference(
+        node_pb2.ResolveReferenceRequest(artifact_uid=artifact.uid, reference="1.0"), _CONTEXT
+    )
+    signature = fake.add(make_artifact("application/vnd.example.signature", subject=image), "team/app")
+    request = node_pb2.ListReferrersRequest(artifact_uid=artifact.uid, digest=str(image.digest))
+
+    found = await servicer.ListReferrers(request, _CONTEXT)
+
+    (referrer,) = found.referrers
+    assert (referrer.digest, referrer.size) == (str(signature.digest), len(signature.manifest))
+    assert (referrer.media_type, referrer.artifact_type) == (signature.media_type, signature.artifact_type)
+    await fake.stop()
+    assert (await servicer.ListReferrers(request, _CONTEXT)).referrers == found.referrers
+
+
+async def test_nothing_is_asked_of_the_upstream_about_what_is_not_held(
+    servicer: NodeServicer, artifact: Artifact, fake: FakeRegistry
+) -> None:
+    """A client that makes up digests keeps the upstream out of it."""
+    unknown = make_image(seed=77)
+    found = await servicer.ListReferrers(
+        node_pb2.ListReferrersRequest(artifact_uid=artifact.uid, digest=str(unknown.digest)), _CONTEXT
+    )
+    assert not found.referrers
+    assert fake.requests == []

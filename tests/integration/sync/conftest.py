@@ -11,6 +11,7 @@ from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.contents import Repository
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.rows import add_artifact, open_database
+from tests.fakes.runs import Runs
 from tests.fakes.synced import Bench
 
 
@@ -33,3 +34,11 @@ async def bench(database: Database, access: UpstreamAccess, fake: FakeRegistry) 
     """An artifact whose upstream repository is there, and empty."""
     fake.repositories["team/app"] = Repository()
     return Bench(database, access, fake, await add_artifact(database, f"{fake.host}/team/app"))
+
+
+@pytest.fixture
+async def runs(database: Database, fake: FakeRegistry) -> AsyncIterator[Runs]:
+    """Runs over an artifact whose upstream repository is there, and empty."""
+    fake.repositories["team/app"] = Repository()
+    async with Transport(allow_private=True) as transport:
+        yield Runs(database, transport, fake, await add_artifact(database, f"{fake.host}/team/app"))

@@ -1,19 +1,17 @@
 """How runs begin, join, are followed, and survive what happens around them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from contextlib import aclosing
 
 from sqlmodel import select
 
-from controlplane.catalog import store
-from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.catalog import tagging
 from controlplane.model.saved import saved_id
 from controlplane.model.tables import Artifact
 from penstock.v1 import artifact_pb2
+from tests.fakes.away import Away
 from tests.fakes.images import make_image, make_index
-from tests.fakes.rows import add_artifact
+from tests.fakes.rows import NOW, add_artifact
 from tests.fakes.synced import Bench, ended
 from tests.fakes.waiting import until
 
@@ -138,7 +136,7 @@ async def test_a_new_upstream_does_not_wait_for_the_old_one(bench: Bench) -> Non
             row = (await session.exec(select(Artifact))).one()
             row.upstream = f"{bench.fake.host}/team/new"
             session.add(row)
-            await store.forget(bench.database, session, saved_id(row))
+            await tagging.forget(bench.database, session, saved_id(row), NOW)
         new_job = await bench.request(syncs, _Job.UPSTREAM_CHANGE)
 
         assert (await ended(syncs, new_job)).state == _Job.SUCCEEDED
@@ -172,31 +170,18 @@ async def test_an_artifact_that_is_deleted_takes_its_run_with_it(bench: Bench) -
 async def test_a_database_that_goes_away_loses_no_outcome(bench: Bench) -> None:
     """The run is over, and the job says so as soon as it can be written."""
     bench.add(make_image(), "1.0")
-    bench.fake.faults.add("tags", delay=0.3)
+    gate = asyncio.Event()
+    bench.fake.faults.add("manifests", method="GET", pause_after=5, gate=gate)
+    database = Away(bench.database)
 
-    async with bench.running() as syncs:
+    async with bench.running(database=database) as syncs:
         job = await bench.request(syncs)
-        await until(lambda: bench.asked("GET", "tags"))
-        away = _Away(bench.database)
-        syncs._database = away  # type: ignore[assignment]  # takes the database away under the runner
+        await until(lambda: bench.asked("GET", "manifests"))
+        database.away = True
+        gate.set()
         async with asyncio.timeout(30):
-            await away.refused.wait()
-            syncs._database = bench.database
-        assert (await ended(syncs, job)).state == _Job.SUCCEEDED
-
-
-class _Away:
-    """A database that does not take anything."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.refused = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._database, name)
-
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[None]:
-        self.refused.set()
-        raise DatabaseUnavailable("away")
-        yield
+            await database.refused.wait()
+        database.away = False
+        outcome = await ended(syncs, job)
+    assert (outcome.tags_done, outcome.tags_new) == (1, 1)
+    assert await bench.holds("1.0")

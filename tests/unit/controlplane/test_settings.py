@@ -1,12 +1,14 @@
 """Settings from the environment."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from clients.process.exits import ConfigurationError
 from controlplane.settings import Settings, variable
+from controlplane.sync.schedule import Schedule
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +60,26 @@ def test_settings_do_not_change() -> None:
     """The value is frozen."""
     with pytest.raises(ValueError, match="frozen"):
         Settings.load().log_level = "debug"  # type: ignore[misc]  # that is the point
+
+
+def test_the_schedule_has_a_default_and_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable is no schedule; hours are UTC's unless a time zone is named."""
+    assert Settings.load().schedule == Schedule("15,45 * * * *", UTC)
+    monkeypatch.setenv("REGISTRY_UPSTREAM_SYNC_CRON", "")
+    assert Settings.load().schedule == Schedule("", UTC)
+    monkeypatch.setenv("REGISTRY_UPSTREAM_SYNC_CRON", "@hourly")
+    monkeypatch.setenv("PENSTOCK_TIME_ZONE", "Europe/Berlin")
+    assert Settings.load().schedule == Schedule("@hourly", ZoneInfo("Europe/Berlin"))
+
+
+def test_a_bad_schedule_is_refused_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable, the character and what is wrong with it; the same for the time zone."""
+    monkeypatch.setenv("REGISTRY_UPSTREAM_SYNC_CRON", "15,61 * * * *")
+    monkeypatch.setenv("PENSTOCK_TIME_ZONE", "Mars/Olympus")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load()
+    assert "REGISTRY_UPSTREAM_SYNC_CRON: character 4: '61' is no minute" in str(caught.value)
+    assert "PENSTOCK_TIME_ZONE: 'Mars/Olympus' is no time zone" in str(caught.value)
 
 
 def test_every_setting_is_described() -> None:

@@ -26,12 +26,13 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from penstock.v1 import config_pb2 as penstock_dot_v1_dot_config__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/node.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18penstock/v1/config.proto\"\x9c\x02\n\x04Node\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63onfig_error\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03:1\xea\x41.\n\x11penstock.dev/Node\x12\x0cnodes/{node}*\x05nodes2\x04node\":\n\x0eGetNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"E\n\x10ListNodesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.penstock.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x11\x43reateNodeRequest\x12%\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.NodeB\x04\xe2\x41\x01\x01\x12\x15\n\x07node_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"E\n\x12\x43reateNodeResponse\x12\x1f\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.Node\x12\x0e\n\x06secret\x18\x02 \x01(\t\"=\n\x11\x44\x65leteNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"&\n\x12WatchConfigRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xe2\x01\n\x13WatchConfigResponse\x12.\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1a.penstock.v1.ConfigurationH\x00\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32 .penstock.v1.ConfigurationChangeH\x00\x12?\n\theartbeat\x18\x03 \x01(\x0b\x32*.penstock.v1.WatchConfigResponse.HeartbeatH\x00\x1a\x1d\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x42\x07\n\x05\x65vent\"N\n\x13ReportStatusRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x14\n\x0c\x63onfig_error\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x16\n\x14ReportStatusResponse\"j\n\x17ResolveReferenceRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cknown_digest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"w\n\x18ResolveReferenceResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\x12\x18\n\x10\x63ontent_revision\x18\x05 \x01(\x03\"F\n\x12ResolveBlobRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"a\n\x13ResolveBlobResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x18\n\x10\x63ontent_revision\x18\x04 \x01(\x03\"/\n\x11StreamTagsRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x12StreamTagsResponse\x12\x0c\n\x04tags\x18\x01 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\"H\n\x14ListReferrersRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xce\x02\n\x15ListReferrersResponse\x12>\n\treferrers\x18\x01 \x03(\x0b\x32+.penstock.v1.ListReferrersResponse.Referrer\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\x1a\xda\x01\n\x08Referrer\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x15\n\rartifact_type\x18\x04 \x01(\t\x12Q\n\x0b\x61nnotations\x18\x05 \x03(\x0b\x32<.penstock.v1.ListReferrersResponse.Referrer.AnnotationsEntry\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x18GetUpstreamAccessRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07refused\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xc3\x01\n\x19GetUpstreamAccessResponse\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x15\n\rauthorization\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x17\x61llow_private_addresses\x18\x05 \x01(\x08\x12\x17\n\x0f\x63\x61_certificates\x18\x06 \x01(\t2\xa3\x08\n\x0bNodeService\x12`\n\x07GetNode\x12\x1b.penstock.v1.GetNodeRequest\x1a\x11.penstock.v1.Node\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=nodes/*}\x12\x61\n\tListNodes\x12\x1d.penstock.v1.ListNodesRequest\x1a\x1e.penstock.v1.ListNodesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/nodes\x12y\n\nCreateNode\x12\x1e.penstock.v1.CreateNodeRequest\x1a\x1f.penstock.v1.CreateNodeResponse\"*\xda\x41\x0cnode,node_id\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/nodes:\x04node\x12k\n\nDeleteNode\x12\x1e.penstock.v1.DeleteNodeRequest\x1a\x16.google.protobuf.Empty\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18*\x16/api/v1/{name=nodes/*}\x12R\n\x0bWatchConfig\x12\x1f.penstock.v1.WatchConfigRequest\x1a .penstock.v1.WatchConfigResponse0\x01\x12S\n\x0cReportStatus\x12 .penstock.v1.ReportStatusRequest\x1a!.penstock.v1.ReportStatusResponse\x12_\n\x10ResolveReference\x12$.penstock.v1.ResolveReferenceRequest\x1a%.penstock.v1.ResolveReferenceResponse\x12P\n\x0bResolveBlob\x12\x1f.penstock.v1.ResolveBlobRequest\x1a .penstock.v1.ResolveBlobResponse\x12O\n\nStreamTags\x12\x1e.penstock.v1.StreamTagsRequest\x1a\x1f.penstock.v1.StreamTagsResponse0\x01\x12V\n\rListReferrers\x12!.penstock.v1.ListReferrersRequest\x1a\".penstock.v1.ListReferrersResponse\x12\x62\n\x11GetUpstreamAccess\x12%.penstock.v1.GetUpstreamAccessRequest\x1a&.penstock.v1.GetUpstreamAccessResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/node.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18penstock/v1/config.proto\"\x9c\x02\n\x04Node\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63onfig_error\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03:1\xea\x41.\n\x11penstock.dev/Node\x12\x0cnodes/{node}*\x05nodes2\x04node\":\n\x0eGetNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"E\n\x10ListNodesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.penstock.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x11\x43reateNodeRequest\x12%\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.NodeB\x04\xe2\x41\x01\x01\x12\x15\n\x07node_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"E\n\x12\x43reateNodeResponse\x12\x1f\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.Node\x12\x0e\n\x06secret\x18\x02 \x01(\t\"=\n\x11\x44\x65leteNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"&\n\x12WatchConfigRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xe2\x01\n\x13WatchConfigResponse\x12.\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1a.penstock.v1.ConfigurationH\x00\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32 .penstock.v1.ConfigurationChangeH\x00\x12?\n\theartbeat\x18\x03 \x01(\x0b\x32*.penstock.v1.WatchConfigResponse.HeartbeatH\x00\x1a\x1d\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x42\x07\n\x05\x65vent\"N\n\x13ReportStatusRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x14\n\x0c\x63onfig_error\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x16\n\x14ReportStatusResponse\"j\n\x17ResolveReferenceRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cknown_digest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xa3\x01\n\x18ResolveReferenceResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\x12\x18\n\x10\x63ontent_revision\x18\x05 \x01(\x03\x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"F\n\x12ResolveBlobRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"a\n\x13ResolveBlobResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x18\n\x10\x63ontent_revision\x18\x04 \x01(\x03\"/\n\x11StreamTagsRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x12StreamTagsResponse\x12\x0c\n\x04tags\x18\x01 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\"H\n\x14ListReferrersRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xce\x02\n\x15ListReferrersResponse\x12>\n\treferrers\x18\x01 \x03(\x0b\x32+.penstock.v1.ListReferrersResponse.Referrer\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\x1a\xda\x01\n\x08Referrer\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x15\n\rartifact_type\x18\x04 \x01(\t\x12Q\n\x0b\x61nnotations\x18\x05 \x03(\x0b\x32<.penstock.v1.ListReferrersResponse.Referrer.AnnotationsEntry\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x18GetUpstreamAccessRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07refused\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xc3\x01\n\x19GetUpstreamAccessResponse\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x15\n\rauthorization\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x17\x61llow_private_addresses\x18\x05 \x01(\x08\x12\x17\n\x0f\x63\x61_certificates\x18\x06 \x01(\t2\xa3\x08\n\x0bNodeService\x12`\n\x07GetNode\x12\x1b.penstock.v1.GetNodeRequest\x1a\x11.penstock.v1.Node\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=nodes/*}\x12\x61\n\tListNodes\x12\x1d.penstock.v1.ListNodesRequest\x1a\x1e.penstock.v1.ListNodesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/nodes\x12y\n\nCreateNode\x12\x1e.penstock.v1.CreateNodeRequest\x1a\x1f.penstock.v1.CreateNodeResponse\"*\xda\x41\x0cnode,node_id\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/nodes:\x04node\x12k\n\nDeleteNode\x12\x1e.penstock.v1.DeleteNodeRequest\x1a\x16.google.protobuf.Empty\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18*\x16/api/v1/{name=nodes/*}\x12R\n\x0bWatchConfig\x12\x1f.penstock.v1.WatchConfigRequest\x1a .penstock.v1.WatchConfigResponse0\x01\x12S\n\x0cReportStatus\x12 .penstock.v1.ReportStatusRequest\x1a!.penstock.v1.ReportStatusResponse\x12_\n\x10ResolveReference\x12$.penstock.v1.ResolveReferenceRequest\x1a%.penstock.v1.ResolveReferenceResponse\x12P\n\x0bResolveBlob\x12\x1f.penstock.v1.ResolveBlobRequest\x1a .penstock.v1.ResolveBlobResponse\x12O\n\nStreamTags\x12\x1e.penstock.v1.StreamTagsRequest\x1a\x1f.penstock.v1.StreamTagsResponse0\x01\x12V\n\rListReferrers\x12!.penstock.v1.ListReferrersRequest\x1a\".penstock.v1.ListReferrersResponse\x12\x62\n\x11GetUpstreamAccess\x12%.penstock.v1.GetUpstreamAccessRequest\x1a&.penstock.v1.GetUpstreamAccessResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -98,54 +99,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODESERVICE'].methods_by_name['CreateNode']._serialized_options = b'\332A\014node,node_id\202\323\344\223\002\025\"\r/api/v1/nodes:\004node'
   _globals['_NODESERVICE'].methods_by_name['DeleteNode']._loaded_options = None
   _globals['_NODESERVICE'].methods_by_name['DeleteNode']._serialized_options = b'\332A\004name\202\323\344\223\002\030*\026/api/v1/{name=nodes/*}'
-  _globals['_NODE']._serialized_start=243
-  _globals['_NODE']._serialized_end=527
-  _globals['_GETNODEREQUEST']._serialized_start=529
-  _globals['_GETNODEREQUEST']._serialized_end=587
-  _globals['_LISTNODESREQUEST']._serialized_start=589
-  _globals['_LISTNODESREQUEST']._serialized_end=658
-  _globals['_LISTNODESRESPONSE']._serialized_start=660
-  _globals['_LISTNODESRESPONSE']._serialized_end=738
-  _globals['_CREATENODEREQUEST']._serialized_start=740
-  _globals['_CREATENODEREQUEST']._serialized_end=850
-  _globals['_CREATENODERESPONSE']._serialized_start=852
-  _globals['_CREATENODERESPONSE']._serialized_end=921
-  _globals['_DELETENODEREQUEST']._serialized_start=923
-  _globals['_DELETENODEREQUEST']._serialized_end=984
-  _globals['_WATCHCONFIGREQUEST']._serialized_start=986
-  _globals['_WATCHCONFIGREQUEST']._serialized_end=1024
-  _globals['_WATCHCONFIGRESPONSE']._serialized_start=1027
-  _globals['_WATCHCONFIGRESPONSE']._serialized_end=1253
-  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_start=1215
-  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_end=1244
-  _globals['_REPORTSTATUSREQUEST']._serialized_start=1255
-  _globals['_REPORTSTATUSREQUEST']._serialized_end=1333
-  _globals['_REPORTSTATUSRESPONSE']._serialized_start=1335
-  _globals['_REPORTSTATUSRESPONSE']._serialized_end=1357
-  _globals['_RESOLVEREFERENCEREQUEST']._serialized_start=1359
-  _globals['_RESOLVEREFERENCEREQUEST']._serialized_end=1465
-  _globals['_RESOLVEREFERENCERESPONSE']._serialized_start=1467
-  _globals['_RESOLVEREFERENCERESPONSE']._serialized_end=1586
-  _globals['_RESOLVEBLOBREQUEST']._serialized_start=1588
-  _globals['_RESOLVEBLOBREQUEST']._serialized_end=1658
-  _globals['_RESOLVEBLOBRESPONSE']._serialized_start=1660
-  _globals['_RESOLVEBLOBRESPONSE']._serialized_end=1757
-  _globals['_STREAMTAGSREQUEST']._serialized_start=1759
-  _globals['_STREAMTAGSREQUEST']._serialized_end=1806
-  _globals['_STREAMTAGSRESPONSE']._serialized_start=1808
-  _globals['_STREAMTAGSRESPONSE']._serialized_end=1868
-  _globals['_LISTREFERRERSREQUEST']._serialized_start=1870
-  _globals['_LISTREFERRERSREQUEST']._serialized_end=1942
-  _globals['_LISTREFERRERSRESPONSE']._serialized_start=1945
-  _globals['_LISTREFERRERSRESPONSE']._serialized_end=2279
-  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_start=2061
-  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_end=2279
-  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_start=2229
-  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_end=2279
-  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_start=2281
-  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_end=2358
-  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_start=2361
-  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_end=2556
-  _globals['_NODESERVICE']._serialized_start=2559
-  _globals['_NODESERVICE']._serialized_end=3618
+  _globals['_NODE']._serialized_start=275
+  _globals['_NODE']._serialized_end=559
+  _globals['_GETNODEREQUEST']._serialized_start=561
+  _globals['_GETNODEREQUEST']._serialized_end=619
+  _globals['_LISTNODESREQUEST']._serialized_start=621
+  _globals['_LISTNODESREQUEST']._serialized_end=690
+  _globals['_LISTNODESRESPONSE']._serialized_start=692
+  _globals['_LISTNODESRESPONSE']._serialized_end=770
+  _globals['_CREATENODEREQUEST']._serialized_start=772
+  _globals['_CREATENODEREQUEST']._serialized_end=882
+  _globals['_CREATENODERESPONSE']._serialized_start=884
+  _globals['_CREATENODERESPONSE']._serialized_end=953
+  _globals['_DELETENODEREQUEST']._serialized_start=955
+  _globals['_DELETENODEREQUEST']._serialized_end=1016
+  _globals['_WATCHCONFIGREQUEST']._serialized_start=1018
+  _globals['_WATCHCONFIGREQUEST']._serialized_end=1056
+  _globals['_WATCHCONFIGRESPONSE']._serialized_start=1059
+  _globals['_WATCHCONFIGRESPONSE']._serialized_end=1285
+  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_start=1247
+  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_end=1276
+  _globals['_REPORTSTATUSREQUEST']._serialized_start=1287
+  _globals['_REPORTSTATUSREQUEST']._serialized_end=1365
+  _globals['_REPORTSTATUSRESPONSE']._serialized_start=1367
+  _globals['_REPORTSTATUSRESPONSE']._serialized_end=1389
+  _globals['_RESOLVEREFERENCEREQUEST']._serialized_start=1391
+  _globals['_RESOLVEREFERENCEREQUEST']._serialized_end=1497
+  _globals['_RESOLVEREFERENCERESPONSE']._serialized_start=1500
+  _globals['_RESOLVEREFERENCERESPONSE']._serialized_end=1663
+  _globals['_RESOLVEBLOBREQUEST']._serialized_start=1665
+  _globals['_RESOLVEBLOBREQUEST']._serialized_end=1735
+  _globals['_RESOLVEBLOBRESPONSE']._serialized_start=1737
+  _globals['_RESOLVEBLOBRESPONSE']._serialized_end=1834
+  _globals['_STREAMTAGSREQUEST']._serialized_start=1836
+  _globals['_STREAMTAGSREQUEST']._serialized_end=1883
+  _globals['_STREAMTAGSRESPONSE']._serialized_start=1885
+  _globals['_STREAMTAGSRESPONSE']._serialized_end=1945
+  _globals['_LISTREFERRERSREQUEST']._serialized_start=1947
+  _globals['_LISTREFERRERSREQUEST']._serialized_end=2019
+  _globals['_LISTREFERRERSRESPONSE']._serialized_start=2022
+  _globals['_LISTREFERRERSRESPONSE']._serialized_end=2356
+  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_start=2138
+  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_end=2356
+  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_start=2306
+  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_end=2356
+  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_start=2358
+  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_end=2435
+  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_start=2438
+  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_end=2633
+  _globals['_NODESERVICE']._serialized_start=2636
+  _globals['_NODESERVICE']._serialized_end=3695
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -346,6 +347,7 @@ class ResolveReferenceResponse(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     CONTENT_REVISION_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     media_type: _builtins.str
     size: _builtins.int
@@ -353,6 +355,10 @@ class ResolveReferenceResponse(_message.Message):
     content: _builtins.bytes
     content_revision: _builtins.int
     """The artifact's content revision that this answer was read at."""
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """How long it may be used without asking again; unset: until the content revision is another."""
+
     def __init__(
         self,
         *,
@@ -361,10 +367,11 @@ class ResolveReferenceResponse(_message.Message):
         size: _builtins.int = ...,
         content: _builtins.bytes = ...,
         content_revision: _builtins.int = ...,
+        max_age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_revision", b"content_revision", "digest", b"digest", "media_type", b"media_type", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_revision", b"content_revision", "digest", b"digest", "max_age", b"max_age", "media_type", b"media_type", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

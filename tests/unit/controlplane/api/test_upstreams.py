@@ -2,13 +2,21 @@
 
 import pytest
 
-from clients.oci.errors import ForbiddenAddress, UpstreamDenied, UpstreamNotFound, UpstreamUnavailable
-from clients.oci.upstream import Upstream
+from clients.oci.errors import (
+    CredentialRefused,
+    ForbiddenAddress,
+    UnknownHost,
+    UntrustedTls,
+    UpstreamDenied,
+    UpstreamNotFound,
+    UpstreamUnavailable,
+)
 from controlplane.api.errors import ApiError
 from controlplane.api.upstreams import Upstreams
+from controlplane.upstream.access import Target
 
 
-async def _fine(_: Upstream) -> None:
+async def _fine(_: Target) -> None:
     return
 
 
@@ -45,6 +53,9 @@ def test_public_ones_are_taken(text: str) -> None:
     ("error", "code", "reason"),
     [
         (UpstreamUnavailable("h", "It is down."), "FAILED_PRECONDITION", "UPSTREAM_UNAVAILABLE"),
+        (UnknownHost("h", "It is nowhere."), "FAILED_PRECONDITION", "UPSTREAM_HOST_UNKNOWN"),
+        (UntrustedTls("h", "It is somebody."), "FAILED_PRECONDITION", "UPSTREAM_TLS_FAILED"),
+        (CredentialRefused("h", "It is wrong."), "FAILED_PRECONDITION", "UPSTREAM_CREDENTIAL_REFUSED"),
         (UpstreamDenied("h", "It is closed."), "FAILED_PRECONDITION", "UPSTREAM_DENIED"),
         (UpstreamNotFound("h", "It is not there."), "FAILED_PRECONDITION", "UPSTREAM_NOT_FOUND"),
         (ForbiddenAddress("h", "h is at 10.0.0.1."), "INVALID_ARGUMENT", "INVALID_REQUEST"),
@@ -53,12 +64,12 @@ def test_public_ones_are_taken(text: str) -> None:
 async def test_what_the_upstream_said_is_told(error: Exception, code: str, reason: str) -> None:
     """A repository that cannot be used is a precondition; a forbidden address a wrong field."""
 
-    async def fail(_: Upstream) -> None:
+    async def fail(_: Target) -> None:
         raise error
 
     upstreams = Upstreams(fail, allow_private=False)
     with pytest.raises(ApiError) as caught:
-        await upstreams.examine(upstreams.parse("example.com/a", plain_http=False))
+        await upstreams.examine(Target(upstreams.parse("example.com/a", plain_http=False)))
     assert (caught.value.code.name, caught.value.reason) == (code, reason)
     assert str(error).rstrip(".") in str(caught.value)
     if code == "INVALID_ARGUMENT":

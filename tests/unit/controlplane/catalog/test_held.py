@@ -5,7 +5,7 @@ from contextlib import aclosing
 import pytest
 
 from clients.oci.manifest import Manifest
-from controlplane.catalog import held, reach, store
+from controlplane.catalog import held, reach, store, tagging
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
@@ -39,10 +39,10 @@ async def test_tag_pages_hold_each_tag_once_in_the_order_of_bytes(database: Data
     other = await add_artifact(database, "example.com/other")
     names = ["10", "2", "A", "Z", "_x", "a", "a-1", "a.1", "a_1", "z"]
     async with database.write() as session:
-        await store.set_tags(
+        await tagging.set_tags(
             database, session, saved_id(artifact), dict.fromkeys(reversed(names), "sha256:a"), NOW
         )
-        await store.set_tags(database, session, saved_id(other), {"other": "sha256:a"}, NOW)
+        await tagging.set_tags(database, session, saved_id(other), {"other": "sha256:a"}, NOW)
 
     for size in (1, 3, 5, 10, 100):
         async with aclosing(held.tag_pages(database, saved_id(artifact), size)) as pages:

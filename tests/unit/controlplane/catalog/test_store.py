@@ -4,8 +4,9 @@ import pytest
 from sqlmodel import select
 
 from clients.oci.manifest import Manifest
-from controlplane.catalog import held, store
-from controlplane.catalog.store import ArtifactChanged, TagChanges
+from controlplane.catalog import held, store, tagging
+from controlplane.catalog.store import ArtifactChanged
+from controlplane.catalog.tagging import TagChanges
 from controlplane.model import tables
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
@@ -24,7 +25,7 @@ async def _save(database: Database, artifact: tables.Artifact, *images: Image) -
 
 async def _tag(database: Database, artifact: tables.Artifact, tags: dict[str, str]) -> TagChanges:
     async with database.write() as session:
-        return await store.set_tags(database, session, saved_id(artifact), tags, NOW)
+        return await tagging.set_tags(database, session, saved_id(artifact), tags, NOW)
 
 
 async def _edges(database: Database, artifact: tables.Artifact) -> dict[tuple[str, str], tables.Edge]:
@@ -146,9 +147,9 @@ async def test_a_moved_tag_keeps_the_time_when_it_came(database: Database) -> No
     artifact = await add_artifact(database, "example.com/app")
     later = NOW.replace(hour=9)
     async with database.write() as session:
-        await store.set_tags(database, session, saved_id(artifact), {"1": "sha256:a"}, NOW)
+        await tagging.set_tags(database, session, saved_id(artifact), {"1": "sha256:a"}, NOW)
     async with database.write() as session:
-        await store.set_tags(database, session, saved_id(artifact), {"1": "sha256:b"}, later)
+        await tagging.set_tags(database, session, saved_id(artifact), {"1": "sha256:b"}, later)
     async with database.read() as session:
         tag = (await session.exec(select(tables.Tag))).one()
     assert (tag.create_time, tag.update_time) == (NOW, later)
@@ -165,7 +166,7 @@ async def test_forgetting_leaves_nothing_of_one_artifact(database: Database) -> 
     content, revision = await _revisions(database, mine)
 
     async with database.write() as session:
-        await store.forget(database, session, saved_id(mine))
+        await tagging.forget(database, session, saved_id(mine), NOW)
 
     assert await read_tags(database, mine) == {}
     assert await _edges(database, mine) == {}

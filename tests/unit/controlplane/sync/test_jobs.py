@@ -1,6 +1,4 @@
-"""Which job answers a request for a sync, and what becomes of jobs over a restart."""
-
-from datetime import timedelta
+"""Which job answers a request for a sync, and who may run and end it."""
 
 import pytest
 from sqlmodel import select
@@ -8,145 +6,191 @@ from sqlmodel import select
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
-from controlplane.sync import jobs
-from controlplane.sync.tally import Tally
+from controlplane.model.tables import Artifact
+from controlplane.sync import fence, jobs
+from controlplane.sync.fence import LockLost
 from penstock.v1 import artifact_pb2
+from tests.fakes.claims import Claims
 from tests.fakes.rows import NOW, add_artifact, read_artifact
 
 _Job = artifact_pb2.SyncJob
 
 
-async def _request(
-    database: Database, artifact: Artifact, trigger: int = _Job.MANUAL
-) -> tuple[SyncJob, SyncJob | None]:
-    async with database.write() as session:
-        return await jobs.join_or_create(session, saved_id(artifact), trigger, "ci@example.com", NOW)
+@pytest.fixture
+def claims(database: Database) -> Claims:
+    """Give what replicas do."""
+    return Claims(database)
 
 
-async def _claim(database: Database, job: SyncJob) -> Artifact | None:
-    assert job.id is not None
-    async with database.write() as session:
-        return await jobs.claim(session, job.id, NOW)
-
-
-async def _finish(database: Database, job: SyncJob, artifact: Artifact, state: int, error: str) -> None:
-    assert job.id is not None
-    async with database.write() as session:
-        await jobs.finish(session, job.id, artifact, state, error, Tally(tags_total=3), NOW)
-
-
-async def _jobs(database: Database) -> list[SyncJob]:
-    async with database.read() as session:
-        return list(await session.exec(select(SyncJob).order_by("id")))
-
-
-async def test_a_request_joins_a_job_that_waits_or_runs(database: Database) -> None:
+async def test_a_request_joins_a_job_that_waits_or_runs(claims: Claims) -> None:
     """However often it is asked for, an artifact is synced once at a time; then again."""
-    artifact = await add_artifact(database, "example.com/app")
-    first, _ = await _request(database, artifact)
+    artifact = await add_artifact(claims.database, "example.com/app")
+    first = await claims.request(artifact)
     assert (first.state, first.requested_by) == (_Job.PENDING, "ci@example.com")
-    assert (await _request(database, artifact))[0].uid == first.uid
+    assert (await claims.request(artifact)).uid == first.uid
 
-    assert (await _claim(database, first)) == artifact
-    running, superseded = await _request(database, artifact)
-    assert (running.uid, running.state, superseded) == (first.uid, _Job.RUNNING, None)
+    claimed = await claims.claim((await claims.waiting())[0])
+    assert claimed is not None
+    assert claimed[1].uid == artifact.uid
+    running = await claims.request(artifact)
+    assert (running.uid, running.state) == (first.uid, _Job.RUNNING)
 
-    await _finish(database, first, artifact, _Job.SUCCEEDED, "")
-    assert (await _request(database, artifact))[0].uid != first.uid
+    assert await claims.finish(claimed, _Job.SUCCEEDED)
+    assert (await claims.request(artifact)).uid != first.uid
 
 
-async def test_artifacts_do_not_share_jobs(database: Database) -> None:
+async def test_artifacts_do_not_share_jobs(claims: Claims) -> None:
     """A request for one artifact is not answered by the sync of another."""
-    mine, other = [await add_artifact(database, f"example.com/{name}") for name in ("mine", "other")]
-    assert (await _request(database, mine))[0].uid != (await _request(database, other))[0].uid
+    mine, other = [await add_artifact(claims.database, f"example.com/{name}") for name in ("mine", "other")]
+    assert (await claims.request(mine)).uid != (await claims.request(other)).uid
 
 
-async def test_a_new_upstream_wants_a_run_of_its_own(database: Database) -> None:
-    """A run over the old upstream does not answer for the new one; one that still waits does."""
-    artifact = await add_artifact(database, "example.com/app")
-    first, _ = await _request(database, artifact)
-    assert (await _request(database, artifact, _Job.UPSTREAM_CHANGE))[0].uid == first.uid
+@pytest.mark.parametrize(
+    ("trigger", "word"), [(_Job.UPSTREAM_CHANGE, "upstream"), (_Job.CREDENTIAL_CHANGE, "credential")]
+)
+async def test_a_change_wants_a_run_of_its_own(claims: Claims, trigger: int, word: str) -> None:
+    """A run over what was before does not answer for it, and ends; one that still waits does."""
+    artifact = await add_artifact(claims.database, "example.com/app")
+    first = await claims.request(artifact)
+    assert (await claims.request(artifact, trigger)).uid == first.uid
 
-    await _claim(database, first)
-    second, superseded = await _request(database, artifact, _Job.UPSTREAM_CHANGE)
-    assert superseded is not None
-    assert superseded.uid == first.uid
+    claimed = await claims.claim((await claims.waiting())[0])
+    assert claimed is not None
+    second = await claims.request(artifact, trigger)
     assert second.uid != first.uid
-    # Whoever asks now gets the one that will look at the new upstream.
-    assert (await _request(database, artifact))[0].uid == second.uid
+    (ended, _) = await claims.jobs()
+    assert (ended.state, ended.end_time) == (_Job.FAILED, NOW)
+    assert f"another {word}" in ended.error
+    # Whoever asks now gets the one that goes by what is new, and the late end of the first is not heard.
+    assert (await claims.request(artifact)).uid == second.uid
+    assert not await claims.finish(claimed, _Job.SUCCEEDED)
+    assert (await claims.jobs())[0].state == _Job.FAILED
 
 
-async def test_a_request_for_a_deleted_artifact_is_refused(database: Database) -> None:
+async def test_a_forced_request_forces_the_job_that_waits(claims: Claims) -> None:
+    """Who asks for less does not take it back."""
+    artifact = await add_artifact(claims.database, "example.com/app")
+    assert not (await claims.request(artifact)).force_removals
+    assert (await claims.request(artifact, force=True)).force_removals
+    assert (await claims.request(artifact)).force_removals
+
+
+async def test_a_request_for_a_deleted_artifact_is_refused(claims: Claims) -> None:
     """No job is left for something that is not there."""
-    artifact = await add_artifact(database, "example.com/app")
-    async with database.write() as session:
+    artifact = await add_artifact(claims.database, "example.com/app")
+    async with claims.database.write() as session:
         await session.delete(artifact)
     with pytest.raises(Unknown) as caught:
-        await _request(database, artifact)
+        await claims.request(artifact)
     assert caught.value.reason is UnknownReason.ARTIFACT
 
 
-async def test_a_job_is_claimed_once(database: Database) -> None:
-    """Two processes that find the same job do not both run it."""
-    job, _ = await _request(database, await add_artifact(database, "example.com/app"))
-    assert await _claim(database, job) is not None
-    assert await _claim(database, job) is None
+async def test_many_are_asked_for_at_once(claims: Claims) -> None:
+    """Each artifact has one job: that which was there, or a new one; artifacts that are gone have none."""
+    artifacts = [await add_artifact(claims.database, f"example.com/{n}") for n in range(5)]
+    waits = await claims.request(artifacts[0])
+    running = (await claims.run(artifacts[1]))[0]
+    ids = [saved_id(artifact) for artifact in artifacts]
+    async with claims.database.write() as session:
+        found = await jobs.join_or_create_all(
+            session, [*ids, 9999], _Job.MANUAL, "me", NOW, force_removals=True
+        )
+
+    by_artifact = {job.artifact_id: job for job in found}
+    assert set(by_artifact) == set(ids)
+    assert by_artifact[ids[0]].uid == waits.uid
+    assert by_artifact[ids[0]].force_removals
+    assert by_artifact[ids[1]].uid == running.uid
+    assert len(await claims.jobs()) == 5
 
 
-async def test_the_artifact_shows_how_its_last_sync_went(database: Database) -> None:
+async def test_a_job_is_claimed_once(claims: Claims) -> None:
+    """Two replicas that find the same job do not both run it."""
+    await claims.request(await add_artifact(claims.database, "example.com/app"))
+    (item,) = await claims.waiting()
+    assert await claims.claim(item) is not None
+    assert await claims.claim(item) is None
+    assert await claims.waiting() == []
+
+
+async def test_an_older_lock_claims_nothing(claims: Claims) -> None:
+    """Whoever took the lock, fell asleep, and wakes up when another one ran and ended."""
+    artifact = await add_artifact(claims.database, "example.com/app")
+    await claims.request(artifact)
+    (item,) = await claims.waiting()
+    late = await claims.lease(item)
+    newer = await claims.lease(item, above=late.fence)
+    claimed = await claims.claim(item, newer)
+    assert claimed is not None
+    await claims.finish(claimed, _Job.SUCCEEDED)
+    await claims.request(artifact)
+
+    assert await claims.claim((await claims.waiting())[0], late) is None
+    # Also the same number twice, after the store of the locks lost its memory.
+    assert await claims.claim((await claims.waiting())[0], newer) is None
+
+
+async def test_people_go_first(claims: Claims) -> None:
+    """What the schedule asked for before waits."""
+    scheduled, manual = [await add_artifact(claims.database, f"example.com/{n}") for n in range(2)]
+    await claims.request(scheduled, _Job.SCHEDULE)
+    await claims.request(manual, _Job.MANUAL)
+    assert [item.scheduled for item in await claims.waiting()] == [False, True]
+
+
+async def test_busy_hosts_are_left_out(claims: Claims) -> None:
+    """By their whole name, with the port."""
+    for upstream in ("a.example.com/app", "a.example.com:5000/app", "b_example.com/app", "bxexample.com/app"):
+        await claims.request(await add_artifact(claims.database, upstream))
+    left = await claims.waiting("a.example.com", "b_example.com")
+    assert {item.host for item in left} == {"a.example.com:5000", "bxexample.com"}
+
+
+async def test_a_late_run_writes_nothing(claims: Claims) -> None:
+    """Its fence is outranked from the moment that a newer run is claimed, and its end is not heard."""
+    artifact = await add_artifact(claims.database, "example.com/app")
+    late = await claims.run(artifact)
+    async with claims.database.write() as session:
+        await fence.hold(session, late[1])
+    late_job = late[0].model_copy()
+    async with claims.database.write() as session:
+        jobs.end(late[0], "given up", NOW)
+        session.add(late[0])
+    newer = await claims.run(artifact)
+
+    with pytest.raises(LockLost):
+        async with claims.database.write() as session:
+            await fence.hold(session, late[1])
+    async with claims.database.write() as session:
+        await fence.hold(session, newer[1])
+    assert not await claims.finish((late_job, late[1]), _Job.SUCCEEDED)
+    assert (await read_artifact(claims.database, artifact)).last_sync_time is None
+
+
+async def test_the_artifact_shows_how_its_last_sync_went(claims: Claims) -> None:
     """Last synced at is the last success; the error is that of the last run, and goes with a success."""
-    artifact = await add_artifact(database, "example.com/app")
+    artifact = await add_artifact(claims.database, "example.com/app")
     for state, error, synced in (
         (_Job.FAILED, "No answer.", None),
         (_Job.SUCCEEDED, "", NOW),
         (_Job.PARTIAL, "1 of 3 tags could not be synced.", NOW),
     ):
-        job, _ = await _request(database, artifact)
-        await _claim(database, job)
-        await _finish(database, job, artifact, state, error)
-        now = await read_artifact(database, artifact)
+        assert await claims.finish(await claims.run(artifact), state, error)
+        now = await read_artifact(claims.database, artifact)
         assert (now.last_sync_error, now.last_sync_time) == (error, synced)
-        assert (await _jobs(database))[-1].error == error
+        assert (await claims.jobs())[-1].error == error
 
 
-async def test_a_late_run_says_nothing_of_a_new_upstream(database: Database) -> None:
+async def test_a_late_run_says_nothing_of_a_new_upstream(claims: Claims) -> None:
     """The trouble of the old upstream is not shown as that of the new one."""
-    artifact = await add_artifact(database, "example.com/app")
-    job, _ = await _request(database, artifact)
-    before = await _claim(database, job)
-    assert before is not None
-    async with database.write() as session:
+    artifact = await add_artifact(claims.database, "example.com/app")
+    before = await claims.run(artifact)
+    async with claims.database.write() as session:
         row = (await session.exec(select(Artifact))).one()
         row.upstream = "example.com/other"
         session.add(row)
 
-    await _finish(database, job, before, _Job.FAILED, "No answer.")
+    assert await claims.finish(before, _Job.FAILED, "No answer.")
 
-    assert (await read_artifact(database, artifact)).last_sync_error == ""
-    assert (await _jobs(database))[0].error == "No answer."
-
-
-async def test_after_a_restart_interrupted_work_is_taken_up(database: Database) -> None:
-    """A job that ran is marked and has a successor; jobs that waited still wait; ended ones stay."""
-    ended, ran, waited = [await add_artifact(database, f"example.com/{n}") for n in ("a", "b", "c")]
-    old, _ = await _request(database, ended)
-    await _claim(database, old)
-    await _finish(database, old, ended, _Job.SUCCEEDED, "")
-    interrupted, _ = await _request(database, ran, _Job.CREATION)
-    await _claim(database, interrupted)
-    waiting, _ = await _request(database, waited)
-
-    later = NOW + timedelta(hours=1)
-    async with database.write() as session:
-        resumed = await jobs.recover(session, later)
-
-    assert [job.artifact_id for job in resumed] == [waited.id, ran.id]
-    assert resumed[0].uid == waiting.uid
-    assert (resumed[1].state, resumed[1].trigger) == (_Job.PENDING, _Job.CREATION)
-    assert resumed[1].requested_by == "ci@example.com"
-    rows = {job.uid: job for job in await _jobs(database)}
-    assert rows[interrupted.uid].state == _Job.FAILED
-    assert rows[interrupted.uid].end_time == later
-    assert "another run" in rows[interrupted.uid].error
-    assert rows[old.uid].state == _Job.SUCCEEDED
+    assert (await read_artifact(claims.database, artifact)).last_sync_error == ""
+    assert (await claims.jobs())[0].error == "No answer."

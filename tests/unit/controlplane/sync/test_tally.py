@@ -1,6 +1,6 @@
 """What counts say of a run in the end."""
 
-from controlplane.catalog.store import TagChanges
+from controlplane.catalog.tagging import TagChanges
 from controlplane.sync.tally import NAMED_ERRORS, Tally
 from penstock.v1 import artifact_pb2
 

@@ -56,10 +56,7 @@ def failing(database: Database) -> _Failing:
 async def job(database: Database, artifact: Artifact) -> SyncJob:
     """A job that waits."""
     async with database.write() as session:
-        created, _ = await jobs.join_or_create(
-            session, saved_id(artifact), artifact_pb2.SyncJob.MANUAL, "", NOW
-        )
-    return created
+        return await jobs.join_or_create(session, saved_id(artifact), artifact_pb2.SyncJob.MANUAL, "", NOW)
 
 
 @pytest.fixture

@@ -1,0 +1,64 @@
+"""Drops manifests that nothing leads to any more, from the top down, a bounded number at a time."""
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from controlplane.catalog.held import batches
+from controlplane.model.tables import Edge, EdgeKind, Manifest, Tag
+
+# Manifests that are looked at in one transaction.
+BATCH: Final = 500
+
+
+async def collect(session: AsyncSession, artifact_id: int, digests: Collection[str]) -> set[str]:
+    """Drop those of at most BATCH manifests that have no tag, no parent and no subject that is held.
+
+    Gives what these led to and what referred to them: to be looked at next. The artifact is locked.
+    """
+    (batch,) = batches(digests)
+    used: set[str] = set()
+    for statement in (
+        select(Tag.digest).where(Tag.artifact_id == artifact_id, col(Tag.digest).in_(batch)),
+        select(Edge.child).where(
+            Edge.artifact_id == artifact_id, col(Edge.child).in_(batch), Edge.kind == EdgeKind.MANIFEST
+        ),
+        _about_held(artifact_id, batch),
+    ):
+        used.update(await session.exec(statement))
+    gone = [digest for digest in batch if digest not in used]
+    if not gone:
+        return set()
+    following = set(
+        await session.exec(
+            select(Edge.child).where(
+                Edge.artifact_id == artifact_id, col(Edge.parent).in_(gone), Edge.kind == EdgeKind.MANIFEST
+            )
+        )
+    )
+    following.update(
+        await session.exec(
+            select(Manifest.digest).where(
+                Manifest.artifact_id == artifact_id, col(Manifest.subject).in_(gone)
+            )
+        )
+    )
+    await session.exec(delete(Edge).where(col(Edge.artifact_id) == artifact_id, col(Edge.parent).in_(gone)))
+    await session.exec(
+        delete(Manifest).where(col(Manifest.artifact_id) == artifact_id, col(Manifest.digest).in_(gone))
+    )
+    return following
+
+
+def _about_held(artifact_id: int, digests: Collection[str]) -> SelectOfScalar[str]:
+    """Choose those of the manifests whose subject is held."""
+    subjects = select(Manifest.digest).where(Manifest.artifact_id == artifact_id)
+    return select(Manifest.digest).where(
+        Manifest.artifact_id == artifact_id,
+        col(Manifest.digest).in_(digests),
+        Manifest.subject != "",
+        col(Manifest.subject).in_(subjects),
+    )

@@ -1,0 +1,75 @@
+"""Keeps syncs from asking one upstream host too much, whatever artifacts they are of."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+from weakref import WeakValueDictionary
+
+from clients.oci.rate import Rates
+from controlplane.sync.ended import RunEnded
+
+PARALLEL: Final = 16
+SHARE: Final = 0.25
+
+
+class Hosts:
+    """The turns of all runs of this process at upstream hosts, by the names that users write.
+
+    At most `parallel` requests are under way to one host. `rates` are what hosts said of their limits:
+    a scheduled run ends when less than `share` (0 to 1) of the quota is left, for live pulls need it.
+    """
+
+    def __init__(
+        self,
+        rates: Rates | None = None,
+        *,
+        parallel: int = PARALLEL,
+        share: float = SHARE,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._rates = rates or Rates(clock)
+        self._parallel = parallel
+        self._share = share
+        self._clock = clock
+        self._sleep = sleep
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def deadline(self, seconds: float) -> float:
+        """Give the end of a run that begins now, for `turn`."""
+        return self._clock() + seconds
+
+    @asynccontextmanager
+    async def turn(self, host: str, *, deadline: float, sparing: bool) -> AsyncIterator[None]:
+        """Wait until the host may be asked, and hold a place while the block asks.
+
+        Raises RunEnded where that would be after the `deadline`, and for a `sparing` run where the quota
+        is to be left to others.
+        """
+        turns = self._turns.get(host)
+        if turns is None:
+            turns = self._turns[host] = asyncio.Semaphore(self._parallel)
+        async with turns:
+            await self._wait(host, deadline)
+            if sparing:
+                self._spare(host)
+            yield
+
+    async def _wait(self, host: str, deadline: float) -> None:
+        while pause := self._rates.pause(host):
+            if self._clock() + pause >= deadline:
+                raise RunEnded(
+                    f"{host} asks for fewer requests: it wants to be left alone for {round(pause)} seconds,"
+                    " and that is longer than this sync may take."
+                )
+            await self._sleep(pause)
+
+    def _spare(self, host: str) -> None:
+        quota = self._rates.quota(host)
+        if quota is not None and quota.share < self._share:
+            raise RunEnded(
+                f"{host} says that {quota.remaining} of {quota.limit} requests are left: scheduled syncs stop"
+                f" below {self._share:.0%} (PENSTOCK_SYNC_RATE_SHARE), so that pulls get the rest."
+            )

@@ -1,0 +1,29 @@
+"""What tags stood for, from when to when."""
+
+from tests.fakes.images import make_image
+from tests.fakes.runs import Runs
+
+
+async def test_moves_and_removal_are_kept(runs: Runs) -> None:
+    """Each digest with the time it had, without gaps; a tag that never moved has no rows."""
+    first, second = make_image(seed=1), make_image(seed=2)
+    runs.add(make_image(seed=3), "stays", "stays-too")
+    runs.add(first, "1.0")
+    await runs.sync()
+    began = runs.now
+    runs.add(second, "1.0")
+    await runs.sync()
+    moved = runs.now
+    assert [(row.digest, row.start_time, row.end_time) for row in await runs.history("1.0")] == [
+        (str(first.digest), began, moved)
+    ]
+
+    runs.remove("1.0")
+    await runs.sync()
+    await runs.sync()
+
+    assert [(row.digest, row.start_time, row.end_time) for row in await runs.history("1.0")] == [
+        (str(first.digest), began, moved),
+        (str(second.digest), moved, runs.now),
+    ]
+    assert await runs.history("stays") == []

@@ -1,0 +1,115 @@
+"""What goes on, and what waits, while Redis is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controlplane.sync.locks import LocksUnavailable
+from controlplane.sync.measures import SyncMeasures
+from controlplane.sync.redis_locks import RedisLocks
+from controlplane.sync.runner import Syncs
+from controlplane.sync.schedule import Schedule
+from penstock.v1 import artifact_pb2
+from tests.fakes.images import make_image
+from tests.fakes.rows import read_artifact
+from tests.fakes.synced import Bench, ended
+from tests.fakes.waiting import until
+from tests.servers.redis_server import RedisServer
+
+pytestmark = pytest.mark.real
+
+_Job = artifact_pb2.SyncJob
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """Run a server of one's own."""
+    server = RedisServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+async def locks(redis: RedisServer) -> AsyncIterator[RedisLocks]:
+    """Give locks in it."""
+    opened = RedisLocks.at(redis.url)
+    yield opened
+    await opened.close()
+
+
+async def _paused(syncs: Syncs) -> bool:
+    return bool(syncs.problem)
+
+
+async def _goes_on(syncs: Syncs) -> bool:
+    return not syncs.problem
+
+
+async def test_syncs_are_paused_and_go_on(
+    bench: Bench, redis: RedisServer, locks: RedisLocks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Manual ones are refused with the reason, what the schedule missed is made up for, all said once."""
+    bench.add(make_image(), "1.0")
+    now = [datetime(2030, 1, 1, tzinfo=UTC)]
+    registry = CollectorRegistry()
+    options = {
+        "locks": locks,
+        "schedule": Schedule("@hourly", UTC),
+        "measures": SyncMeasures(registry),
+        "now": lambda: now[0],
+    }
+    async with bench.running(**options) as syncs:
+        assert (await ended(syncs, await bench.request(syncs))).state == _Job.SUCCEEDED
+        redis.stop()
+        await until(lambda: _paused(syncs))
+        assert "PENSTOCK_REDIS_URL" in syncs.problem
+        assert registry.get_sample_value("penstock_sync_paused") == 1
+        with pytest.raises(LocksUnavailable, match="PENSTOCK_REDIS_URL"):
+            await bench.request(syncs)
+        # What changes an artifact is not refused: its sync waits.
+        waiting = await bench.request(syncs, _Job.UPSTREAM_CHANGE)
+        now[0] += timedelta(hours=5)
+        # Pulls ask the upstream as ever.
+        bench.add(make_image(seed=7), "2.0")
+        await bench.pull("2.0")
+        assert bench.fake.count(kind="tags") == 1
+
+        redis.start()
+        await until(lambda: _goes_on(syncs))
+        assert registry.get_sample_value("penstock_sync_paused") == 0
+        assert (await ended(syncs, waiting)).state == _Job.SUCCEEDED
+
+        async def planned() -> bool:
+            artifact = await read_artifact(bench.database, bench.artifact)
+            return artifact.next_sync_time is not None and artifact.next_sync_time > now[0]
+
+        await until(planned)
+
+    told = [record.message for record in caplog.records if "Syncs" in record.message]
+    assert len([line for line in told if "are paused" in line]) == 1
+    assert len([line for line in told if "go on" in line and "paused" not in line]) == 1
+
+
+async def test_a_run_outlives_a_restart_of_redis(bench: Bench, redis: RedisServer, locks: RedisLocks) -> None:
+    """Nobody else takes the artifact meanwhile: the table says that it is being synced."""
+    bench.add(make_image(), "1.0")
+    gate = asyncio.Event()
+    bench.fake.faults.add("manifests", method="GET", pause_after=5, gate=gate)
+    lease = timedelta(seconds=2)
+    async with bench.running(locks=locks, lease=lease) as one, bench.running(locks=locks, lease=lease) as two:
+        job = await bench.request(one)
+        await until(lambda: bench.asked("GET", "manifests"))
+        redis.stop()
+        await until(lambda: _paused(one))
+        redis.start()
+        await until(lambda: _goes_on(two))
+        assert (await bench.request(two)).uid == job.uid
+        gate.set()
+        assert (await ended(two, job)).state == _Job.SUCCEEDED
+    assert len(await bench.jobs()) == 1
+    assert bench.fake.count(kind="tags") == 1

@@ -1,0 +1,96 @@
+"""Signatures and SBOMs of what is held are held as well."""
+
+from datetime import timedelta
+
+from penstock.v1 import artifact_pb2
+from tests.fakes.images import Image, make_artifact, make_image, make_index
+from tests.fakes.runs import Runs
+
+_Job = artifact_pb2.SyncJob
+_LATER = timedelta(minutes=10)
+
+
+def _signature(subject: Image, what: str = "") -> Image:
+    return make_artifact("application/vnd.example.signature", what.encode() or b"x", subject=subject)
+
+
+async def test_referrers_come_with_what_they_refer_to(runs: Runs) -> None:
+    """Of tags that are new or moved, and theirs in turn: a signature of an SBOM."""
+    image = runs.add(make_image(seed=1), "1.0")
+    sbom = runs.add(make_artifact(subject=image))
+    signature = runs.add(_signature(sbom))
+
+    job = await runs.sync()
+
+    assert job.state == _Job.SUCCEEDED
+    assert await runs.manifests() == {str(it.digest) for it in (image, sbom, signature)}
+    assert job.requests["referrers"] > 0
+
+    moved = runs.add(make_image(seed=2), "1.0")
+    new = runs.add(_signature(moved))
+    await runs.sync(later=_LATER)
+    assert str(new.digest) in await runs.manifests()
+
+
+async def test_an_unchanged_repository_is_not_asked_for_referrers(runs: Runs) -> None:
+    """Only each six hours, for all that is tagged; then what was signed later is found."""
+    image = runs.add(make_image(seed=1), "1.0", "latest")
+    runs.add(make_image(seed=2), "2.0")
+    await runs.sync()
+    late = runs.add(_signature(image))
+
+    job = await runs.sync(later=_LATER)
+    assert job.requests == {"tag_pages": 1, "manifest_heads": 3}
+    assert str(late.digest) not in await runs.manifests()
+
+    job = await runs.sync(later=timedelta(hours=6))
+    assert job.requests == {"tag_pages": 1, "manifest_heads": 3, "referrers": 3, "manifest_gets": 1}
+    assert str(late.digest) in await runs.manifests()
+
+
+async def test_registries_without_the_api_are_asked_once_and_keep_them_under_tags(runs: Runs) -> None:
+    """Their listing names these tags, which are synced like others: a HEAD each, and nothing else."""
+    runs.fake.referrers = False
+    image = runs.add(make_image(seed=1), "1.0")
+    for seed in range(2, 30):
+        runs.add(make_image(seed=seed), f"{seed}.0")
+    signature = _signature(image)
+    runs.add(make_index([signature]), str(image.digest).replace(":", "-"))
+
+    job = await runs.sync()
+
+    assert (job.state, job.tags_new) == (_Job.SUCCEEDED, 30)
+    assert 1 <= job.requests["referrers"] <= 8
+    assert str(signature.digest) in await runs.manifests()
+
+
+async def test_referrers_that_cannot_be_asked_for_are_made_up_for(runs: Runs) -> None:
+    """The tags are in place, the job says what is missing, and the next one brings it."""
+    image = runs.add(make_image(seed=1), "1.0")
+    signature = runs.add(_signature(image))
+    runs.fake.faults.add("referrers", status=503)
+
+    job = await runs.sync()
+    assert (job.state, set(await runs.tags())) == (_Job.PARTIAL, {"1.0"})
+    assert "referrers" in job.error
+
+    runs.fake.faults.clear()
+    assert (await runs.sync(later=_LATER)).state == _Job.SUCCEEDED
+    assert str(signature.digest) in await runs.manifests()
+
+
+async def test_a_referrer_that_cannot_be_served_is_left_out(runs: Runs) -> None:
+    """It harms neither its subject nor the other referrers."""
+    image = runs.add(make_image(seed=1), "1.0")
+    good, bad = runs.add(_signature(image, "good")), runs.add(_signature(image, "bad"))
+    runs.fake.faults.add("manifests", reference=str(bad.digest), corrupt_at=30)
+
+    assert (await runs.sync()).state == _Job.SUCCEEDED
+    assert await runs.manifests() == {str(image.digest), str(good.digest)}
+
+
+async def test_junk_in_place_of_referrers_is_no_failure(runs: Runs) -> None:
+    """Web servers answer every path with a page; that is taken for not having the API."""
+    runs.add(make_image(seed=1), "1.0")
+    runs.fake.faults.add("referrers", body=b"<html>", headers={"Content-Type": "text/html"})
+    assert (await runs.sync()).state == _Job.SUCCEEDED
