@@ -1,91 +1,97 @@
 """`penstock dataplane`: runs a node until SIGTERM or SIGINT; exits with a code of `clients.process.exits`."""
 
 import asyncio
-import signal
+import resource
 import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
 
 import uvloop
 
 from clients.process import log
 from clients.process.exits import ConfigurationError, Exit
-from dataplane.node import Node
+from clients.process.listen import Address, bind
+from clients.process.place import prepare
+from dataplane.http.node_port import NodePort
+from dataplane.http.server import Server
 from dataplane.settings import Settings
+from dataplane.signals import Signals
+from dataplane.workers.reserve import reserve
+from dataplane.workers.share import Share, cores
+from dataplane.workers.supervisor import Supervisor
 
 
-def main() -> int:
-    """Run a node; gives the exit code."""
+def main(arguments: list[str]) -> int:
+    """Run a node, or one worker of it (`--worker <index>/<count> <descriptor>`); gives the exit code."""
     try:
         settings = Settings.load()
         log.configure(settings.log_level, settings.log_format)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings))
+        _raise_file_limit()
+        count = settings.workers or cores()
+        match arguments:
+            case ["--worker", share, descriptor]:
+                return _run(_work(settings, Share.parse(share), int(descriptor)), uvloop.new_event_loop)
+            case _ if count == 1:
+                return _run(_serve(settings), uvloop.new_event_loop)
+            case _:
+                # uvloop cannot give a process a group of its own.
+                return _run(_supervise(settings, count), asyncio.new_event_loop)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return Exit.CONFIGURATION
+
+
+def _run(work: Coroutine[Any, Any, int], loop: Callable[[], asyncio.AbstractEventLoop]) -> int:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(work)
+
+
+# What serves is imported where it is used: a supervisor stays small.
+
+
+async def _work(settings: Settings, share: Share, descriptor: int) -> int:
+    from dataplane.workers.serve import serve, tie  # noqa: PLC0415
+
+    tie()
+    return await serve(settings, share, descriptor)
+
+
+async def _serve(settings: Settings) -> int:
+    from dataplane.node import Node  # noqa: PLC0415
+    from dataplane.run import run  # noqa: PLC0415
+
+    node = Node(settings)
+    await run(node, Signals(), lambda: _announce(node.registry_address, node.node_address))
     return Exit.OK
 
 
-async def _run(settings: Settings) -> None:
-    signals = _Signals()
-    node = Node(settings)
-    await node.start()
-    try:
-        await _serve(node, signals.first)
-    finally:
-        await _stop(node, signals.second)
+async def _supervise(settings: Settings, count: int) -> int:
+    signals = Signals()
+    async with AsyncExitStack() as stack:
+        registry = reserve(Address.parse(settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN"), stack)
+        listeners = bind(Address.parse(settings.node_listen, "PENSTOCK_NODE_LISTEN"), "PENSTOCK_NODE_LISTEN")
+        node = Address(*listeners[0].getsockname()[:2])
+        supervisor = Supervisor(count, str(registry), settings.drain_timeout.total_seconds())
+        server = Server(NodePort(supervisor.readiness, supervisor.exposition).answer)
+        server.start(listeners)
+        stack.push_async_callback(server.stop, 0)
+        prepare(settings.data_dir)
+        return await supervisor.run(
+            lambda: _announce(str(registry), str(node)), signals.first, signals.second
+        )
 
 
-async def _serve(node: Node, stop: asyncio.Event) -> None:
-    """Serve until the event, or until the node fails, and raise why."""
-    announcing = asyncio.create_task(_announce(node))
-    failing = asyncio.create_task(node.failed())
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({failing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if failing.done():
-            await failing
-    finally:
-        for task in (announcing, failing, stopping):
-            task.cancel()
-        await asyncio.gather(announcing, failing, stopping, return_exceptions=True)
+def _announce(registry: str, node: str) -> None:
+    """Print the one line that says where things are."""
+    print(f"penstock dataplane is ready: registry at {registry}, health and metrics at {node}", flush=True)
 
 
-async def _stop(node: Node, at_once: asyncio.Event) -> None:
-    """Let the node drain; cut what it waits for at the event."""
-    stopping = asyncio.create_task(node.stop())
-    hurrying = asyncio.create_task(at_once.wait())
-    await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-    if hurrying.done():
-        await node.hurry()
-    hurrying.cancel()
-    await stopping
-
-
-async def _announce(node: Node) -> None:
-    """Print the one line that says where things are, once clients are served."""
-    await node.state.first()
-    print(
-        f"penstock dataplane is ready: registry at {node.registry_address},"
-        f" health and metrics at {node.node_address}",
-        flush=True,
-    )
-
-
-class _Signals:
-    """SIGTERM or SIGINT: the first asks to stop, the second to stop at once."""
-
-    def __init__(self) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._receive)
-
-    def _receive(self) -> None:
-        if self.first.is_set():
-            self.second.set()
-        self.first.set()
+def _raise_file_limit() -> None:
+    """Allow as many connections as the system lets this user have; the usual limit is for a terminal."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

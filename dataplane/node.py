@@ -1,45 +1,55 @@
 """A data-plane node: everything it is made of, put together, started and stopped."""
 
 import asyncio
-import logging
 import socket
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from clients.control.client import ControlClient
 from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
-from clients.process.place import NODE_TOKEN_FILE, prepare, read_secret
+from clients.process.place import prepare
+from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.measures import Measures
+from dataplane.blobs.space import Limits
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from dataplane.config.watch import ConfigWatch
 from dataplane.http.errors import Code, Refusal
-from dataplane.http.message import Answer, Request
+from dataplane.http.limits import Hits
+from dataplane.http.message import Answer, FileAnswer, Request
 from dataplane.http.metrics import Metrics
 from dataplane.http.node_port import NodePort
+from dataplane.http.quick import QuickRegistry
+from dataplane.http.readiness import details
 from dataplane.http.registry import Registry
 from dataplane.http.server import Server
-from dataplane.resolve.control import ControlPlane
+from dataplane.http.service import Quick
+from dataplane.http.tls import server_context
+from dataplane.http.transfers import Shares, Transfers
+from dataplane.join import join
+from dataplane.resolve.control import PATIENCE, ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
+from dataplane.resolve.referrers import ReferrerLists
 from dataplane.resolve.shelf import Shelf
 from dataplane.resolve.tags import TagLists
 from dataplane.resolve.upstream import Grants, UpstreamBlob
 from dataplane.settings import Settings
+from dataplane.workers.share import Share
+from dataplane.workers.sums import pack
 
-_LOG = logging.getLogger(__name__)
-
-_TOKEN_POLL: Final = 0.25
+_ALONE: Final = Share()
+# Seconds that clients wait for a worker which has no configuration yet.
+_QUEUE: Final = 2.0
 
 
 class Node:
@@ -49,8 +59,17 @@ class Node:
     not as the settings say; exit lets transfers finish for up to the drain time-out.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience: float = PATIENCE, share: Share = _ALONE) -> None:
+        """Describe a node; `patience` is how many seconds a cold request waits for the control plane.
+
+        With a `share` it is one of the node's workers: others serve beside it on the same port, and the
+        node's own port is left to whoever asks it to `report`.
+        """
+        self._share = share
+        self._draining = False
+        self._cache: BlobCache | None = None
         self._settings = settings
+        self._patience = patience
         self._stack = AsyncExitStack()
         self._registry: Registry | None = None
         self._following: asyncio.Task[None] | None = None
@@ -58,11 +77,23 @@ class Node:
         self.state = ConfigState()
         self._lookups = Lookups()
         self._measures = Measures()
-        self._registry_server = Server(self._answer, lambda size: self._metrics.sent(size))
-        self._metrics = Metrics(
-            self.state, self._lookups, self._measures, lambda: self._registry_server.active, self._version
+        self._hits = Hits()
+        self._transfers = Transfers(
+            Shares(settings.max_transfers_per_token, settings.max_transfers_per_address), self._hits
         )
-        self._node_port = NodePort(self.state, self._metrics.exposition)
+        self._quick: Quick | None = None
+        self._registry_server = Server(
+            self._answer,
+            lambda size: self._metrics.sent(size),
+            limits=settings.server_limits,
+            hits=self._hits,
+            quick=self._answer_quickly if settings.fast_path else None,
+            tls=server_context(settings.tls_certificate, settings.tls_key),
+        )
+        self._metrics = Metrics(
+            self.state, self._lookups, self._measures, self._hits, self._registry_server, self._version
+        )
+        self._node_port = NodePort(self._readiness, self._exposition)
         self._node_server = Server(self._node_port.answer)
         self.registry_address = ""
         """`host:port` that the registry listens on."""
@@ -86,8 +117,14 @@ class Node:
 
     async def stop(self) -> None:
         """Stop accepting, let transfers finish for up to the drain time-out, and end everything."""
-        self._node_port.draining = True
+        self._draining = True
         await self._stack.aclose()
+
+    def report(self) -> dict[str, Any]:
+        """Give readiness and metrics, as `workers.supervisor` adds them up."""
+        trouble = "" if self._cache is None else self._cache.trouble
+        readiness = details(self.state, draining=self._draining, trouble=trouble)
+        return {"readiness": readiness, "metrics": pack(self._metrics.collect())}
 
     async def hurry(self) -> None:
         """Cut the transfers that a stopping node still waits for."""
@@ -101,85 +138,111 @@ class Node:
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self._settings
         # First of all: a node whose port is taken must not touch what another one is working with.
-        registry_sockets = _bind(settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN", stack)
-        node_sockets = _bind(settings.node_listen, "PENSTOCK_NODE_LISTEN", stack)
-        self.registry_address, self.node_address = _name(registry_sockets), _name(node_sockets)
+        share = self._share
+        registry_sockets = _bind(
+            settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN", stack, shared=not share.alone
+        )
+        self.registry_address = _name(registry_sockets)
+        if share.alone:
+            node_sockets = _bind(settings.node_listen, "PENSTOCK_NODE_LISTEN", stack)
+            self.node_address = _name(node_sockets)
         data_dir = await asyncio.to_thread(prepare, settings.data_dir)
         blobs = settings.blob_directory(data_dir)
-        disk = Disk(data_dir / "node" / "resolved", settings.manifest_disk_max_bytes)
+        # Each worker keeps its own, for none knows what the others have.
+        resolved = data_dir / "node" / (f"resolved-{share.index}" if share.index else "resolved")
+        disk = Disk(resolved, share.of(settings.manifest_disk_max_bytes))
         await asyncio.to_thread(disk.prepare)
+        place = settings.bucket
+        bucket = None if place is None else await stack.enter_async_context(Bucket(place))
         cache = BlobCache(
             FileStore(blobs),
             blobs / "spool",
-            max_bytes=settings.cache_max_bytes or None,
+            limits=Limits(settings.cache_max_bytes or None, settings.cache_min_free_bytes),
+            scrub_rate=settings.scrub_rate,
+            bucket=bucket,
             measures=self._measures,
         )
         # What is pushed later ends earlier: health and metrics last.
-        self._node_server.start(node_sockets)
-        stack.push_async_callback(self._node_server.stop, 0)
+        if share.alone:
+            self._node_server.start(node_sockets)
+            stack.push_async_callback(self._node_server.stop, 0)
         self._following = asyncio.create_task(self._follow(data_dir, disk, cache), name="node")
         stack.push_async_callback(_cancel, self._following)
         stack.push_async_callback(cache.stop)
         await cache.start()
+        self._cache = cache
+        if not share.alone:
+            await self._first_configuration()
         self._registry_server.start(registry_sockets)
         stack.push_async_callback(self._registry_server.stop, settings.drain_timeout.total_seconds())
 
     async def _follow(self, data_dir: Path, disk: Disk, cache: BlobCache) -> None:
-        settings = self._settings
-        address = Address.parse(settings.address, "PENSTOCK_ADDRESS")
-        token = settings.node_token.get_secret_value() or await _wait_for_token(data_dir / NODE_TOKEN_FILE)
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(ControlClient(str(address), token))
+            client = await stack.enter_async_context(await join(self._settings, data_dir))
             transport = await stack.enter_async_context(Transport(allow_private=False))
-            control = ControlPlane(client.nodes)
+            control = ControlPlane(client.nodes, self._patience)
             grants = Grants(control)
             shelf = Shelf(disk)
-            half = settings.manifest_memory_max_bytes // 2
+            half = self._share.of(self._settings.manifest_memory_max_bytes) // 2
             members = Members(control, shelf, half // 2)
             manifests = Manifests(control, shelf, members, self._lookups, half)
             tag_lists = TagLists(control, disk, half // 2)
-            for part in (grants, members, manifests, tag_lists):
+            referrer_lists = ReferrerLists(control, disk)
+            for part in (grants, members, manifests, tag_lists, referrer_lists):
                 stack.push_async_callback(part.stop)
 
             def source(artifact: ArtifactEntry, digest: Digest) -> UpstreamBlob:
                 return UpstreamBlob(grants, transport, artifact, digest)
 
             saved = SavedConfiguration(data_dir / "node" / "configuration.pb")
-            watch = ConfigWatch(client.nodes, self.state, saved, self._version)
+            watch = ConfigWatch(client.nodes, self.state, saved, self._version, speaks=self._share.index == 0)
             await asyncio.to_thread(watch.start_from_saved)
             self._registry = Registry(
-                self.state, manifests, members, tag_lists, cache, source, self._metrics.count
+                self.state,
+                manifests,
+                members,
+                tag_lists,
+                referrer_lists,
+                cache,
+                source,
+                self._transfers,
+                self._metrics.count,
+            )
+            self._quick = QuickRegistry(
+                self.state, manifests, members, cache.warm, self._transfers, self._metrics
             )
             await watch.run()
+
+    async def _first_configuration(self) -> None:
+        """Wait for it a moment: clients are better off in the socket's queue than with a 503."""
+        assert self._following is not None  # noqa: S101 - just started
+        first = asyncio.create_task(self.state.first())
+        await asyncio.wait({first, self._following}, timeout=_QUEUE, return_when=asyncio.FIRST_COMPLETED)
+        await _cancel(first)
+
+    async def _readiness(self) -> tuple[bool, dict[str, Any]]:
+        readiness = self.report()["readiness"]
+        return readiness["ready"], readiness
+
+    async def _exposition(self) -> bytes:
+        return self._metrics.exposition()
 
     async def _answer(self, request: Request) -> Answer:
         if self._registry is None:
             return Refusal(Code.UNAVAILABLE, "This node is not connected to its control plane yet.").answer()
         return await self._registry.answer(request)
 
-
-async def _wait_for_token(path: Path) -> str:
-    told = False
-    while True:
-        with suppress(FileNotFoundError):
-            return await asyncio.to_thread(read_secret, path)
-        if not told:
-            _LOG.warning(
-                "This node waits for its token: set PENSTOCK_NODE_TOKEN to what `penstock nodes create` "
-                "printed, or let the control plane write %s.",
-                path,
-            )
-            told = True
-        await asyncio.sleep(_TOKEN_POLL)
+    def _answer_quickly(self, line: bytes, block: bytes, address: str) -> bytes | FileAnswer | None:
+        return None if self._quick is None else self._quick(line, block, address)
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _bind(address: str, setting: str, stack: AsyncExitStack) -> list[socket.socket]:
-    sockets = bind(Address.parse(address, setting), setting)
+def _bind(address: str, setting: str, stack: AsyncExitStack, *, shared: bool = False) -> list[socket.socket]:
+    sockets = bind(Address.parse(address, setting), setting, shared=shared)
     for listener in sockets:
         stack.callback(listener.close)
     return sockets

@@ -1,6 +1,7 @@
 """The data plane's settings: environment variables, to one frozen value."""
 
 import re
+import resource
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -12,9 +13,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from clients.process import log
 from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
+from clients.process.listen import Address
 from clients.process.place import DEFAULT_DATA_DIR
+from dataplane.blobs.place import Place
+from dataplane.http.limits import Limits
+from dataplane.http.tls import server_context
 
 _PREFIX: Final = "PENSTOCK_"
+_OTHER_FILES: Final = 128
 _SIZE = re.compile(r"([0-9]{1,15}) ?(B|KiB|MiB|GiB|TiB)?", re.ASCII)
 _UNITS: Final = {None: 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
@@ -33,6 +39,7 @@ def _size(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 
 
@@ -56,11 +63,30 @@ class Settings(BaseSettings):
     )
     blob_store: str = Field(
         default="",
-        description="where blobs are kept, `file:///path`; without it, `blobs` in the data directory",
+        description="where blobs are kept, `file:///path` or `s3://bucket/prefix`, which has a hot tier in"
+        " `blobs` in the data directory; without it, there alone. S3's credentials and region come from the"
+        " environment that AWS's tools use (`AWS_ACCESS_KEY_ID` ...)",
+    )
+    s3_endpoint: str = Field(
+        default="",
+        description="base URL of an S3-compatible server other than Amazon's, like `https://s3.local`",
+    )
+    s3_ca_file: Path | None = Field(
+        default=None, description="file with the certificates to trust for it, in place of the usual ones"
     )
     cache_max_bytes: Size = Field(
         default=50 << 30,
         description="how much room the cached blobs may take, in bytes or like `20GiB`; 0 for no limit",
+    )
+    cache_min_free_bytes: Size = Field(
+        default=1 << 30,
+        description="how much of the disk stays free, in bytes or like `1GiB`; blobs that would take it make"
+        " room, or are passed through and not kept",
+    )
+    scrub_rate: Size = Field(
+        default=8 << 20,
+        description="how many bytes a second of the cached blobs are read again, to find and drop what is"
+        " rotten, like `8MiB`; 0 for none",
     )
     manifest_memory_max_bytes: Size = Field(
         default=64 << 20,
@@ -69,6 +95,48 @@ class Settings(BaseSettings):
     manifest_disk_max_bytes: Size = Field(
         default=512 << 20,
         description="how much disk resolved manifests and tags may take, like `512MiB`",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with a certificate and those that signed it: the registry then speaks https",
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file with the key of that certificate")
+    workers: Count = Field(
+        default=0,
+        le=256,
+        description="how many processes serve the registry together; 0 for one a processor core",
+    )
+    fast_path: bool = Field(
+        default=True,
+        description="whether ordinary requests for what is warm are answered in front of the parser; `false`"
+        " sends everything through it, with the same answers",
+    )
+    max_connections: Count = Field(
+        default=10_000,
+        ge=1,
+        description="how many connections a worker holds; further ones are told to come back",
+    )
+    max_transfers_per_token: Count = Field(
+        default=1000, description="how many blobs one token may pull from a worker at once; 0 for any number"
+    )
+    max_transfers_per_address: Count = Field(
+        default=1000,
+        description="how many blobs one IP address may pull from a worker at once; 0 for any number",
+    )
+    idle_timeout: Duration = Field(
+        default=timedelta(seconds=75),
+        gt=timedelta(0),
+        description="how long a connection may wait for its next request, like `75s`",
+    )
+    header_timeout: Duration = Field(
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="how long a client may take to send the headers of a request, like `30s`",
+    )
+    stall_timeout: Duration = Field(
+        default=timedelta(seconds=120),
+        gt=timedelta(0),
+        description="how long a client may take nothing of what is sent to it, like `2m`",
     )
     drain_timeout: Duration = Field(
         default=timedelta(seconds=30),
@@ -88,16 +156,51 @@ class Settings(BaseSettings):
             problems = [f"{_PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
         settings.blob_directory(settings.data_dir)
+        server_context(settings.tls_certificate, settings.tls_key)
+        for field in ("registry_listen", "node_listen", "address"):
+            Address.parse(getattr(settings, field), f"{_PREFIX}{field.upper()}")
         return settings
 
+    @property
+    def server_limits(self) -> Limits:
+        """What the registry's clients may have and take; no more connections than this process may hold."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return Limits(
+            # One descriptor for the socket and one for the blob that it gets, and some for everything else.
+            connections=max(1, min(self.max_connections, (files - _OTHER_FILES) // 2)),
+            idle=self.idle_timeout.total_seconds(),
+            header=self.header_timeout.total_seconds(),
+            stall=self.stall_timeout.total_seconds(),
+        )
+
+    @property
+    def bucket(self) -> Place | None:
+        """The bucket that `blob_store` names; None where it names none. Raises ConfigurationError."""
+        parts = urlsplit(self.blob_store)
+        if parts.scheme != "s3":
+            return None
+        endpoint = urlsplit(self.s3_endpoint)
+        if self.s3_endpoint and (endpoint.scheme not in ("http", "https") or not endpoint.netloc):
+            raise ConfigurationError(
+                f"PENSTOCK_S3_ENDPOINT is {self.s3_endpoint!r}: give a URL, like https://s3.example.com."
+            )
+        if self.s3_ca_file is not None and not self.s3_ca_file.is_file():
+            raise ConfigurationError(f"PENSTOCK_S3_CA_FILE is {self.s3_ca_file}: there is no such file.")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc) or parts.query:
+            raise ConfigurationError(
+                f"PENSTOCK_BLOB_STORE is {self.blob_store!r}: give a bucket, like s3://bucket/prefix."
+            )
+        return Place(parts.netloc, unquote(parts.path).strip("/"), self.s3_endpoint, self.s3_ca_file)
+
     def blob_directory(self, data_dir: Path) -> Path:
-        """Give the directory that `blob_store` names; raises ConfigurationError where it names none."""
-        if not self.blob_store:
+        """Give the directory for blobs; raises ConfigurationError where `blob_store` cannot be used."""
+        if not self.blob_store or self.bucket is not None:
             return data_dir / "blobs"
         parts = urlsplit(self.blob_store)
         path = Path(unquote(parts.path))
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.is_absolute():
             raise ConfigurationError(
-                f"PENSTOCK_BLOB_STORE is {self.blob_store!r}: give a directory, like file:///var/lib/penstock/blobs."
+                f"PENSTOCK_BLOB_STORE is {self.blob_store!r}: give a directory, like "
+                "file:///var/lib/penstock/blobs, or a bucket, like s3://bucket/prefix."
             )
         return path

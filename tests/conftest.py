@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from tests.servers.docker_registry import DockerRegistry
 from tests.servers.leaks import left_open, open_now
 from tests.servers.penstock import Organization, Penstock
 from tests.servers.process import started
+
+# Tests count requests to upstreams, whatever the time of day: those that want a schedule say so.
+os.environ["REGISTRY_UPSTREAM_SYNC_CRON"] = ""
 
 _seeds = itertools.count(1)
 

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 packages="docker-registry docker.io podman skopeo"
 packages="$packages apache2-utils" # htpasswd: bcrypt for a registry with Basic authentication
 packages="$packages nginx" # tests/bench
+packages="$packages postgresql redis-server" # what several control planes share
 go_tools="
 grpcurl github.com/fullstorydev/grpcurl         v1.9.4   cmd/grpcurl
 helm    helm.sh/helm/v3                         v3.22.0  cmd/helm
@@ -21,6 +22,16 @@ left_out=""
 leave_out() {
     left_out="${left_out}  - $1
 "
+}
+
+# PostgreSQL's package makes a database and starts a server, unless its sibling was told not to before.
+no_cluster() {
+    case "$missing" in
+    *postgresql*) ;;
+    *) return 0 ;;
+    esac
+    apt-get install -q -y --no-install-recommends postgresql-common || return 1
+    sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 }
 
 mkdir -p .tools/bin
@@ -42,7 +53,7 @@ else
     echo "tests/setup.sh: installing Debian packages:$missing"
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086  # a list of words
-    if ! { apt-get update -q && apt-get install -q -y --no-install-recommends $missing; } >>"$log" 2>&1; then
+    if ! { apt-get update -q && no_cluster && apt-get install -q -y --no-install-recommends $missing; } >>"$log" 2>&1; then
         leave_out "$missing (Debian packages): apt-get failed; see $log"
         tail -n 5 "$log" >&2
     fi

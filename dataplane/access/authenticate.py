@@ -1,7 +1,6 @@
 """From an Authorization header to a principal: the token is the password of Basic, or the bearer."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 from clients.control.token import is_well_formed, sha256
@@ -17,11 +16,19 @@ def authenticate(authorization: str, principals: Mapping[bytes, Principal], now:
     Takes `Basic` with any user name, `Bearer`, and `AccessToken`. `principals` are by the SHA-256 of
     their token; `now` is in seconds since the epoch, and an expired token is nobody's.
     """
+    return admit(identify(authorization), principals, now)
+
+
+def identify(authorization: str) -> bytes | None:
+    """Give the SHA-256 of the token in an Authorization header; None where there is no well-formed one."""
     token = _token(authorization)
-    if token is None or not is_well_formed(token):
-        return None
+    return sha256(token) if token is not None and is_well_formed(token) else None
+
+
+def admit(token: bytes | None, principals: Mapping[bytes, Principal], now: float) -> Principal | None:
+    """Find whose token this is, by its SHA-256; see `authenticate`."""
     # Looked up by its hash: what time this takes says nothing about tokens that exist.
-    principal = principals.get(sha256(token))
+    principal = None if token is None else principals.get(token)
     if principal is None or (principal.expires_at is not None and principal.expires_at <= now):
         return None
     return principal
@@ -42,7 +49,7 @@ def _password(encoded: str) -> str | None:
     try:
         # A user name may be in any encoding (RFC 7617, section 2.1); a token is ASCII in all of them.
         decoded = base64.b64decode(encoded, validate=True).decode("latin-1")
-    except binascii.Error:
+    except ValueError:
         return None
     _, separator, password = decoded.partition(":")
     return password if separator else None

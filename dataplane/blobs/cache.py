@@ -1,75 +1,116 @@
 """Every blob that a node has or is getting: stored, or read while it is filled."""
 
 import asyncio
-import itertools
 import logging
-import random
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
+from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.detour import Detours
 from dataplane.blobs.errors import BlobFailed, Fault
-from dataplane.blobs.fill import Fill, failed_here
-from dataplane.blobs.ledger import Ledger
+from dataplane.blobs.fills import Fills, Running
+from dataplane.blobs.keeping import Keeping
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
+from dataplane.blobs.pulse import Pulse
 from dataplane.blobs.reader import BlobReader
+from dataplane.blobs.scrub import Scrubber
 from dataplane.blobs.source import Source
-from dataplane.blobs.spool import Spool
+from dataplane.blobs.space import Limits, Space
 from dataplane.blobs.store import BlobStore, StoredBlob
 from dataplane.blobs.threads import Threads
+from dataplane.blobs.tier import Tier
+from dataplane.blobs.trouble import Trouble
+from dataplane.blobs.way import Way
 
 logger = logging.getLogger(__name__)
 
-_SPOOL_SUFFIX = ".spool"
+# Transfers past the disk at one time; each holds up to a mebibyte.
+_MOST_DETOURS = 64
+# Seconds between two looks at what other processes and programs have done to the disk, and two counts.
+_LOOK = 30.0
+_LOOKS_TO_SWEEP = 20
+
+# Seconds that another process may take between claiming a blob and making its spool.
+_JUST_NOW = 0.005
+
+Key = tuple[Digest, int]
+"""A digest and the size that a manifest says: one that is wrong must not decide about one that is right."""
 
 
 class BlobCache:
-    """Opens blobs, from the store or from one fetch for everybody; `start` it before, `stop` it after."""
+    """Opens blobs, from the store or from one fetch for everybody; `start` it before, `stop` it after.
+
+    Any number of processes on one machine may each have one over the same folders: a cold blob is then
+    fetched by one of them, and read by all while it grows.
+    """
 
     def __init__(
         self,
         store: BlobStore,
         spool_folder: Path,
         *,
-        max_bytes: int | None = None,
+        limits: Limits | None = None,
+        scrub_rate: int = 0,
+        bucket: Bucket | None = None,
         measures: Measures | None = None,
         patience: Patience | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
     ) -> None:
         """Describe a cache; spool_folder belongs to it alone, on the file system of a FileStore.
 
-        `max_bytes` bounds the store, None not at all; a larger blob is passed through and not kept.
+        A blob that is larger than the limits allow is passed through and not kept. `scrub_rate` is the
+        bytes a second that are read again to find what is rotten; 0 for none. With a bucket, which
+        outlives the cache, the store is a hot tier in front of it: what the store does not have is looked
+        for there before it is fetched from upstream, and what was fetched is put there.
         """
         self.measures = measures or Measures()
         self._store = store
-        self._spool_folder = spool_folder
-        self._max_bytes = max_bytes
-        self._ledger = Ledger(self.measures)
-        self._patience = patience or Patience()
-        self._sleep = sleep
-        self._chance = chance
+        self._folder = spool_folder
         self._threads = Threads()
-        self._numbers = itertools.count()
-        self._fills: dict[Digest, Fill] = {}
-        self._tasks: dict[Digest, asyncio.Task[None]] = {}
+        self._trouble = Trouble(self.measures)
+        patience = patience or Patience()
+        self._space = Space(
+            store, spool_folder, limits or Limits(), self.measures, self._threads, self._trouble
+        )
+        self._detours = Detours(self._threads, self.measures, patience, _MOST_DETOURS)
+        self._scrub_rate = scrub_rate
+        self._tier = Tier(bucket, self.measures)
+        self._keeping = Keeping(store, self._space, self._tier, self._trouble, self.measures)
+        self._fills = Fills(
+            spool_folder, self._keeping.keep, self._trouble, self.measures, self._threads, patience
+        )
+        self._opening: set[Key] = set()
+        self._opened = Pulse()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the disk, in a sentence for operators; empty when nothing is."""
+        return self._trouble.sentence
+
     async def start(self) -> None:
-        """Make store and spool folder ready, without what a crash left; raises ConfigurationError."""
+        """Make store and spool folder ready; raises ConfigurationError where they cannot be used."""
         await self._store.prepare()
         try:
-            await self._threads.disk(self._clear_spools)
+            await self._threads.disk(self._prepare)
+            await self._space.sweep()
         except OSError as error:
             raise ConfigurationError(
-                f"The folder {self._spool_folder} for blobs that are being fetched cannot be used: "
+                f"The folder {self._folder} for blobs that are being fetched cannot be used: "
                 f"{error.strerror or error}; make it a directory that this process may write to."
             ) from error
-        for entry in await self._store.entries():
-            self._ledger.used(entry.digest, entry.size)
-        await self._evict()
+        self._spawn(self._tend, "blob space")
+        if self._scrub_rate:
+            scrubber = Scrubber(
+                self._store, self._folder, self._scrub_rate, self.measures, self._threads, self._keeping.drop
+            )
+            self._spawn(scrubber.run, "blob scrubber")
 
     async def open(self, digest: Digest, size: int, source: Source) -> BlobReader:
         """Open the blob that the manifest says has this size in bytes; fetches it from source if need be.
@@ -77,48 +118,74 @@ class BlobCache:
         Returns before the upstream has answered: what it says is told by the reader. The caller closes
         the reader, and the fetch goes on without it. Raises BlobFailed where this node cannot even begin.
         """
+        way = self._tier.way(digest, size, source)
         while True:
-            fill = self._fills.get(digest)
-            if fill is None:
-                stored = await self._stored(digest, size)
+            running = self._fills.get((digest, size))
+            if running is None:
+                stored = self._stored(digest, size)
                 if stored is not None:
-                    self.measures.hits += 1
-                    return BlobReader(stored.file, size, None)
-                if digest in self._fills:
-                    continue
-                fill = self._begin(digest, size, source)
-                self.measures.misses += 1
-            elif fill.failed or fill.size != size:
-                # What is over must not be joined; and a manifest that says another size, which may be
-                # wrong, must not decide about this one.
-                await asyncio.wait([self._tasks[digest]])
-                continue
+                    return self._warm(stored, digest, way)
+                if self._stopping:
+                    raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
+                reader = await self._begin(way)
+                if reader is not None:
+                    return reader
+            elif running.failure is not None:
+                # What is over must not be joined.
+                await self._fills.ended((digest, size))
             else:
                 self.measures.followers += 1
-            try:
-                return BlobReader(fill.open(), size, fill)
-            except OSError as error:
-                raise failed_here(digest, error) from error
+                return self._cold(running, way)
+
+    def warm(self, digest: Digest, size: int) -> BlobReader | None:
+        """Open a blob that is stored and has this size in bytes, at once; None for all others.
+
+        Never raises. What its file does not give after all, this reader does not get elsewhere.
+        """
+        if (digest, size) in self._opening or self._fills.get((digest, size)) is not None:
+            return None
+        stored = self._stored(digest, size)
+        return None if stored is None else self._warm(stored, digest, None)
+
+    async def verify(self, digest: Digest) -> bool:
+        """Read a stored blob again, at once; False when it was rotten, and is dropped. Raises OSError."""
+        return await Scrubber(
+            self._store, self._folder, 1 << 40, self.measures, self._threads, self._keeping.drop
+        ).verify(digest)
+
+    async def sweep(self) -> None:
+        """Count what is stored, and make room if there is too little; done now and then by itself.
+
+        Raises OSError.
+        """
+        await self._space.sweep()
+
+    async def uploaded(self) -> None:
+        """Wait until what was fetched is in the bucket, or was given up."""
+        await self._tier.settled()
 
     async def stop(self) -> None:
-        """Break all fills off, remove their spools, end the threads; whoever still waits gets BlobFailed."""
+        """Break all fills off, end the threads; whoever still waits gets BlobFailed.
+
+        What was spooled stays for a while: other processes go on with it, or this one when it is back.
+        """
         self._stopping = True
-        # A fill that was started in this very turn gets to the point where it cleans up behind itself.
-        await asyncio.sleep(0)
-        fills = list(self._tasks.values())
-        for fill in fills:
-            fill.cancel()
-        await asyncio.gather(*fills, return_exceptions=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._fills.stop()
+        await self._tier.stop()
+        await self._detours.stop()
         self._threads.close()
 
-    async def _stored(self, digest: Digest, size: int) -> StoredBlob | None:
+    def _stored(self, digest: Digest, size: int) -> StoredBlob | None:
         try:
-            stored = await self._store.open(digest)
+            stored = self._store.open(digest)
         except OSError:
             logger.exception("stored blob %s cannot be opened, and is fetched again", digest)
             return None
         if stored is None:
-            self._ledger.gone(digest)
             return None
         if stored.size != size:
             # It stays until a verified one takes its place, for it may be the manifest that is wrong.
@@ -127,70 +194,90 @@ class BlobCache:
                 "stored blob %s has %d bytes instead of %d, and is fetched again", digest, stored.size, size
             )
             return None
-        self._ledger.used(digest, size)
         return stored
 
-    def _begin(self, digest: Digest, size: int, source: Source) -> Fill:
-        if self._stopping:
-            raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
-        path = self._spool_folder / f"{digest.encoded}.{next(self._numbers)}{_SPOOL_SUFFIX}"
+    async def _begin(self, way: Way) -> BlobReader | None:
+        """Begin to fetch, or to follow another process; None when it is to be looked at again."""
+        key = (way.digest, way.size)
+        if key in self._opening:
+            await self._opened.wait()
+            return None
+        self._opening.add(key)
         try:
-            spool = Spool(path, digest, size, self._threads)
+            if self._fills.get(key) is not None:
+                return None
+            # Somebody may have cleaned up by hand.
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if self._trouble.pauses or not await self._space.admit(way.size):
+                return self._uncached(way)
+            return await self._join(way)
         except OSError as error:
-            logger.exception("blob %s cannot be fetched: its spool file cannot be made", digest)
-            raise failed_here(digest, error) from error
-        fill = Fill(
-            digest,
-            source,
-            spool,
-            self._keep,
-            self.measures,
-            patience=self._patience,
-            sleep=self._sleep,
-            chance=self._chance,
-        )
-        self.measures.running_fills += 1
-        self._fills[digest] = fill
-        self._tasks[digest] = asyncio.create_task(self._run(digest, fill), name=f"fill {digest}")
-        return fill
-
-    async def _run(self, digest: Digest, fill: Fill) -> None:
-        try:
-            await fill.run()
+            logger.exception("blob %s cannot be spooled, and is passed through", way.digest)
+            self._trouble.note(f"The disk does not take blobs: {error.strerror}. They are passed through.")
+            return self._uncached(way)
         finally:
-            self.measures.running_fills -= 1
-            del self._fills[digest], self._tasks[digest]
+            self._opening.discard(key)
+            self._opened.beat()
 
-    async def _keep(self, digest: Digest, size: int, spool: Path) -> None:
-        if self._max_bytes is not None and size > self._max_bytes:
-            logger.warning(
-                "blob %s is not kept: its %d bytes are more than the cache may hold (%d)",
-                digest, size, self._max_bytes,
-            )  # fmt: skip
-            return
-        try:
-            await self._store.commit(digest, spool)
-        except OSError:
-            logger.exception("blob %s was verified and served, but cannot be stored", digest)
-            return
-        self._ledger.used(digest, size)
-        await self._evict()
+    async def _join(self, way: Way) -> BlobReader | None:
+        async with self._fills.claim(way) as claim:
+            if claim.held:
+                # Another process may have ended its fetch just before.
+                stored = self._stored(way.digest, way.size)
+                if stored is not None:
+                    claim.end()
+                    return self._warm(stored, way.digest, way)
+            if self._stopping:
+                raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
+            running = self._fills.run(way, claim)
+        if running is None:
+            # The other process has just begun, or just ended.
+            await asyncio.sleep(_JUST_NOW)
+            return None
+        if claim.held:
+            self.measures.misses += 1
+        else:
+            self.measures.followers += 1
+        return self._cold(running, way)
 
-    async def _evict(self) -> None:
-        if self._max_bytes is None:
-            return
-        for digest in self._ledger.excess(self._max_bytes):
-            self.measures.evictions += 1
+    def _warm(self, stored: StoredBlob, digest: Digest, way: Way | None) -> BlobReader:
+        self.measures.hits += 1
+        self._space.used(digest)
+        broken = partial(self._spawn, partial(self._keeping.forget, digest, stored.size), "forget")
+        return BlobReader(stored.file, stored.size, None, way, self._detours, broken)
+
+    def _cold(self, running: Running, way: Way) -> BlobReader:
+        return BlobReader(running.open(), way.size, running, way, self._detours)
+
+    def _uncached(self, way: Way) -> BlobReader:
+        self.measures.unspooled += 1
+        return BlobReader(None, way.size, None, way, self._detours)
+
+    async def _tend(self) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(_LOOK)
+            looks += 1
             try:
-                await self._store.remove(digest)
-            except OSError:
-                logger.exception("blob %s cannot be removed to make room", digest)
+                await (self._space.look() if looks % _LOOKS_TO_SWEEP else self._space.sweep())
+                if self.trouble and not self._trouble.pauses:
+                    await self._threads.disk(self._prepare)
+                    self._trouble.over()
+            except OSError as error:
+                logger.warning("the room that blobs take cannot be looked after now: %s", error)
 
-    def _clear_spools(self) -> None:
-        self._spool_folder.mkdir(parents=True, exist_ok=True)
-        for spool in self._spool_folder.glob(f"*{_SPOOL_SUFFIX}"):
-            spool.unlink()
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        if self._stopping:
+            return
+        task = asyncio.create_task(work(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         # Tells now, not at the first pull, that nothing can be written here.
-        probe = self._spool_folder / f"probe{_SPOOL_SUFFIX}"
-        probe.touch()
-        probe.unlink()
+        probe = self._folder / f"probe-{os.getpid()}"
+        try:
+            probe.write_bytes(bytes(4096))
+        finally:
+            probe.unlink(missing_ok=True)

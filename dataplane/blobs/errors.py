@@ -24,3 +24,10 @@ class BlobFailed(Exception):
     def __init__(self, fault: Fault, sentence: str) -> None:
         super().__init__(sentence)
         self.fault = fault
+
+
+class NotSpooled(BlobFailed):
+    """This node's disk cannot take the blob; whoever reads it gets the rest past the disk."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(Fault.NODE, sentence)

@@ -5,11 +5,11 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 
 from clients.oci.digest import Digest, InvalidReference
 from clients.process.exits import ConfigurationError
+from dataplane.blobs.held import open_held, remove_unless_held
 from dataplane.blobs.store import Entry, StoredBlob
 from dataplane.blobs.threads import in_thread
 
@@ -29,6 +29,7 @@ class FileStore:
 
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._root = root
+        self._blobs = root / "blobs"
         self._clock = clock
 
     async def prepare(self) -> None:
@@ -41,24 +42,13 @@ class FileStore:
                 "that this process may write to, or set PENSTOCK_BLOB_STORE to another one."
             ) from error
 
-    async def open(self, digest: Digest) -> StoredBlob | None:
-        """See BlobStore. Done on the event loop: two system calls on names that the kernel remembers."""
-        path = self._path(digest)
-        try:
-            file = FileIO(path, "rb")
-        except FileNotFoundError:
-            return None
-        try:
-            status = os.fstat(file.fileno())
-        except BaseException:
-            file.close()
-            raise
-        now = self._clock()
-        if not 0 <= now - status.st_mtime < _USE_NOTED_EVERY:
-            # A disk that has become read-only still serves.
-            with suppress(OSError):
-                os.utime(file.fileno(), (now, now))
-        return StoredBlob(file, status.st_size)
+    def open(self, digest: Digest) -> StoredBlob | None:
+        """See BlobStore."""
+        return self._open(digest, note=True)
+
+    def peek(self, digest: Digest) -> StoredBlob | None:
+        """See BlobStore."""
+        return self._open(digest, note=False)
 
     async def commit(self, digest: Digest, spool: Path) -> None:
         """See BlobStore; the spool must be on the file system of the store."""
@@ -68,12 +58,34 @@ class FileStore:
         """See BlobStore."""
         return await in_thread(None, _remove, self._path(digest))
 
+    async def evict(self, digest: Digest) -> bool:
+        """See BlobStore."""
+        return await in_thread(None, remove_unless_held, self._path(digest))
+
     async def entries(self) -> list[Entry]:
         """See BlobStore; files with other names than a digest's are left alone."""
         return await in_thread(None, self._entries)
 
+    def _open(self, digest: Digest, *, note: bool) -> StoredBlob | None:
+        try:
+            # A path of pathlib's would take as long as opening it.
+            file = open_held(f"{self._blobs}/{digest.algorithm}/{digest.encoded}")
+        except FileNotFoundError:
+            return None
+        try:
+            status = os.fstat(file.fileno())
+        except BaseException:
+            file.close()
+            raise
+        now = self._clock()
+        if note and not 0 <= now - status.st_mtime < _USE_NOTED_EVERY:
+            # A disk that has become read-only still serves.
+            with suppress(OSError):
+                os.utime(file.fileno(), (now, now))
+        return StoredBlob(file, status.st_size)
+
     def _path(self, digest: Digest) -> Path:
-        return self._root / "blobs" / digest.algorithm / digest.encoded
+        return self._blobs / digest.algorithm / digest.encoded
 
     def _prepare(self) -> None:
         for algorithm in _ALGORITHMS:
@@ -84,7 +96,7 @@ class FileStore:
         for name, content in (("oci-layout", _LAYOUT), ("index.json", _INDEX)):
             path = self._root / name
             if not path.exists():
-                fresh = path.with_suffix(".new")
+                fresh = path.with_suffix(f".{os.getpid()}.new")
                 fresh.write_text(json.dumps(content))
                 _commit(fresh, path)
 

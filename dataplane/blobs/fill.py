@@ -1,6 +1,7 @@
 """One fetch of one blob for all who want to read it, and for the store."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -8,12 +9,14 @@ from io import FileIO
 from pathlib import Path
 
 from clients.oci.digest import Digest
-from clients.oci.errors import UpstreamError, UpstreamRateLimited, UpstreamUnavailable
-from dataplane.blobs.errors import BlobFailed, Fault
+from clients.oci.errors import UpstreamError
+from dataplane.blobs.claim import Claim
+from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
-from dataplane.blobs.source import Source, Stream
 from dataplane.blobs.spool import Spool
+from dataplane.blobs.transfer import Transfer
+from dataplane.blobs.way import Way
 
 logger = logging.getLogger(__name__)
 
@@ -27,37 +30,42 @@ Keep = Callable[[Digest, int, Path], Awaitable[None]]
 class Fill:
     """Fetches a blob into a spool file, through any number of broken upstream requests, and verifies it.
 
-    It belongs to no reader: it starts with the first, and goes on to its end when all have left.
+    It belongs to no reader: it starts with the first, and goes on to its end when all have left. When
+    the process ends before it does, the spool file stays, and another process goes on from there: one
+    that follows at once, or whoever asks next.
     """
 
     def __init__(
         self,
-        digest: Digest,
-        source: Source,
+        way: Way,
         spool: Spool,
+        claim: Claim,
         keep: Keep,
         measures: Measures,
-        *,
         patience: Patience,
-        sleep: Callable[[float], Awaitable[None]],
-        chance: Callable[[], float],
     ) -> None:
+        """Fill spool, under a claim that is held and that has announced it."""
         self.size = spool.size
-        self._digest = digest
-        self._source = source
+        self._way = way
+        self._digest = way.digest
+        self._source = way.source
         self._spool = spool
+        self._claim = claim
         self._keep = keep
         self._measures = measures
         self._patience = patience
-        self._sleep = sleep
-        self._chance = chance
         self._verified = False
         self._failure: UpstreamError | BlobFailed | None = None
 
     @property
-    def failed(self) -> bool:
-        """Whether readers get an error; there is no use in joining any more."""
-        return self._failure is not None
+    def failure(self) -> UpstreamError | BlobFailed | None:
+        """What readers get, once there is no use in joining any more."""
+        return self._failure
+
+    @property
+    def reached(self) -> int:
+        """Bytes that are in the spool file."""
+        return self._spool.written
 
     def open(self) -> FileIO:
         """Open the growing file for one more reader; raises OSError."""
@@ -80,14 +88,26 @@ class Fill:
     async def run(self) -> None:
         """Fetch, verify and keep; failures go to the readers and to the log. Raises only when cancelled."""
         try:
-            if await self._fetch():
+            verified = await self._fetch()
+        except asyncio.CancelledError:
+            self._spool.leave()
+            self._claim.close()
+            raise
+        try:
+            if verified:
                 await self._keep(self._digest, self.size, self._spool.path)
         finally:
-            await self._spool.discard()
+            try:
+                await self._spool.discard()
+            finally:
+                self._claim.end()
 
     async def _fetch(self) -> bool:
         try:
-            await self._transfer()
+            await self._fill()
+            if not self._spool.is_right() and self._may_start_again():
+                self._spool.clear()
+                await self._fill()
             if not self._spool.is_right():
                 self._measures.digest_mismatches += 1
                 raise BlobFailed(
@@ -99,96 +119,61 @@ class Fill:
             raise
         except BlobFailed as error:
             logger.error("blob %s of %s was refused: %s", self._digest, self._source, error)  # noqa: TRY400 - the sentence says it all
-            self._fail(error)
+            self._settle(error)
         except UpstreamError as error:
             logger.warning("blob %s of %s could not be fetched: %s", self._digest, self._source, error)
-            self._fail(error)
+            self._settle(error)
         except Exception as error:
             logger.exception("blob %s of %s could not be spooled", self._digest, self._source)
-            self._fail(failed_here(self._digest, error))
+            self._settle(failed_here(self._digest, error))
         else:
             self._verified = True
+            self._claim.settle(None)
             self._spool.grown.beat()
         return self._verified
+
+    def _may_start_again(self) -> bool:
+        """Tell whether other bytes can be had, and nobody has got one of the wrong ones."""
+        return self._way.distrust() and self.size <= HELD_BACK
+
+    def _settle(self, failure: UpstreamError | BlobFailed) -> None:
+        self._claim.settle(failure)
+        self._fail(failure)
 
     def _fail(self, failure: UpstreamError | BlobFailed) -> None:
         self._measures.failed_fills += 1
         self._failure = failure
         self._spool.grown.beat()
 
-    async def _transfer(self) -> None:
+    async def _fill(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._spool.write_behind())
                 group.create_task(self._spool.hash_behind())
-                group.create_task(self._receive_all())
+                group.create_task(self._receive())
         except ExceptionGroup as failures:
             # The first to fail is the cause; the others, if any, failed of the same.
             raise failures.exceptions[0] from None
 
-    async def _receive_all(self) -> None:
-        failures = 0
-        while (start := self._spool.accepted) < self.size:
-            failure = await self._receive_from(start)
-            if self._spool.accepted == self.size:
-                return
-            if self._spool.accepted - start >= self._patience.progress:
-                failures = 0
-            failures += 1
-            await self._pause(failure, failures)
-
-    async def _receive_from(self, start: int) -> UpstreamError | BlobFailed:
-        try:
-            async with self._source.open(start) as stream:
-                await self._receive(stream)
-        except (UpstreamUnavailable, UpstreamRateLimited) as error:
-            return error
-        return BlobFailed(
-            Fault.SIZE,
-            f"The upstream's {self._digest} ends after {self._spool.accepted} bytes; "
-            f"its manifest says {self.size}.",
+    async def _receive(self) -> None:
+        transfer = Transfer(
+            self._digest,
+            self.size,
+            self._source,
+            self._measures,
+            self._patience,
+            position=self._spool.accepted,
         )
-
-    async def _pause(self, failure: UpstreamError | BlobFailed, failures: int) -> None:
-        done = self._spool.accepted
-        pause = self._patience.pause(failure, failures, started=done > 0, chance=self._chance)
-        if pause is None:
-            raise failure
-        logger.warning(
-            "blob %s of %s broke off after %d of %d bytes, asked for again in %.1f s: %s",
-            self._digest, self._source, done, self.size, pause, failure,
-        )  # fmt: skip
-        self._measures.resumes += 1
-        await self._sleep(pause)
-
-    async def _receive(self, stream: Stream) -> None:
-        if stream.size not in (None, self.size):
-            raise BlobFailed(
-                Fault.SIZE,
-                f"The upstream's {self._digest} has {stream.size} bytes; its manifest says {self.size}.",
-            )
-        # A registry that ignores Range starts from 0 again.
-        known = self._spool.accepted - stream.offset
-        if known < 0:
-            raise BlobFailed(
-                Fault.RANGE,
-                f"The upstream was asked for {self._digest} from byte {self._spool.accepted}, "
-                f"and answered from byte {stream.offset}.",
-            )
-        async with aclosing(stream.chunks()) as chunks:
+        async with aclosing(transfer.chunks()) as chunks:
             async for chunk in chunks:
-                self._measures.upstream_bytes += len(chunk)
-                fresh = chunk[known:] if known else chunk
-                known = max(0, known - len(chunk))
-                if len(fresh) > self.size - self._spool.accepted:
-                    raise BlobFailed(
-                        Fault.SIZE,
-                        f"The upstream's {self._digest} has more than the {self.size} bytes of its manifest.",
-                    )
-                await self._spool.append(fresh)
+                await self._spool.append(chunk)
 
 
 def failed_here(digest: Digest, error: Exception) -> BlobFailed:
     """Make the verdict for what failed in this node, in words that show none of its paths."""
-    cause = (error.strerror if isinstance(error, OSError) else None) or "an internal error"
-    return BlobFailed(Fault.NODE, f"This node cannot fetch {digest}: {cause}; its log says more.")
+    if not isinstance(error, OSError):
+        return BlobFailed(
+            Fault.NODE, f"This node cannot fetch {digest}: an internal error; its log says more."
+        )
+    cause = error.strerror or errno.errorcode.get(error.errno or 0, "an error of its disk")
+    return NotSpooled(f"This node cannot keep {digest} on disk: {cause}; its log says more.")

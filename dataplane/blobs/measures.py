@@ -5,27 +5,48 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Measures:
-    """Counters since the start of the process, and gauges (marked so); changed on the event loop only."""
+    """Counters since the start of the process, and gauges (marked so); changed on the event loop only.
+
+    Gauges of the node are the same in all its processes, and not to be summed.
+    """
 
     hits: int = 0
     """Opens that were served from the store."""
     misses: int = 0
     """Opens that started a fill."""
     followers: int = 0
-    """Opens that joined a fill that was running."""
+    """Opens that joined a fill that was running, in this process or another."""
+    takeovers: int = 0
+    """Fills that went on with what another process had left."""
+    unspooled: int = 0
+    """Opens that found the disk unable to take the blob, which was passed through."""
+    detours: int = 0
+    """Transfers for one reader alone: parts far ahead of a fill, and blobs that the disk cannot take."""
     resumes: int = 0
-    """Upstream requests after the first one of a fill."""
+    """Upstream requests after the first one of a transfer."""
     failed_fills: int = 0
     """Fills that ended without a verified blob, for whatever reason."""
     digest_mismatches: int = 0
-    """Fills whose bytes were not what the digest names."""
+    """Transfers whose bytes were not what the digest names."""
     upstream_bytes: int = 0
     """Bytes of blobs that arrived from upstreams, repeated ones included."""
     evictions: int = 0
-    """Blobs removed to stay under the byte limit."""
+    """Blobs removed to make room."""
+    scrubbed_bytes: int = 0
+    """Bytes of stored blobs that were read again to verify them."""
+    rotten: int = 0
+    """Stored blobs that were found to be unreadable or to have another digest, and were dropped."""
+    bucket_hits: int = 0
+    """Transfers that the bucket began."""
+    bucket_failures: int = 0
+    """Requests to the bucket that failed, so that the upstream was asked, or the upload was given up."""
+    bucket_uploads: int = 0
+    """Blobs that were put into the bucket."""
     cache_bytes: int = 0
-    """Gauge: bytes of the blobs in the store."""
+    """Gauge of the node: bytes of the blobs in the store."""
     cache_blobs: int = 0
-    """Gauge: blobs in the store."""
+    """Gauge of the node: blobs in the store."""
     running_fills: int = 0
-    """Gauge: fills that have not ended yet."""
+    """Gauge: fills that have not ended yet, those of other processes that are followed included."""
+    troubled: int = 0
+    """Gauge: 1 while the disk does not take blobs."""

@@ -1,22 +1,32 @@
-"""What one client reads a blob through, whether it is stored or still arriving."""
+"""What one client reads a blob through: stored, still arriving, or past a disk that does not help."""
 
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from io import FileIO
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
-from dataplane.blobs.errors import BlobFailed, Fault
+from dataplane.blobs.detour import Detour, Detours
+from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
 from dataplane.blobs.threads import in_thread
+from dataplane.blobs.way import Way
 
 logger = logging.getLogger(__name__)
 
 PIECE = 256 * 1024
 """The most bytes that are read at once: what a slow client costs in memory."""
+FAR: Final = 8 * 1024 * 1024
+"""Bytes from what is spooled to a wanted part, beyond which the part is asked for by itself."""
 
 
 class Growth(Protocol):
     """How far a file has grown that is still being written."""
+
+    @property
+    def reached(self) -> int:
+        """Bytes that are in the file."""
+        ...
 
     async def available(self, position: int) -> int:
         """Wait until there are bytes from position on; returns where they end. Raises what ended it."""
@@ -26,31 +36,70 @@ class Growth(Protocol):
 class BlobReader:
     """An open blob of `size` bytes. Close it; it is a context manager as well.
 
-    `fileno()` and `available()` are enough for a caller who lets the kernel send; `read()` is for the others.
+    `fileno()` and `available()` are enough for a caller who lets the kernel send what is in the file;
+    `read()` is for the others, and for what is not.
     """
 
-    def __init__(self, file: FileIO, size: int, growth: Growth | None) -> None:
-        """Take over file; growth is None for a complete blob."""
+    def __init__(
+        self,
+        file: FileIO | None,
+        size: int,
+        growth: Growth | None,
+        way: Way | None = None,
+        detours: Detours | None = None,
+        broken: Callable[[], None] | None = None,
+    ) -> None:
+        """Take over file, None where the disk has none; growth is None for a file that is complete.
+
+        With `way` and `detours`, what cannot be had from the file comes from the source. `broken` is told
+        that a complete file cannot be read.
+        """
+        self._broken = broken
         self._file = file
         self._growth = growth
+        self._way = way
+        self._detours = detours
+        self._detour: Detour | None = None
+        self._part = (0, 0)
         self.size = size
-        self.warm = growth is None
+        self.warm = growth is None and file is not None
         """Whether the blob was in the store when it was opened."""
 
     def fileno(self) -> int:
-        """The descriptor, to read bytes that are available at their own offsets; ValueError once closed."""
+        """The descriptor, to read bytes that are available at their own offsets.
+
+        Raises ValueError once closed, and where there is no file at all.
+        """
+        if self._file is None:
+            raise ValueError("this blob is in no file")
         return self._file.fileno()
 
-    async def available(self, position: int) -> int:
+    async def available(self, position: int, stop: int | None = None) -> int:
         """Wait until bytes from position (below size) on may be served; returns where they end, exclusive.
+
+        That is `position` itself where they are in no file: `read` gives them, and all that follow. Where
+        the caller wants them only to `stop` (exclusive), no more are asked for.
 
         Waiting here for the first byte before sending a status lets a failure that shows at once be
         answered as an error, and not by a body that is cut off. Raises UpstreamError or BlobFailed.
         """
-        return self.size if self._growth is None else await self._growth.available(position)
+        if self._detour is not None:
+            return position
+        growth = self._growth
+        if growth is None and self._file is not None:
+            return self.size
+        far = growth is not None and position - growth.reached > FAR
+        if growth is not None and not (far and self._detours is not None and self._detours.free):
+            try:
+                return await growth.available(position)
+            except NotSpooled:
+                if self._way is None:
+                    raise
+        await self._turn(position, self.size if stop is None else stop).begun()
+        return position
 
     async def read(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[memoryview, None]:
-        """Give bytes from start to stop (exclusive; the end by default), in pieces of at most 256 KiB.
+        """Give bytes from start to stop (exclusive; the end by default), in pieces of some 256 KiB.
 
         A piece is read when it is asked for. Raises UpstreamError or BlobFailed when the rest cannot be had.
         """
@@ -58,16 +107,23 @@ class BlobReader:
         if not 0 <= start <= stop <= self.size:
             raise ValueError(f"bytes {start} to {stop} of a blob of {self.size}")
         while start < stop:
-            end = min(await self.available(start), stop, start + PIECE)
-            piece = await self._piece(start, end - start)
+            end = await self.available(start, stop)
+            piece = await self._piece(start, min(end, stop, start + PIECE) - start)
             if not piece:
-                raise BlobFailed(Fault.NODE, "This node's copy of the blob has lost its end: pull again.")
+                break
             yield piece
             start += len(piece)
+        if start < stop:
+            async with aclosing(self._past_the_disk(start, stop)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     def close(self) -> None:
-        """Let go of the file; may be called again."""
-        self._file.close()
+        """Let go of the file, and of what is asked for; may be called again."""
+        if self._detour is not None:
+            self._detour.close()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +132,9 @@ class BlobReader:
         self.close()
 
     async def _piece(self, start: int, length: int) -> memoryview:
+        """Read from the file; nothing, where that is not where the bytes are to be had."""
+        if not length:
+            return memoryview(b"")
         buffer = memoryview(bytearray(length))
         try:
             # What is in the page cache, which nearly everything is, costs no trip to a thread ...
@@ -83,6 +142,10 @@ class BlobReader:
         except OSError:
             # ... and what is not does not keep every other client waiting for the disk.
             count = await self._slowly(buffer, start)
+        if not count and self._broken is not None:
+            self._broken()
+        if not count and self._way is None:
+            raise BlobFailed(Fault.NODE, "This node's copy of the blob has lost its end: pull again.")
         return buffer[:count]
 
     async def _slowly(self, buffer: memoryview, start: int) -> int:
@@ -90,4 +153,39 @@ class BlobReader:
             return await in_thread(None, os.preadv, self.fileno(), [buffer], start)
         except OSError as error:
             logger.exception("byte %d of a blob of %d could not be read from disk", start, self.size)
+            if self._way is not None:
+                return 0
             raise BlobFailed(Fault.NODE, f"This node cannot read the blob: {error.strerror}.") from error
+
+    async def _past_the_disk(self, start: int, stop: int) -> AsyncGenerator[memoryview, None]:
+        if self._detour is None or self._part[0] != start or self._part[1] < stop:
+            self._turn(start, stop)
+        detour = self._detour
+        assert detour is not None  # noqa: S101 - made just now
+        try:
+            async with aclosing(detour.pieces()) as pieces:
+                async for piece in pieces:
+                    wanted = piece[: stop - start]
+                    start += len(wanted)
+                    yield wanted
+                    if start == stop and self._part[1] != stop:
+                        return
+        finally:
+            detour.close()
+            self._detour = None
+
+    def _turn(self, start: int, stop: int) -> Detour:
+        if self._detour is not None:
+            self._detour.close()
+        if self._way is None or self._detours is None:
+            raise BlobFailed(Fault.NODE, "This node's copy of the blob cannot be read: pull again.")
+        spooled = self._growth is not None and self._growth.reached >= start
+        self._detour = self._detours.begin(
+            self._way,
+            start,
+            stop,
+            self._file if spooled else None,
+            from_zero=self._growth is None and stop == self.size,
+        )
+        self._part = (start, stop)
+        return self._detour

@@ -1,4 +1,4 @@
-"""Where a fill gets a blob from: one upstream request at a time, each from an offset."""
+"""Where a blob's bytes come from: one request at a time, each for a part."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
@@ -29,6 +29,9 @@ class Source(Protocol):
     `str()` names the repository in the log, without a secret.
     """
 
-    def open(self, offset: int) -> AbstractAsyncContextManager[Stream]:
-        """Ask for the blob from byte `offset` to its end. Raises UpstreamError and nothing else."""
+    def open(self, offset: int, stop: int | None = None) -> AbstractAsyncContextManager[Stream]:
+        """Ask for the blob from byte `offset` to `stop` (exclusive; its end by default).
+
+        The answer may hold more than was asked for. Raises UpstreamError and nothing else.
+        """
         ...

@@ -1,18 +1,20 @@
 """The growing file of a blob that is being fetched: written behind its caller, hashed behind the writing."""
 
 import asyncio
-import errno
 import logging
 import os
 from io import FileIO
 from pathlib import Path
 
 from clients.oci.digest import Digest
+from dataplane.blobs.hashing import FileHash
+from dataplane.blobs.held import hold
 from dataplane.blobs.pulse import Pulse
 from dataplane.blobs.threads import Threads
 
 logger = logging.getLogger(__name__)
 
+SPOOL_SUFFIX = ".spool"
 PIECE = 256 * 1024
 """Bytes from which on a write is worth its trip to a thread."""
 _GATHER = 0.002  # seconds that less than a piece waits for more
@@ -20,7 +22,6 @@ _PENDING = 1024 * 1024  # bytes that may wait in memory to be written
 _CHUNKS = 1024  # chunks that may: the most that one writev takes (IOV_MAX)
 _HASH_LAG = 32 * 1024 * 1024  # bytes that hashing may be behind: the longest time that it holds back the end
 _HASH_STEP = 8 * 1024 * 1024
-_HASH_BUFFER = 256 * 1024  # stays in a core's cache between being read and being hashed
 
 
 class Spool:
@@ -30,26 +31,33 @@ class Spool:
     hashing is behind, and what was verified is what will be kept.
     """
 
-    def __init__(self, path: Path, digest: Digest, size: int, threads: Threads) -> None:
-        """Create the file; raises OSError."""
+    def __init__(
+        self, path: Path, digest: Digest, size: int, threads: Threads, *, adopt: bool = False
+    ) -> None:
+        """Create the file, or adopt the bytes that another process wrote into it; raises OSError."""
+        # Asked for its descriptor when closed, it raises; a bare number might mean another file by then.
+        self._file = FileIO(path, "r+" if adopt else "x+", opener=private)
+        hold(self._file)
         self.path = path
         self.size = size
-        self.accepted = 0
+        self.accepted = min(size, os.fstat(self._file.fileno()).st_size)
         """Bytes taken from the caller."""
-        self.written = 0
+        self.written = self.accepted
         """Bytes in the file, for everybody to read."""
         self.grown = Pulse()
         """Beats when `written` has changed."""
         self._digest = digest
-        self._hasher = digest.hasher()
-        self._hashed = 0
+        self._hash = FileHash(digest)
         self._threads = threads
         self._pending: list[bytes] = []
         self._held = 0
         self._arrived = Pulse()
         self._room = Pulse()
-        # Asked for its descriptor when closed, it raises; a bare number might mean another file by then.
-        self._file = FileIO(path, "x+", opener=_private)
+
+    @property
+    def inode(self) -> int:
+        """Number of the file on its file system, whatever its name."""
+        return os.fstat(self._file.fileno()).st_ino
 
     def open(self) -> FileIO:
         """Open the file for one more reader, who may keep it for longer than the spool lives."""
@@ -62,7 +70,7 @@ class Spool:
         while (
             self._held >= _PENDING
             or len(self._pending) >= _CHUNKS
-            or self.accepted - self._hashed >= _HASH_LAG
+            or self.accepted - self._hash.position >= _HASH_LAG
         ):
             await self._room.wait()
         self._pending.append(chunk)
@@ -87,36 +95,39 @@ class Spool:
 
     async def hash_behind(self) -> None:
         """Hash what was written until the file has `size` bytes; raises OSError when the disk fails."""
-        while self._hashed < self.size:
-            stop = min(self.written, self._hashed + _HASH_STEP)
-            if stop - self._hashed < PIECE and stop < self.size:
+        while (hashed := self._hash.position) < self.size:
+            stop = min(self.written, hashed + _HASH_STEP)
+            if stop - hashed < PIECE and stop < self.size:
                 await self.grown.wait()
                 continue
-            await self._threads.hash(self._hash, self._hashed, stop)
-            self._hashed = stop
+            await self._threads.hash(self._hash.read, self._file.fileno(), stop)
             self._room.beat()
 
     def is_right(self) -> bool:
         """Tell whether the bytes are those that the digest names, once hashing has ended."""
-        return self._hashed == self.size and self._hasher.hexdigest() == self._digest.encoded
+        return self._hash.position == self.size and self._hash.is_right()
+
+    def clear(self) -> None:
+        """Begin again from nothing, while nothing runs and nobody has been given a byte; raises OSError."""
+        os.ftruncate(self._file.fileno(), 0)
+        self.accepted = self.written = 0
+        self._hash = FileHash(self._digest)
 
     async def discard(self) -> None:
-        """Remove the file unless it has moved on, then close it; until then it can be opened."""
+        """Remove the file unless it has moved on, then close it; until then it can be opened.
+
+        The caller holds the claim, so that no other process has a file of this name.
+        """
         try:
             await self._threads.disk(_unlink, self.path)
         except OSError:
             logger.exception("the spool file %s could not be removed", self.path)
         finally:
-            self._file.close()
+            self.leave()
 
-    def _hash(self, start: int, stop: int) -> None:
-        buffer = memoryview(bytearray(min(_HASH_BUFFER, stop - start)))
-        while start < stop:
-            length = os.preadv(self._file.fileno(), [buffer[: stop - start]], start)
-            if not length:
-                raise OSError(errno.EIO, "the spool file has lost its end")
-            self._hasher.update(buffer[:length])
-            start += length
+    def leave(self) -> None:
+        """Close the file, and leave it where it is, for whoever goes on with it."""
+        self._file.close()
 
 
 def _write(descriptor: int, chunks: list[bytes], offset: int) -> None:
@@ -133,7 +144,8 @@ def _write(descriptor: int, chunks: list[bytes], offset: int) -> None:
             unwritten[0] = memoryview(unwritten[0])[length:]
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """Open a file that other users can neither read nor write."""
     return os.open(path, flags, 0o640)
 
 

@@ -35,15 +35,22 @@ class Entry:
 class BlobStore(Protocol):
     """Keeps verified blobs by digest. Every method may raise OSError, and then has changed nothing.
 
-    `tests/unit/dataplane/blobs/conformance.py` holds what every implementation must do.
+    `tests/unit/dataplane/blobs/conformance.py` holds what every place for blobs must do.
     """
 
     async def prepare(self) -> None:
         """Make the store ready; raises ConfigurationError when it cannot be used."""
         ...
 
-    async def open(self, digest: Digest) -> StoredBlob | None:
-        """Open a blob, and note, not more precisely than to the hour, that it was used; None if absent."""
+    def open(self, digest: Digest) -> StoredBlob | None:
+        """Open a blob, and note, not more precisely than to the hour, that it was used; None if absent.
+
+        Called on the event loop, for every pull: costs a few system calls.
+        """
+        ...
+
+    def peek(self, digest: Digest) -> StoredBlob | None:
+        """Open a blob without noting that it was used; None if absent."""
         ...
 
     async def commit(self, digest: Digest, spool: Path) -> None:
@@ -56,6 +63,10 @@ class BlobStore(Protocol):
 
     async def remove(self, digest: Digest) -> bool:
         """Forget a blob; False if it was not there."""
+        ...
+
+    async def evict(self, digest: Digest) -> bool:
+        """Forget a blob unless it is open somewhere on this node; False then, and if it was not there."""
         ...
 
     async def entries(self) -> list[Entry]:

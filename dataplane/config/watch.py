@@ -33,6 +33,7 @@ class _StreamEnded(Exception):
 class ConfigWatch:
     """Keeps a ConfigState up to date. A stream that breaks changes nothing: what is in force stays.
 
+    Without `speaks` it neither saves nor reports: another process of this node does, which follows as well.
     `silence` is in seconds: a stream that is quiet for longer is taken to be dead.
     """
 
@@ -43,6 +44,7 @@ class ConfigWatch:
         saved: SavedConfiguration,
         version: str,
         *,
+        speaks: bool = True,
         silence: float = _SILENCE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -50,6 +52,7 @@ class ConfigWatch:
         self._state = state
         self._saved = saved
         self._version = version
+        self._speaks = speaks
         self._silence = silence
         self._sleep = sleep
         self._told = ""
@@ -67,8 +70,9 @@ class ConfigWatch:
         """Follow, save and report until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(), name="config-follow")
-            tasks.create_task(self._save(), name="config-save")
-            tasks.create_task(self._report(), name="config-report")
+            if self._speaks:
+                tasks.create_task(self._save(), name="config-save")
+                tasks.create_task(self._report(), name="config-report")
 
     async def _follow(self) -> None:
         pause = _FIRST_PAUSE

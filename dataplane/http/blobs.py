@@ -5,47 +5,69 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from clients.oci.digest import Digest
 from dataplane.blobs.reader import BlobReader
 from dataplane.http.errors import Code, Refusal
-from dataplane.http.message import Answer, Headers, Request
+from dataplane.http.message import Answer, FilePart, Headers, Request
 from dataplane.http.ranges import Span, Unsatisfiable, is_unchanged, select
+from dataplane.http.transfers import Free
 
 _MEDIA_TYPE = "application/octet-stream"
 
 
 class BlobBody:
-    """A Stream over part of a blob; owns the reader."""
+    """A FileBody over part of a blob; owns the reader."""
 
-    def __init__(self, reader: BlobReader, span: Span) -> None:
+    def __init__(self, reader: BlobReader, span: Span, free: Free) -> None:
         self._reader = reader
-        self._pieces = reader.read(span.start, span.stop)
+        self._free = free
+        self._position = span.start
+        self._stop = span.stop
+        self._pieces: AsyncGenerator[memoryview, None] | None = None
 
     async def read(self) -> memoryview | None:
         """See Stream."""
+        if self._pieces is None:
+            self._pieces = self._reader.read(self._position, self._stop)
         return await anext(self._pieces, None)
+
+    async def part(self) -> FilePart | None:
+        """See FileBody."""
+        position = self._position
+        if self._pieces is not None or position == self._stop:
+            return None
+        stop = min(await self._reader.available(position, self._stop), self._stop)
+        return FilePart(self._reader.fileno(), position, stop) if stop > position else None
+
+    def skip(self, count: int) -> None:
+        """See FileBody."""
+        self._position += count
 
     async def close(self) -> None:
         """See Stream."""
-        if isinstance(self._pieces, AsyncGenerator):
-            await self._pieces.aclose()
-        self._reader.close()
+        try:
+            if self._pieces is not None:
+                await self._pieces.aclose()
+        finally:
+            self._reader.close()
+            self._free()
 
 
 async def answer(
-    request: Request, digest: Digest, size: int, open_reader: Callable[[], Awaitable[BlobReader]]
+    request: Request,
+    digest: Digest,
+    size: int,
+    open_reader: Callable[[], Awaitable[BlobReader]],
+    begin: Callable[[], Free] = lambda: _nothing,
 ) -> Answer:
     """Answer GET or HEAD for a blob of `size` bytes; only a GET that needs bytes opens it.
+
+    `begin` is asked before, and gives what is called when the bytes are sent, or will not be.
 
     Returns once the first byte is there, so that what fails before it gets a status of its own. Raises
     Refusal, and what the reader raises.
     """
     etag = f'"{digest}"'
-    headers: Headers = (
-        ("Docker-Content-Digest", str(digest)),
-        ("ETag", etag),
-        ("Accept-Ranges", "bytes"),
-    )
     if is_unchanged(request.if_none_match, etag):
-        return Answer(304, headers)
-    headers = (("Content-Type", _MEDIA_TYPE), *headers)
+        return Answer(304, _headers(digest))
+    headers = full_headers(digest)
     if request.method == "HEAD":
         return Answer(200, headers, length=size)
     try:
@@ -57,18 +79,42 @@ async def answer(
             headers=(("Content-Range", f"bytes */{size}"), ("Accept-Ranges", "bytes")),
         ) from None
     if span is None:
-        return Answer(200, headers, await _body(open_reader, Span(0, size)), size)
+        return Answer(200, headers, await _body(open_reader, begin, Span(0, size)), size)
     content_range = ("Content-Range", f"bytes {span.start}-{span.stop - 1}/{size}")
-    body = await _body(open_reader, span)
+    body = await _body(open_reader, begin, span)
     return Answer(206, (*headers, content_range), body, span.stop - span.start)
 
 
-async def _body(open_reader: Callable[[], Awaitable[BlobReader]], span: Span) -> BlobBody:
-    reader = await open_reader()
+def full_headers(digest: Digest) -> Headers:
+    """Give the headers of a blob that is sent whole."""
+    return (("Content-Type", _MEDIA_TYPE), *_headers(digest))
+
+
+def _headers(digest: Digest) -> Headers:
+    return (
+        ("Docker-Content-Digest", str(digest)),
+        ("ETag", f'"{digest}"'),
+        ("Accept-Ranges", "bytes"),
+    )
+
+
+async def _body(
+    open_reader: Callable[[], Awaitable[BlobReader]], begin: Callable[[], Free], span: Span
+) -> BlobBody:
+    free = begin()
     try:
-        if span.start < span.stop:
-            await reader.available(span.start)
+        reader = await open_reader()
+        try:
+            if span.start < span.stop:
+                await reader.available(span.start, span.stop)
+        except BaseException:
+            reader.close()
+            raise
     except BaseException:
-        reader.close()
+        free()
         raise
-    return BlobBody(reader, span)
+    return BlobBody(reader, span, free)
+
+
+def _nothing() -> None:
+    pass

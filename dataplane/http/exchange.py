@@ -2,21 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from email.utils import formatdate
-from functools import lru_cache
+from collections.abc import Awaitable
 from http.client import responses
-from time import time
 from typing import Final
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from dataplane.http import transfer
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.failures import FAILURES
+from dataplane.http.head import head
 from dataplane.http.message import Answer, Request
+from dataplane.http.service import Service
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,21 +26,6 @@ MAX_TARGET_BYTES: Final = 8 << 10
 _MOST_BODY_BYTES: Final = 4 << 20
 
 _INCOMPLETE: Final = Refusal(Code.UNSUPPORTED, "The request is not complete.", status=400)
-
-Answerer = Callable[[Request], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What all exchanges of a server share."""
-
-    answer: Answerer
-    sent: Callable[[int], None]
-    """Is told of body bytes that were handed to the kernel."""
-    active: set[asyncio.Task[None]]
-    """The exchanges that are being answered."""
-    stall: float
-    """Seconds that a client may take to accept one chunk."""
 
 
 class Exchange(HTTPMessageDelegate):
@@ -60,7 +44,7 @@ class Exchange(HTTPMessageDelegate):
         """Take the request line and headers; answers at once where the body is better not sent."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server gets requests
         self._method = start_line.method
-        self._request = _read(start_line, headers)
+        self._request = _read(start_line, headers, str(self._connection.context))
         if isinstance(self._request, Refusal) or _is_too_large(headers):
             # Tornado then closes the connection behind the answer, and reads until it is sent.
             self._connection.set_max_body_size(1 << 62)
@@ -104,9 +88,6 @@ class Exchange(HTTPMessageDelegate):
         except StreamClosedError:
             # The client left; that is its right.
             pass
-        except TimeoutError:
-            _LOG.info("A client took nothing for %g s: its connection is cut.", self._service.stall)
-            connection.close()
         except FAILURES as failure:
             # Too late for a status: a body that ends early tells the client, which knows the length.
             _LOG.warning("A transfer is cut short: %s", failure)
@@ -121,29 +102,38 @@ class Exchange(HTTPMessageDelegate):
         return self._request.answer()
 
     async def _send(self, answer: Answer, *, close: bool) -> None:
+        connection, body = self._connection, answer.body
         start_line = ResponseStartLine("HTTP/1.1", answer.status, responses.get(answer.status, "Unknown"))
-        await self._sent(self._connection.write_headers(start_line, _headers(answer, close=close)))
-        if self._method != "HEAD" and answer.status != 304:
-            await self._send_body(answer)
-        self._connection.finish()
-
-    async def _send_body(self, answer: Answer) -> None:
-        if isinstance(answer.body, bytes):
-            if answer.body:
-                await self._sent(self._connection.write(answer.body))
-            self._service.sent(len(answer.body))
-            return
-        while (chunk := await answer.body.read()) is not None:
-            # Tornado's annotation knows bytes only; its streams take a memoryview as it is.
-            await self._sent(self._connection.write(chunk))  # type: ignore[arg-type]
-            self._service.sent(len(chunk))
-
-    async def _sent(self, written: Awaitable[None]) -> None:
-        async with asyncio.timeout(self._service.stall):
-            await written
+        headers = head(answer)
+        if close:
+            headers["Connection"] = "close"
+        if self._method == "HEAD" or answer.status == 304:
+            await connection.write_headers(start_line, headers)
+        elif isinstance(body, bytes):
+            await connection.write_headers(start_line, headers, body)
+            self._service.sent(len(body))
+        else:
+            await transfer.send(connection, start_line, headers, body, self._service.sent)
+        connection.finish()
 
 
-def _read(start_line: RequestStartLine, headers: HTTPHeaders) -> Request | Refusal:
+async def serve(stream: IOStream, service: Service, address: str) -> bool:
+    """Have Tornado read one request, and answer it; gives whether the connection can take another.
+
+    `address` is the client's IP address.
+    """
+    connection = HTTP1Connection(stream, is_client=False, params=service.parameters, context=address)
+    try:
+        return await connection.read_response(Exchange(service, connection)) and not stream.closed()
+    except (StreamClosedError, UnsatisfiableReadError):
+        return False
+    except Exception:  # noqa: BLE001 - the last to hear of it, and it is logged
+        _LOG.exception("A connection is closed.")
+        connection.close()
+        return False
+
+
+def _read(start_line: RequestStartLine, headers: HTTPHeaders, address: str) -> Request | Refusal:
     if len(start_line.path) > MAX_TARGET_BYTES:
         return Refusal(Code.UNSUPPORTED, f"The URL is longer than {MAX_TARGET_BYTES} bytes.", status=414)
     if sum(len(name) + len(value) + 4 for name, value in headers.get_all()) > MAX_HEADER_BYTES:
@@ -161,6 +151,7 @@ def _read(start_line: RequestStartLine, headers: HTTPHeaders) -> Request | Refus
         range=headers.get("Range", ""),
         if_range=headers.get("If-Range", ""),
         if_none_match=headers.get("If-None-Match", ""),
+        address=address,
     )
 
 
@@ -170,22 +161,3 @@ def _is_too_large(headers: HTTPHeaders) -> bool:
         return True
     length = headers.get("Content-Length", "0")
     return length.isdecimal() and int(length[:20]) > _MOST_BODY_BYTES
-
-
-def _headers(answer: Answer, *, close: bool) -> HTTPHeaders:
-    headers = HTTPHeaders()
-    for name, value in answer.headers:
-        headers.add(name, value)
-    if answer.status != 304:
-        headers["Content-Length"] = str(answer.length)
-    headers["Date"] = _date(int(time()))
-    # What was asked for is data, never a page to be guessed at.
-    headers["X-Content-Type-Options"] = "nosniff"
-    if close:
-        headers["Connection"] = "close"
-    return headers
-
-
-@lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)

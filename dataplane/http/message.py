@@ -1,8 +1,8 @@
 """A request as decisions see it, and the answer to it: values that know no server."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Headers = tuple[tuple[str, str], ...]
 Chunk = bytes | memoryview
@@ -21,6 +21,31 @@ class Stream(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """Bytes of an open file, from `start` up to, but not including, `stop`."""
+
+    descriptor: int
+    start: int
+    stop: int
+
+
+@runtime_checkable
+class FileBody(Stream, Protocol):
+    """A Stream whose bytes, or the first of them, can be taken from a file as well."""
+
+    async def part(self) -> FilePart | None:
+        """Wait for the next bytes and tell where they are; None where only `read` gives them, and at the end.
+
+        They count as given only once `skip` says so. The descriptor is good until `close`.
+        """
+        ...
+
+    def skip(self, count: int) -> None:
+        """Note that so many of the bytes of the last part need not be given any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """The parts of a request that answers depend on; header values are empty where they are missing."""
 
@@ -31,6 +56,8 @@ class Request:
     range: str = ""
     if_range: str = ""
     if_none_match: str = ""
+    address: str = ""
+    """The IP address that the request came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +91,15 @@ class Pieces:
 
     async def close(self) -> None:
         """See Stream; there is nothing to let go of."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """A complete answer, ready to be sent: its head as bytes, its body as a part of a file."""
+
+    head: bytes
+    part: FilePart
+    rest: Callable[[int], AsyncGenerator[memoryview, None]]
+    """Gives the body's bytes from an offset on, where the file cannot be read."""
+    done: Callable[[int], None]
+    """To be called once, with the bytes of the body that were sent; lets go of the file."""

@@ -1,7 +1,8 @@
 """What a node counts, as Prometheus reads it. Names and labels are part of the public contract."""
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -9,7 +10,28 @@ from prometheus_client.registry import Collector
 
 from dataplane.blobs.measures import Measures
 from dataplane.config.state import ConfigState
+from dataplane.http.limits import Hits
 from dataplane.resolve.lookups import Lookups
+
+
+class Load(Protocol):
+    """How busy the registry's server is."""
+
+    @property
+    def active(self) -> int:
+        """Requests that are being answered."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        ...
+
+    @property
+    def quick_answers(self) -> int:
+        """Requests that were answered in front of the parser."""
+        ...
+
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -22,7 +44,8 @@ class Metrics:
         state: ConfigState,
         lookups: Lookups,
         measures: Measures,
-        active: Callable[[], int],
+        hits: Hits,
+        load: Load,
         version: str,
     ) -> None:
         self._registry = CollectorRegistry()
@@ -32,15 +55,11 @@ class Metrics:
             ("route", "method", "status"),
             registry=self._registry,
         )
+        # A child that is kept costs a fraction of one that is looked up by its labels.
+        self._counted: dict[tuple[str, str, int], Counter] = {}
         self._sent = Counter(
             "penstock_node_sent_bytes", "Body bytes sent to registry clients.", registry=self._registry
         )
-        in_flight = Gauge(
-            "penstock_node_requests_in_flight",
-            "Registry requests that are being answered.",
-            registry=self._registry,
-        )
-        in_flight.set_function(active)
         build = Gauge(
             "penstock_node_build_info",
             "Always 1; its label says what runs.",
@@ -48,16 +67,24 @@ class Metrics:
             registry=self._registry,
         )
         build.labels(version).set(1)
-        self._registry.register(_Looks(state, lookups, measures))
+        self._registry.register(_Looks(state, lookups, measures, hits, load))
         ProcessCollector(registry=self._registry)
 
     def count(self, route: str, method: str, status: int) -> None:
         """Count an answered request; methods nobody has heard of count as one."""
-        self._requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
+        key = (route, method if method in _METHODS else "other", status)
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._counted[key] = self._requests.labels(*map(str, key))
+        counted.inc()
 
     def sent(self, size: int) -> None:
         """Count body bytes that were sent."""
         self._sent.inc(size)
+
+    def collect(self) -> list[Metric]:
+        """Give all of it as values."""
+        return list(self._registry.collect())
 
     def exposition(self) -> bytes:
         """Render all of it in Prometheus' text format."""
@@ -67,10 +94,14 @@ class Metrics:
 class _Looks(Collector):
     """What others count for themselves, looked at when it is asked for."""
 
-    def __init__(self, state: ConfigState, lookups: Lookups, measures: Measures) -> None:
+    def __init__(
+        self, state: ConfigState, lookups: Lookups, measures: Measures, hits: Hits, load: Load
+    ) -> None:
         self._state = state
         self._lookups = lookups
         self._measures = measures
+        self._hits = hits
+        self._load = load
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
@@ -102,7 +133,31 @@ class _Looks(Collector):
         for source in ("memory", "disk", "control_plane", "stale"):
             lookups.add_metric((source,), getattr(self._lookups, source))
         yield lookups
+        yield from self._server()
         yield from self._blobs()
+
+    def _server(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "penstock_node_requests_in_flight",
+            "Registry requests that are being answered.",
+            self._load.active,
+        )
+        yield GaugeMetricFamily(
+            "penstock_node_connections", "Connections of registry clients.", self._load.connections
+        )
+        yield CounterMetricFamily(
+            "penstock_node_fast_answers",
+            "Registry requests that were answered in front of the parser.",
+            self._load.quick_answers,
+        )
+        hits = CounterMetricFamily(
+            "penstock_node_limit_hits",
+            "How often a limit of the registry port was reached, by which.",
+            labels=("limit",),
+        )
+        for limit in fields(self._hits):
+            hits.add_metric((limit.name,), getattr(self._hits, limit.name))
+        yield hits
 
     def _blobs(self) -> Iterator[Metric]:
         measures = self._measures
@@ -124,12 +179,25 @@ class _Looks(Collector):
                 "Fetched blobs that had another digest.",
                 measures.digest_mismatches,
             ),
-            ("evictions", "Blobs removed to stay under the byte limit.", measures.evictions),
+            ("evictions", "Blobs removed to make room.", measures.evictions),
+            (
+                "fetch_takeovers",
+                "Fetches that went on with what another process had left.",
+                measures.takeovers,
+            ),
+            ("uncached_opens", "Blobs that were passed through, for the disk took none.", measures.unspooled),
+            ("detours", "Upstream transfers for one client alone, past the disk.", measures.detours),
+            ("scrubbed_bytes", "Bytes of cached blobs that were read again.", measures.scrubbed_bytes),
+            ("rotten_blobs", "Cached blobs that had changed on disk, and were dropped.", measures.rotten),
+            ("bucket_hits", "Transfers that the bucket began.", measures.bucket_hits),
+            ("bucket_failures", "Requests to the bucket that failed.", measures.bucket_failures),
+            ("bucket_uploads", "Blobs that were put into the bucket.", measures.bucket_uploads),
         ):
             yield CounterMetricFamily(f"penstock_node_{name}", documentation, count)
         for name, documentation, value in (
             ("cache_bytes", "Bytes of blobs in the cache.", measures.cache_bytes),
             ("cache_blobs", "Blobs in the cache.", measures.cache_blobs),
             ("fetches_running", "Fetches of blobs that are running.", measures.running_fills),
+            ("troubled", "Whether the disk does not take blobs.", measures.troubled),
         ):
             yield GaugeMetricFamily(f"penstock_node_{name}", documentation, value)

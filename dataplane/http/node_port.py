@@ -1,12 +1,11 @@
 """The node's own port: is it alive, is it ready, what does it count."""
 
 import json
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from dataplane.config.state import ConfigState
 from dataplane.http.message import Answer, Request
 
 _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -15,13 +14,18 @@ _NEWER: Final = (("Cache-Control", "no-store"),)
 
 
 class NodePort:
-    """Answers `/healthz`, `/readyz` and `/metrics`, to anybody who can reach it."""
+    """Answers `/healthz`, `/readyz` and `/metrics`, to anybody who can reach it.
 
-    def __init__(self, state: ConfigState, exposition: Callable[[], bytes]) -> None:
-        self._state = state
+    `readiness` gives whether the node is ready, and what is told about that.
+    """
+
+    def __init__(
+        self,
+        readiness: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]],
+        exposition: Callable[[], Awaitable[bytes]],
+    ) -> None:
+        self._readiness = readiness
         self._exposition = exposition
-        self.draining = False
-        """Set once the node is stopping: it is then alive, and no longer ready."""
 
     async def answer(self, request: Request) -> Answer:
         """Answer a GET or HEAD."""
@@ -31,24 +35,11 @@ class NodePort:
             case "/healthz":
                 return Answer.whole(200, _TEXT + _NEWER, b"ok\n")
             case "/readyz":
-                return self._readiness()
+                ready, details = await self._readiness()
+                body = json.dumps(details, indent=2).encode() + b"\n"
+                return Answer.whole(200 if ready else 503, _JSON + _NEWER, body)
             case "/metrics":
-                return Answer.whole(200, (("Content-Type", CONTENT_TYPE_LATEST), *_NEWER), self._exposition())
+                headers = (("Content-Type", CONTENT_TYPE_LATEST), *_NEWER)
+                return Answer.whole(200, headers, await self._exposition())
             case _:
                 return Answer.whole(404, _TEXT, b"Here are /healthz, /readyz and /metrics.\n")
-
-    def _readiness(self) -> Answer:
-        state = self._state
-        ready = state.configuration is not None and not self.draining
-        details = {
-            "ready": ready,
-            "draining": self.draining,
-            "configuration": {
-                "revision": state.revision,
-                "age_seconds": None if state.age is None else round(state.age, 3),
-                "interruption": state.interruption,
-                "refusal": state.refusal,
-            },
-        }
-        body = json.dumps(details, indent=2).encode() + b"\n"
-        return Answer.whole(200 if ready else 503, _JSON + _NEWER, body)

@@ -9,6 +9,7 @@ from typing import Final
 from clients.oci.digest import Digest
 from dataplane.access.authenticate import authenticate
 from dataplane.access.authorize import artifact_for
+from dataplane.access.principal import Principal
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.source import Source
 from dataplane.config.configuration import ArtifactEntry
@@ -18,9 +19,11 @@ from dataplane.http.errors import Code, Refusal
 from dataplane.http.failures import FAILURES, refusal, unknown
 from dataplane.http.message import Answer, Request
 from dataplane.http.target import Base, Blob, Manifest, Referrers, Tags, Target, Upload, parse
+from dataplane.http.transfers import Transfers
 from dataplane.resolve.errors import Missing
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
+from dataplane.resolve.referrers import ReferrerLists
 from dataplane.resolve.tags import TagLists
 
 _LOG = logging.getLogger(__name__)
@@ -47,8 +50,10 @@ class Registry:
         manifests: Manifests,
         members: Members,
         tag_lists: TagLists,
+        referrer_lists: ReferrerLists,
         cache: BlobCache,
         source: Callable[[ArtifactEntry, Digest], Source],
+        transfers: Transfers,
         count: Callable[[str, str, int], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,8 +61,10 @@ class Registry:
         self._manifests = manifests
         self._members = members
         self._tag_lists = tag_lists
+        self._referrer_lists = referrer_lists
         self._cache = cache
         self._source = source
+        self._transfers = transfers
         self._count = count
         self._clock = clock
 
@@ -76,7 +83,7 @@ class Registry:
             _LOG.exception("A request could not be answered: %s %.200s", request.method, request.target)
             answer = Refusal(Code.UNKNOWN, "This node failed to answer; its log says why.").answer()
         self._count(route, request.method, answer.status)
-        return replace(answer, headers=(*answer.headers, API_VERSION))
+        return complete(answer)
 
     async def _answer(self, request: Request, target: Target) -> Answer:
         configuration = self._state.configuration
@@ -99,10 +106,14 @@ class Registry:
         _check_method(request)
         if artifact is None:
             raise unknown(Missing.ARTIFACT)
-        return await self._found(request, target, artifact)
+        return await self._found(request, target, principal, artifact)
 
     async def _found(
-        self, request: Request, target: Manifest | Blob | Tags | Referrers | Upload, artifact: ArtifactEntry
+        self,
+        request: Request,
+        target: Manifest | Blob | Tags | Referrers | Upload,
+        principal: Principal,
+        artifact: ArtifactEntry,
     ) -> Answer:
         match target:
             case Manifest():
@@ -112,14 +123,23 @@ class Registry:
                 size = await self._members.size(artifact, digest)
                 source = self._source(artifact, digest)
                 return await blobs.answer(
-                    request, digest, size, lambda: self._cache.open(digest, size, source)
+                    request,
+                    digest,
+                    size,
+                    lambda: self._cache.open(digest, size, source),
+                    lambda: self._transfers.begin(principal.token_uid, request.address),
                 )
             case Tags():
                 return tags.answer(request, target, await self._tag_lists.get(artifact))
             case Referrers():
-                return referrers.answer(target)
+                return referrers.answer(target, await self._referrer_lists.get(artifact, target.digest))
             case Upload():
                 raise Refusal(Code.BLOB_UPLOAD_UNKNOWN, "This registry is read-only: it has no uploads.")
+
+
+def complete(answer: Answer) -> Answer:
+    """Add what every answer of a registry has."""
+    return replace(answer, headers=(*answer.headers, API_VERSION))
 
 
 def _check_method(request: Request) -> None:

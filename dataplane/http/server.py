@@ -3,76 +3,120 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterable
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
-from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
+from tornado.http1connection import HTTP1ConnectionParameters
+from tornado.netutil import add_accept_handler
 
-from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES, Answerer, Exchange, Service
-from dataplane.http.plain import PlainServer
+from dataplane.http.connection import Connection
+from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from dataplane.http.limits import Hits, Limits
+from dataplane.http.sealed import SealedConnection
+from dataplane.http.service import Answerer, Quick, Service
+from dataplane.http.sweep import Sweep
 
 _LOG = logging.getLogger(__name__)
 
-# Seconds that a connection may be idle, or take to send its headers.
-_IDLE: Final = 75.0
-_BODY: Final = 60.0
-_STALL: Final = 120.0
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+)
+_NO_LIMITS: Final = Limits()
 
 
-class Server(HTTPServerConnectionDelegate):
-    """Serves on sockets that listen already; `stall` is the seconds a client may take to accept a chunk."""
+class Server:
+    """Serves on sockets that listen already.
+
+    `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits` counts
+    what `limits` did. With `tls` everything is encrypted.
+    """
 
     def __init__(
         self,
         answer: Answerer,
         sent: Callable[[int], None] = lambda _: None,
         *,
-        idle: float = _IDLE,
-        stall: float = _STALL,
+        limits: Limits = _NO_LIMITS,
+        hits: Hits | None = None,
+        quick: Quick | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._service = Service(answer, sent, set(), stall)
-        # Tornado hangs up without a word on what exceeds its own limit: ours, which answer, come first.
-        self._http = PlainServer(
-            self,
-            idle_connection_timeout=idle,
-            body_timeout=_BODY,
+        self._limits = limits
+        self._hits = hits or Hits()
+        self._tls = tls
+        parameters = HTTP1ConnectionParameters(
+            # Tornado hangs up without a word on what exceeds its own limit: ours, which answer, come first.
             max_header_size=2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES),
+            header_timeout=limits.header if tls is None else limits.idle,
+            body_timeout=limits.body,
         )
+        self._service = Service(answer, sent, quick, parameters)
+        self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
+        self._listening: list[tuple[socket.socket, Callable[[], None]]] = []
 
     @property
     def active(self) -> int:
         """Requests that are being answered."""
         return len(self._service.active)
 
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return len(self._service.connections)
+
+    @property
+    def quick_answers(self) -> int:
+        """Requests that were answered in front of the parser."""
+        return self._service.quick_answers
+
     def start(self, sockets: Iterable[socket.socket]) -> None:
         """Take over the sockets, and accept connections."""
-        self._http.add_sockets(sockets)
+        for listener in sockets:
+            self._listening.append((listener, add_accept_handler(listener, self._accept)))
+        self._sweep.start()
 
     async def stop(self, drain: float) -> None:
         """Stop accepting, let what is being answered finish for up to `drain` seconds, close everything."""
-        self._http.stop()
-        self._http.conn_params.no_keep_alive = True
-        if self._service.active:
-            _LOG.info("Waiting up to %g s for %d transfers to finish.", drain, len(self._service.active))
+        for listener, remove in self._listening:
+            remove()
+            listener.close()
+        self._listening.clear()
+        service = self._service
+        service.quick = None
+        service.parameters.no_keep_alive = True
+        if service.active:
+            _LOG.info("Waiting up to %g s for %d transfers to finish.", drain, len(service.active))
         deadline = asyncio.get_running_loop().time() + drain
-        while self._service.active and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.wait(self._service.active, timeout=left)
-        if self._service.active:
-            _LOG.warning("%d transfers were not finished in time and are cut.", len(self._service.active))
+        while service.active and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(service.active, timeout=left)
+        if service.active:
+            _LOG.warning("%d transfers were not finished in time and are cut.", len(service.active))
         await self.cut()
-        while self._service.active:
-            await asyncio.wait(self._service.active)
+        while waited := service.active | service.serving:
+            await asyncio.wait(waited)
+        self._sweep.stop()
 
     async def cut(self) -> None:
         """Close every connection now, in mid-transfer too."""
-        await self._http.close_all_connections()
+        for connection in list(self._service.connections):
+            connection.close()
 
-    def start_request(
-        self,
-        server_conn: object,  # noqa: ARG002 - Tornado's interface
-        request_conn: HTTPConnection,
-    ) -> HTTPMessageDelegate:
-        """See HTTPServerConnectionDelegate."""
-        assert isinstance(request_conn, HTTP1Connection)  # noqa: S101 - the only kind that HTTPServer makes
-        return Exchange(self._service, request_conn)
+    def _accept(self, connection: socket.socket, address: Any) -> None:
+        if len(self._service.connections) >= self._limits.connections:
+            self._hits.connections += 1
+            with suppress(OSError):
+                if self._tls is None:
+                    connection.send(_FULL)
+            connection.close()
+            return
+        host = str(address[0])
+        try:
+            if self._tls is None:
+                Connection(connection, host, self._service).start()
+            else:
+                SealedConnection.accept(connection, self._tls, host, self._service).start()
+        except OSError:
+            # It was closed as soon as it was made.
+            connection.close()

@@ -1,9 +1,10 @@
 """What a node asks of the control plane, in this plane's own values and errors."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import grpc
 
@@ -17,10 +18,14 @@ from clients.oci.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
-from dataplane.resolve.errors import ControlPlaneAway, Missing, Unknown
+from dataplane.resolve.errors import ControlPlaneAway, ControlPlaneSilent, Missing, Unknown
 from penstock.v1 import node_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceStub
 
+PATIENCE: Final = 3.0
+"""Seconds: a control plane that was restarted is back, and found again, within three."""
+
+_PAUSE: Final = 0.25
 # The control plane may have to ask a slow upstream first.
 _TIMEOUT: Final = 30.0
 _TAGS_TIMEOUT: Final = 60.0
@@ -34,6 +39,9 @@ _UPSTREAM: Final[dict[str, type[UpstreamError]]] = {
 }
 
 
+AnswerT = TypeVar("AnswerT")
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What a reference stands for; `content` is empty where the node said that it has it."""
@@ -42,6 +50,8 @@ class Reference:
     media_type: str
     content: bytes
     content_revision: int
+    max_age: float | None = None
+    """Seconds for which it may be used without asking again; None: until the content revision is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +66,29 @@ class ControlPlane:
     """The calls of NodeService that resolve things.
 
     All raise Unknown, ControlPlaneAway where it cannot be asked, and other UpstreamErrors for what the
-    upstream did to it.
+    upstream did to it. `patience` is in seconds.
     """
 
-    def __init__(self, nodes: NodeServiceStub) -> None:
+    def __init__(self, nodes: NodeServiceStub, patience: float = PATIENCE) -> None:
         self._nodes = nodes
+        self._patience = patience
+
+    async def patiently(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """Make one of the calls, and again while the control plane is away, for as long as a restart takes.
+
+        For those who have nothing to serve without an answer. Raises what the last call raised.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                return await ask()
+            except ControlPlaneSilent:
+                raise
+            except ControlPlaneAway:
+                if loop.time() + _PAUSE > deadline:
+                    raise
+            await asyncio.sleep(_PAUSE)
 
     async def reference(self, artifact_uid: str, reference: str, known: Digest | None) -> Reference:
         """Resolve a tag or digest; `known` is the digest of content that need not be sent."""
@@ -70,7 +98,11 @@ class ControlPlane:
         with _translated(Missing.MANIFEST):
             answer = await self._nodes.ResolveReference(request, timeout=_TIMEOUT)
             return Reference(
-                Digest.parse(answer.digest), answer.media_type, answer.content, answer.content_revision
+                Digest.parse(answer.digest),
+                answer.media_type,
+                answer.content,
+                answer.content_revision,
+                answer.max_age.ToNanoseconds() / 1e9 if answer.HasField("max_age") else None,
             )
 
     async def blob(self, artifact_uid: str, digest: Digest) -> tuple[int, int]:
@@ -99,6 +131,15 @@ class ControlPlane:
                 call.cancel()
         return tags, revision
 
+    async def referrers(
+        self, artifact_uid: str, subject: Digest
+    ) -> Sequence[node_pb2.ListReferrersResponse.Referrer]:
+        """List the manifests of an artifact that refer to one."""
+        request = node_pb2.ListReferrersRequest(artifact_uid=artifact_uid, digest=str(subject))
+        with _translated(Missing.ARTIFACT):
+            answer = await self._nodes.ListReferrers(request, timeout=_TIMEOUT)
+        return answer.referrers
+
     async def upstream_access(self, artifact_uid: str, *, refused: bool) -> Grant:
         """Get what blobs can be fetched with; `refused` when the upstream no longer takes the last grant."""
         request = node_pb2.GetUpstreamAccessRequest(artifact_uid=artifact_uid, refused=refused)
@@ -109,6 +150,7 @@ class ControlPlane:
             repository=answer.repository,
             authorization=answer.authorization,
             allow_private=answer.allow_private_addresses,
+            ca_certificates=answer.ca_certificates,
         )
         expires_at = answer.expire_time.seconds if answer.HasField("expire_time") else None
         return Grant(access, expires_at)
@@ -133,7 +175,8 @@ def _translate(error: ControlError, missing: Missing) -> Exception:
     if error.code is grpc.StatusCode.NOT_FOUND:
         return Unknown(Missing.ARTIFACT if error.reason == "ARTIFACT_UNKNOWN" else missing)
     if isinstance(error, Unavailable):
-        return ControlPlaneAway(
+        silent = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        return (ControlPlaneSilent if silent else ControlPlaneAway)(
             "The control plane cannot be reached, and this node does not have the answer.",
             retry_after=error.retry_after,
         )

@@ -26,3 +26,7 @@ class ControlPlaneAway(UpstreamUnavailable):
 
     def __init__(self, sentence: str, *, retry_after: float | None = None) -> None:
         super().__init__("the control plane", sentence, retry_after=retry_after)
+
+
+class ControlPlaneSilent(ControlPlaneAway):
+    """It was asked and did not answer in time: asking again would only take as long again."""

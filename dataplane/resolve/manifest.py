@@ -16,6 +16,8 @@ class ResolvedManifest:
     content: bytes
     content_revision: int
     """Of the artifact; stale once the configuration names a later one."""
+    fresh_until: float | None = None
+    """Seconds since the epoch, when it is to be asked for by its tag again; None for never."""
 
     def encode(self) -> bytes:
         """Give bytes that `decode` takes: one line of JSON, and the content."""
@@ -23,6 +25,7 @@ class ResolvedManifest:
             "digest": str(self.digest),
             "media_type": self.media_type,
             "content_revision": self.content_revision,
+            "fresh_until": self.fresh_until,
         }
         return json.dumps(header).encode() + b"\n" + self.content
 
@@ -37,6 +40,7 @@ class ResolvedManifest:
                 str(fields["media_type"]),
                 content,
                 int(fields["content_revision"]),
+                fields.get("fresh_until"),
             )
         except (ValueError, TypeError, KeyError, InvalidReference):
             return None

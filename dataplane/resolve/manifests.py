@@ -1,7 +1,9 @@
 """References to manifests: from memory, then disk, then the control plane."""
 
 import asyncio
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from clients.oci.digest import Digest
@@ -23,25 +25,35 @@ _ENTRY_BYTES: Final = 1024
 class Manifests:
     """Resolves references for all requests of this node; concurrent misses of one key make one call.
 
-    What was resolved under an older content revision than the artifact has now is stale: it is resolved
-    again, and served only while the control plane cannot be asked. `max_bytes` bounds the memory.
+    What was resolved under an older content revision than the artifact has now is stale, and so is a tag
+    that is older than the control plane allowed: it is resolved again, and served only while the control
+    plane cannot be asked. `max_bytes` bounds the memory, `clock` gives seconds since the epoch.
     """
 
     def __init__(
-        self, control: ControlPlane, shelf: Shelf, members: Members, lookups: Lookups, max_bytes: int
+        self,
+        control: ControlPlane,
+        shelf: Shelf,
+        members: Members,
+        lookups: Lookups,
+        max_bytes: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._control = control
         self._shelf = shelf
         self._members = members
         self._lookups = lookups
+        self._clock = clock
         self._memory: Memory[tuple[str, str | Digest], ResolvedManifest] = Memory(max_bytes)
         self._resolving: Merge[tuple[str, str | Digest, int], ResolvedManifest] = Merge()
         self._writing: set[asyncio.Task[None]] = set()
+        # First in, first out: what a tag stands for must not be kept after it was found to be gone.
+        self._turn = asyncio.Lock()
 
     def warm(self, artifact: ArtifactEntry, reference: str | Digest) -> ResolvedManifest | None:
         """Give what is in memory and not stale, without waiting for anything."""
         manifest = self._memory.get((artifact.uid, reference))
-        if manifest is None or manifest.content_revision < artifact.content_revision:
+        if manifest is None or self._is_stale(manifest, artifact, reference):
             return None
         self._lookups.memory += 1
         return manifest
@@ -63,13 +75,14 @@ class Manifests:
         held = self._memory.get((artifact.uid, reference))
         if held is None:
             held = await self._shelf.get(artifact.uid, reference)
-            if held is not None and held.content_revision >= artifact.content_revision:
+            if held is not None and not self._is_stale(held, artifact, reference):
                 self._lookups.disk += 1
                 self._keep(artifact.uid, {reference}, held)
                 return held
         known = None if held is None else held.digest
+        ask = partial(self._control.reference, artifact.uid, str(reference), known)
         try:
-            answer = await self._control.reference(artifact.uid, str(reference), known)
+            answer = await (ask() if held is not None else self._control.patiently(ask))
         except Unknown:
             self._memory.drop((artifact.uid, reference))
             self._write(self._shelf.remove(artifact.uid, reference))
@@ -81,11 +94,19 @@ class Manifests:
             self._members.note(artifact.uid, held)
             return held
         self._lookups.control_plane += 1
-        manifest = _complete(answer, reference, held)
+        manifest = _complete(answer, reference, held, self._clock())
         references = {reference, manifest.digest}
         self._keep(artifact.uid, references, manifest)
         self._write(self._shelf.put(artifact.uid, references, manifest))
         return manifest
+
+    def _is_stale(self, manifest: ResolvedManifest, artifact: ArtifactEntry, reference: str | Digest) -> bool:
+        if manifest.content_revision < artifact.content_revision:
+            return True
+        # What a digest names does not age.
+        if isinstance(reference, Digest) or manifest.fresh_until is None:
+            return False
+        return self._clock() >= manifest.fresh_until
 
     def _keep(self, artifact_uid: str, references: set[str | Digest], manifest: ResolvedManifest) -> None:
         self._members.note(artifact_uid, manifest)
@@ -94,16 +115,23 @@ class Manifests:
 
     def _write(self, work: Coroutine[Any, Any, None]) -> None:
         # The answer does not wait for the disk.
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._write_in_turn(work))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
+    async def _write_in_turn(self, work: Coroutine[Any, Any, None]) -> None:
+        async with self._turn:
+            await work
 
-def _complete(answer: Reference, reference: str | Digest, held: ResolvedManifest | None) -> ResolvedManifest:
+
+def _complete(
+    answer: Reference, reference: str | Digest, held: ResolvedManifest | None, now: float
+) -> ResolvedManifest:
     content = answer.content
     if not content and held is not None and held.digest == answer.digest:
         content = held.content
     asked = reference if isinstance(reference, Digest) else answer.digest
     if asked != answer.digest or not asked.matches(content):
         raise UpstreamInvalid("the control plane", "The control plane's answer is not what its digest names.")
-    return ResolvedManifest(answer.digest, answer.media_type, content, answer.content_revision)
+    fresh_until = None if answer.max_age is None else now + answer.max_age
+    return ResolvedManifest(answer.digest, answer.media_type, content, answer.content_revision, fresh_until)

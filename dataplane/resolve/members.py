@@ -1,5 +1,6 @@
 """Which blobs an artifact reaches, and how large they are."""
 
+from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
@@ -29,6 +30,7 @@ class Members:
         # Size in bytes and content revision, by artifact uid and digest.
         self._known: Memory[tuple[str, Digest], tuple[int, int]] = Memory(max_bytes)
         self._asking: Merge[tuple[str, Digest, int], int] = Merge()
+        self._reading: Merge[str, None] = Merge()
 
     def note(self, artifact_uid: str, manifest: ResolvedManifest) -> None:
         """Learn the blobs of a manifest that the artifact reaches."""
@@ -59,31 +61,36 @@ class Members:
     async def stop(self) -> None:
         """Give up what is being asked."""
         await self._asking.stop()
+        await self._reading.stop()
 
     async def _ask(self, artifact_uid: str, digest: Digest) -> int:
+        ask = partial(self._control.blob, artifact_uid, digest)
         try:
-            size, revision = await self._control.blob(artifact_uid, digest)
+            size, revision = await ask()
         except Unknown:
             self._known.drop((artifact_uid, digest))
             raise
         except ControlPlaneAway:
             remembered = await self._remember(artifact_uid, digest)
-            if remembered is None:
-                raise
-            return remembered
+            if remembered is not None:
+                return remembered
+            size, revision = await self._control.patiently(ask)
         self._put(artifact_uid, digest, size, revision)
         return size
 
     async def _remember(self, artifact_uid: str, digest: Digest) -> int | None:
         """Look through what was resolved earlier, by this process or one before it."""
+        if self._known.get((artifact_uid, digest)) is None:
+            # Merged, so that a client that guesses digests keeps no more than one reader busy.
+            await self._reading.get(artifact_uid, lambda: self._read_shelf(artifact_uid))
         known = self._known.get((artifact_uid, digest))
-        if known is None:
-            for reference in await self._shelf.digests(artifact_uid):
-                manifest = await self._shelf.get(artifact_uid, reference)
-                if manifest is not None:
-                    self.note(artifact_uid, manifest)
-            known = self._known.get((artifact_uid, digest))
         return None if known is None else known[0]
+
+    async def _read_shelf(self, artifact_uid: str) -> None:
+        for reference in await self._shelf.digests(artifact_uid):
+            manifest = await self._shelf.get(artifact_uid, reference)
+            if manifest is not None:
+                self.note(artifact_uid, manifest)
 
     def _put(self, artifact_uid: str, digest: Digest, size: int, revision: int) -> None:
         self._known.put((artifact_uid, digest), (size, revision), _ENTRY_BYTES)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import partial
 from typing import Final
 
 from dataplane.config.configuration import ArtifactEntry
@@ -42,8 +43,9 @@ class TagLists:
         if held is not None and held.content_revision >= artifact.content_revision:
             self._keep(artifact.uid, held)
             return held
+        ask = partial(self._control.tags, artifact.uid)
         try:
-            names, revision = await self._control.tags(artifact.uid)
+            names, revision = await (ask() if held is not None else self._control.patiently(ask))
         except ControlPlaneAway:
             if held is None:
                 raise

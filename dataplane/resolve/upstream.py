@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from clients.oci.blob import BlobStream, open_blob
@@ -24,10 +25,12 @@ _MARGIN: Final = 15.0
 @dataclass(frozen=True, slots=True)
 class _Held:
     grant: Grant
+    # The artifact's content revision that it was asked for under; another credential raises it.
+    revision: int
     asked_at: float
 
-    def is_fresh(self, now: float) -> bool:
-        return now - self.asked_at < _FRESH and self.lasts(now)
+    def is_fresh(self, revision: int, now: float) -> bool:
+        return self.revision == revision and now - self.asked_at < _FRESH and self.lasts(now)
 
     def lasts(self, now: float) -> bool:
         return self.grant.expires_at is None or now < self.grant.expires_at - _MARGIN
@@ -40,20 +43,25 @@ class Grants:
         self._control = control
         self._clock = clock
         self._held: dict[str, _Held] = {}
-        self._asking: Merge[tuple[str, bool], Grant] = Merge()
+        self._asking: Merge[tuple[str, int, bool, bool], Grant] = Merge()
 
-    async def get(self, artifact_uid: str, *, refused: bool = False) -> Grant:
-        """Get access; `refused` when the upstream does not take what was last got.
+    async def get(self, artifact: ArtifactEntry, *, refused: bool = False) -> Grant:
+        """Get access; `refused` when the upstream does not take what was last got, which is then dropped.
 
         Raises Unknown, and UpstreamError. While the control plane cannot be asked, a grant serves to its end.
         """
-        held = self._held.get(artifact_uid)
-        if held is not None and not refused and held.is_fresh(self._clock()):
+        if refused:
+            self._held.pop(artifact.uid, None)
+        held = self._held.get(artifact.uid)
+        now = self._clock()
+        if held is not None and held.is_fresh(artifact.content_revision, now):
             return held.grant
+        needed = held is None or not held.lasts(now)
+        ask = partial(self._ask, artifact, refused=refused, patient=needed)
         try:
-            return await self._asking.get((artifact_uid, refused), lambda: self._ask(artifact_uid, refused))
+            return await self._asking.get((artifact.uid, artifact.content_revision, refused, needed), ask)
         except ControlPlaneAway:
-            if held is None or refused or not held.lasts(self._clock()):
+            if held is None or needed:
                 raise
             return held.grant
 
@@ -61,11 +69,12 @@ class Grants:
         """Give up what is being asked."""
         await self._asking.stop()
 
-    async def _ask(self, artifact_uid: str, refused: bool) -> Grant:
-        grant = await self._control.upstream_access(artifact_uid, refused=refused)
+    async def _ask(self, artifact: ArtifactEntry, *, refused: bool, patient: bool) -> Grant:
+        ask = partial(self._control.upstream_access, artifact.uid, refused=refused)
+        grant = await (self._control.patiently(ask) if patient else ask())
         now = self._clock()
         self._held = {uid: held for uid, held in self._held.items() if held.lasts(now)}
-        self._held[artifact_uid] = _Held(grant, now)
+        self._held[artifact.uid] = _Held(grant, artifact.content_revision, now)
         return grant
 
 
@@ -82,21 +91,23 @@ class UpstreamBlob:
         return self._artifact.repository
 
     @asynccontextmanager
-    async def open(self, offset: int) -> AsyncIterator[BlobStream]:
-        """Ask for the blob from byte `offset` on; twice where access is refused. Raises UpstreamError."""
+    async def open(self, offset: int, stop: int | None = None) -> AsyncIterator[BlobStream]:
+        """Ask for the blob from byte `offset` to `stop`; twice if access is refused. Raises UpstreamError."""
         async with AsyncExitStack() as stack:
             try:
-                stream = await self._enter(stack, offset, refused=False)
+                stream = await self._enter(stack, offset, stop, refused=False)
             except UpstreamDenied:
-                stream = await self._enter(stack, offset, refused=True)
+                stream = await self._enter(stack, offset, stop, refused=True)
             yield stream
 
-    async def _enter(self, stack: AsyncExitStack, offset: int, *, refused: bool) -> BlobStream:
+    async def _enter(
+        self, stack: AsyncExitStack, offset: int, stop: int | None, *, refused: bool
+    ) -> BlobStream:
         try:
-            grant = await self._grants.get(self._artifact.uid, refused=refused)
+            grant = await self._grants.get(self._artifact, refused=refused)
         except Unknown as error:
             raise UpstreamNotFound(
                 "the control plane", f"The repository {self._artifact.repository} is no longer there."
             ) from error
-        opened = open_blob(self._transport, grant.access, self._digest, offset=offset)
+        opened = open_blob(self._transport, grant.access, self._digest, offset=offset, stop=stop)
         return await stack.enter_async_context(opened)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.disclosure import Secrets
 from tests.servers.dockerd import Docker, Dockerd
 from tests.servers.go_clients import Crane, Grpcurl, Helm, Oras
+from tests.servers.node import Node
 from tests.servers.oras_client import OrasPy
 from tests.servers.penstock import Penstock
 from tests.servers.podman import Podman
@@ -85,3 +87,35 @@ def apart(tmp_path: Path) -> Iterator[Penstock]:
         yield installation.start()
     finally:
         installation.stop()
+
+
+@pytest.fixture(scope="session")
+def used() -> Secrets:
+    """Collects the upstream secrets that any test uses."""
+    return Secrets()
+
+
+@pytest.fixture(scope="session")
+def private(tmp_path_factory: pytest.TempPathFactory, used: Secrets) -> Iterator[Penstock]:
+    """An installation that says all it can in its logs, for private upstreams.
+
+    At the end of the run, all that it wrote, keeps and tells is searched for the secrets that were used.
+    """
+    directory = tmp_path_factory.mktemp("private")
+    installation = Penstock(directory, together=False, settings={"LOG_LEVEL": "debug"})
+    try:
+        yield installation.start()
+        assert used.disclosed(installation) == []
+    finally:
+        installation.stop()
+
+
+@pytest.fixture
+def second_node(private: Penstock, used: Secrets, tmp_path: Path) -> Iterator[Node]:
+    """A second node of the installation for private upstreams; searched for secrets like the first."""
+    node = Node(private, tmp_path / "node")
+    try:
+        yield node.start()
+        assert used.disclosed(private, node) == []
+    finally:
+        node.stop()

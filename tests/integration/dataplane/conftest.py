@@ -48,6 +48,8 @@ class Setup:
         self.plane = plane
         self.upstream = upstream
         self.data_dir = data_dir
+        # What is not there need not be waited for in tests.
+        self.patience = 0.0
         self.client = aiohttp.ClientSession(auto_decompress=False)
         self.token = plane.add_token(plane.add_organization("acme"))
         self.node = self.new_node()
@@ -62,7 +64,7 @@ class Setup:
             "node_token": self.plane.token,
             "drain_timeout": "1s",
         }
-        return Node(Settings(**(usual | settings)))
+        return Node(Settings(**(usual | settings)), self.patience)
 
     async def start(self) -> None:
         await self.node.start()

@@ -1,4 +1,4 @@
-"""The protected registries of the tests protect: otherwise the tests that pull from them would prove nothing."""
+"""The protected registries of the tests protect: otherwise tests that pull from them would prove nothing."""
 
 import ssl
 from collections.abc import Iterator

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.process.exits import ConfigurationError
+from dataplane.blobs.place import Place
 from dataplane.settings import Settings
 
 
@@ -52,6 +53,34 @@ def test_blobs_can_be_kept_elsewhere(url: str, path: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
+    ("url", "bucket", "prefix"),
+    [("s3://blobs", "blobs", ""), ("s3://my.blobs/a/b%20c/", "my.blobs", "a/b c")],
+)
+def test_a_bucket_has_a_hot_tier_in_the_data_directory(
+    url: str, bucket: str, prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By an s3 URL, at Amazon or at an endpoint of one's own with certificates of its own."""
+    (tmp_path / "ca.pem").write_text("")
+    monkeypatch.setenv("PENSTOCK_BLOB_STORE", url)
+    monkeypatch.setenv("PENSTOCK_S3_ENDPOINT", "https://s3.example.com:9000")
+    monkeypatch.setenv("PENSTOCK_S3_CA_FILE", str(tmp_path / "ca.pem"))
+    settings = Settings.load()
+    assert settings.blob_directory(Path("/d")) == Path("/d/blobs")
+    assert settings.bucket == Place(bucket, prefix, "https://s3.example.com:9000", tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize(("name", "value"), [("ENDPOINT", "s3.example.com"), ("CA_FILE", "/no/such/file")])
+def test_a_bucket_that_cannot_be_reached_like_this_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start, not at the first pull."""
+    monkeypatch.setenv("PENSTOCK_BLOB_STORE", "s3://bucket")
+    monkeypatch.setenv(f"PENSTOCK_S3_{name}", value)
+    with pytest.raises(ConfigurationError, match=f"PENSTOCK_S3_{name}"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("PENSTOCK_REGISTRY_LISTEN", "8080"),
@@ -65,7 +94,8 @@ def test_blobs_can_be_kept_elsewhere(url: str, path: str, monkeypatch: pytest.Mo
         ("PENSTOCK_MANIFEST_MEMORY_MAX_BYTES", "1.5GiB"),
         ("PENSTOCK_BLOB_STORE", "/var/cache"),
         ("PENSTOCK_BLOB_STORE", "file://host/var"),
-        ("PENSTOCK_BLOB_STORE", "s3://bucket"),
+        ("PENSTOCK_BLOB_STORE", "s3:///prefix"),
+        ("PENSTOCK_BLOB_STORE", "s3://Not_A_Bucket/prefix"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.files import FileStore
+from dataplane.blobs.patience import Patience
 from tests.unit.dataplane.blobs.reading import instantly
 
 
@@ -25,7 +26,7 @@ async def make_cache(root: Path) -> AsyncIterator[Callable[..., Any]]:
 
         async def make(**how: Any) -> BlobCache:
             store = how.pop("store", None) or FileStore(root)
-            cache = BlobCache(store, root / "spool", **{"sleep": instantly, **how})
+            cache = BlobCache(store, root / "spool", **{"patience": Patience(sleep=instantly), **how})
             stack.push_async_callback(cache.stop)
             await cache.start()
             return cache

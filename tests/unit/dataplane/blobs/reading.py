@@ -56,8 +56,8 @@ def stored(root: Path) -> set[str]:
 
 
 def spools(root: Path) -> list[Path]:
-    """What is in the spool folder."""
-    return list((root / "spool").iterdir())
+    """What is being fetched, or was left of it."""
+    return [file for file in (root / "spool").iterdir() if file.suffix in (".spool", ".claim")]
 
 
 async def instantly(seconds: float) -> None:

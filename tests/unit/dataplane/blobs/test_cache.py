@@ -2,17 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clients.oci.digest import Digest
 from dataplane.blobs.cache import BlobCache
-from dataplane.blobs.files import FileStore
 from dataplane.blobs.fill import HELD_BACK
-from dataplane.blobs.store import StoredBlob
 from tests.fakes.blobs import BytesBlob, GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import (
@@ -82,23 +78,25 @@ async def test_any_number_of_readers_cost_one_request(cache: BlobCache) -> None:
     assert (cache.measures.misses, cache.measures.followers) == (1, 31)
 
 
-async def test_a_store_that_takes_its_time_does_not_let_a_second_fetch_in(
-    make_cache: Callable[..., Any], root: Path
-) -> None:
-    """Opens that look into the store at the same moment still share one fetch."""
-
-    class SlowStore(FileStore):
-        async def open(self, digest: Digest) -> StoredBlob | None:
-            await asyncio.sleep(0)
-            return await super().open(digest)
-
-    cache = await make_cache(store=SlowStore(root))
+async def test_what_is_warm_opens_at_once(cache: BlobCache, root: Path) -> None:
+    """Without waiting for anything: a stored blob of that size, and nothing else."""
     blob = GeneratedBlob(3, MIB)
-    source = ScriptedSource(blob)
+    assert cache.warm(blob.digest, blob.size) is None
+    reader = await cache.open(blob.digest, blob.size, ScriptedSource(blob))
+    assert cache.warm(blob.digest, blob.size) is None
+    assert await read(reader) == content_of(blob)
+    reader.close()
+    await settled(cache)
 
-    await asyncio.gather(*(pull(cache, blob, source) for _ in range(5)))
-
-    assert source.asked == [0]
+    warm = cache.warm(blob.digest, blob.size)
+    assert warm is not None
+    with warm:
+        assert warm.warm
+        assert await read(warm) == content_of(blob)
+    assert cache.measures.hits == 1
+    assert cache.warm(blob.digest, blob.size + 1) is None
+    (root / "blobs" / "sha256" / blob.digest.encoded).unlink()
+    assert cache.warm(blob.digest, blob.size) is None
 
 
 async def test_readers_get_bytes_while_the_upstream_still_sends(cache: BlobCache) -> None:
@@ -123,11 +121,12 @@ async def test_the_end_is_held_back_until_the_digest_is_verified(cache: BlobCach
 
     with await cache.open(blob.digest, blob.size, source) as reader:
         assert len(await read(reader, 0, blob.size - HELD_BACK)) == blob.size - HELD_BACK
-        rest = asyncio.create_task(read(reader, blob.size - HELD_BACK))
+        more = asyncio.create_task(reader.available(blob.size - HELD_BACK))
         await asyncio.sleep(0.02)
-        assert not rest.done()
+        assert not more.done()
         gate.set()
-        assert await rest == content_of(blob)[-HELD_BACK:]
+        assert await more == blob.size
+        assert await read(reader, blob.size - HELD_BACK) == content_of(blob)[-HELD_BACK:]
 
 
 async def test_a_fetch_outlives_its_clients(cache: BlobCache, root: Path) -> None:

@@ -1,7 +1,9 @@
 """BlobCache on a disk that fails: clients get what can be had, never wrong bytes, and nothing leaks."""
 
+import asyncio
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from clients.oci.digest import Digest
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.blobs.files import FileStore
+from dataplane.blobs.fill import HELD_BACK
+from dataplane.blobs.space import Limits
 from dataplane.blobs.store import StoredBlob
 from tests.fakes.blobs import GeneratedBlob, content_of
-from tests.fakes.sources import ScriptedSource
-from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, settled, spools, stored
+from tests.fakes.sources import ScriptedSource, Turn
+from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, read, settled, spools, stored
 
 BLOB = GeneratedBlob(1, 3 * MIB)
 
@@ -23,7 +27,10 @@ BLOB = GeneratedBlob(1, 3 * MIB)
 class FailingStore(FileStore):
     """A store whose disk can neither be read nor written to, for its blobs."""
 
-    async def open(self, digest: Digest) -> StoredBlob | None:
+    def open(self, digest: Digest) -> StoredBlob | None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def peek(self, digest: Digest) -> StoredBlob | None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     async def commit(self, digest: Digest, spool: Path) -> None:
@@ -33,42 +40,142 @@ class FailingStore(FileStore):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
-async def test_a_full_disk_is_said_so_and_heals(
-    cache: BlobCache, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk fills up in mid-fetch: readers are told, nothing stays, and with room again it works."""
+def full_after(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes files unable to grow beyond so many bytes."""
     pwritev = os.pwritev
 
     def full(descriptor: int, buffers: list[bytes], offset: int) -> int:
-        if offset > MIB:
+        if offset > limit:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return pwritev(descriptor, buffers, offset)
 
+    monkeypatch.setattr(os, "pwritev", full)
+
+
+async def test_a_disk_that_fills_up_costs_clients_nothing(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In mid-fetch, with readers in two processes: everybody gets every byte, past the disk; it is said."""
+    one, two = await make_cache(), await make_cache()
+    source = ScriptedSource(BLOB)
+
     with monkeypatch.context() as broken:
-        broken.setattr(os, "pwritev", full)
-        got, failure = await failed_pull(cache, BLOB.digest, BLOB.size, ScriptedSource(BLOB))
+        full_after(MIB, broken)
+        pulls = [pull(cache, BLOB, source) for cache in (one, one, two, two)]
+        assert await asyncio.gather(*pulls) == [content_of(BLOB)] * 4
+        await settled(one)
+        await settled(two)
+    # Each goes on by itself from what was spooled.
+    assert len(source.asked) == 5
+    assert all(offset > 0 for offset in source.asked[1:])
+    assert "No space left" in one.trouble
+    assert "No space left" in two.trouble
+    assert str(root) not in one.trouble
+    assert spools(root) == []
+    assert stored(root) == set()
+
+
+async def test_a_troubled_disk_is_left_alone_for_a_while_and_heals(
+    cache: BlobCache, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next pulls do not even try; after a pause one does, and all is well again."""
+    now = [1000.0]
+    monkeypatch.setattr(cache._trouble, "_clock", lambda: now[0])
+    with monkeypatch.context() as broken:
+        full_after(-1, broken)
+        assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+    source = ScriptedSource(BLOB)
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        assert await reader.available(0) == 0
+        with pytest.raises(ValueError, match="no file"):
+            reader.fileno()
+        assert await read(reader) == content_of(BLOB)
+    assert cache.measures.unspooled == 1
+    assert cache.measures.troubled == 1
+
+    now[0] += 11
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
+    await settled(cache)
+
+    assert cache.trouble == ""
+    assert cache.measures.troubled == 0
+    assert stored(root) == {str(BLOB.digest)}
+
+
+async def test_wrong_bytes_past_the_disk_are_cut_short(
+    cache: BlobCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not stored is verified all the same: with what was spooled before, and from the start."""
+    wrong = GeneratedBlob(2, BLOB.size)
+    full_after(MIB, monkeypatch)
+
+    for turns in ([Turn(), Turn(blob=wrong)], [Turn(blob=wrong)]):
+        got, failure = await failed_pull(cache, BLOB.digest, BLOB.size, ScriptedSource(BLOB, *turns))
+        assert isinstance(failure, BlobFailed)
+        assert failure.fault is Fault.DIGEST
+        assert len(got) <= BLOB.size - HELD_BACK
         await settled(cache)
 
-    assert content_of(BLOB).startswith(got)
-    assert isinstance(failure, BlobFailed)
-    assert failure.fault is Fault.NODE
-    assert "No space left" in str(failure)
-    assert str(root) not in str(failure)
-    assert spools(root) == []
+
+async def test_an_upstream_that_breaks_past_the_disk_is_resumed(
+    cache: BlobCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without a spool, a broken transfer goes on with Range, and memory stays bounded."""
+    full_after(-1, monkeypatch)
+    source = ScriptedSource(BLOB, Turn(), Turn(cut_after=MIB))
+
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
+
+    assert source.asked == [0, 0, MIB]
+
+
+async def test_only_so_many_go_past_the_disk(cache: BlobCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs memory: beyond the bound clients are told to come again, and it is free again afterwards."""
+    full_after(-1, monkeypatch)
+    monkeypatch.setattr(cache._detours, "_most", 1)
+    await pull(cache, BLOB, ScriptedSource(BLOB))
+    gate = asyncio.Event()
+    slow = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    with await cache.open(BLOB.digest, BLOB.size, slow) as reader:
+        await reader.available(0)
+        _, failure = await failed_pull(cache, BLOB.digest, BLOB.size, ScriptedSource(BLOB))
+        assert isinstance(failure, BlobFailed)
+        assert failure.fault is Fault.NODE
+    await asyncio.sleep(0)
+
     assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
 
 
-async def test_a_spool_folder_that_is_gone_fails_the_open(cache: BlobCache, root: Path) -> None:
-    """Where a fetch cannot even begin, there is no fetch, and a sentence."""
-    (root / "spool").rmdir()
-    source = ScriptedSource(BLOB)
+async def test_a_stored_blob_that_cannot_be_read_is_dropped(
+    cache: BlobCache, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An input/output error in mid-read: the client gets every byte, verified, and the file goes."""
+    await pull(cache, BLOB, ScriptedSource(BLOB))
+    await settled(cache)
+    source, preadv = ScriptedSource(BLOB), os.preadv
 
-    with pytest.raises(BlobFailed) as caught:
-        await cache.open(BLOB.digest, BLOB.size, source)
+    def bad_sector(descriptor: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
+        if offset >= MIB:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return preadv(descriptor, buffers, offset, flags)
 
-    assert caught.value.fault is Fault.NODE
-    assert source.asked == []
-    assert cache.measures.running_fills == 0
+    monkeypatch.setattr(os, "preadv", bad_sector)
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
+    monkeypatch.undo()
+
+    assert source.asked == [0]
+    assert cache.measures.rotten == 1
+    assert stored(root) == set()
+
+
+async def test_a_spool_folder_that_is_gone_is_made_again(cache: BlobCache, root: Path) -> None:
+    """Somebody cleans up by hand, and the node goes on."""
+    shutil.rmtree(root / "spool")
+
+    assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+
+    await settled(cache)
+    assert stored(root) == {str(BLOB.digest)}
 
 
 async def test_a_store_that_fails_does_not_fail_the_pull(make_cache: Callable[..., Any], root: Path) -> None:
@@ -92,10 +199,10 @@ async def test_a_blob_that_cannot_be_removed_does_not_stop_the_next(
     """Eviction that fails is logged, and the new blob is kept all the same."""
 
     class Unremovable(FileStore):
-        async def remove(self, digest: Digest) -> bool:
+        async def evict(self, digest: Digest) -> bool:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
-    cache = await make_cache(store=Unremovable(root), max_bytes=BLOB.size)
+    cache = await make_cache(store=Unremovable(root), limits=Limits(BLOB.size))
     other = GeneratedBlob(2, MIB)
     for blob in (BLOB, other):
         assert await pull(cache, blob, ScriptedSource(blob)) == content_of(blob)

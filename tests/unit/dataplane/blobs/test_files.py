@@ -10,8 +10,8 @@ import pytest
 from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
 from dataplane.blobs.files import FileStore
-from dataplane.blobs.store import BlobStore
-from tests.unit.dataplane.blobs.conformance import ONE, REQUIREMENTS, TWO, put, read
+from dataplane.blobs.store import StoredBlob
+from tests.unit.dataplane.blobs.conformance import ONE, REQUIREMENTS, TWO, Kept, Read
 
 DAY = 86400
 
@@ -32,12 +32,87 @@ async def store(tmp_path: Path) -> FileStore:
     return store
 
 
+class KeptInFiles:
+    """See Kept."""
+
+    def __init__(self, store: FileStore, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    async def put(self, digest: Digest, content: bytes) -> None:
+        await put(self._store, self._folder, content, digest)
+
+    async def open(self, digest: Digest) -> Read | None:
+        stored = self._store.open(digest)
+        if stored is None:
+            return None
+
+        async def once() -> bytes:
+            return read(stored)
+
+        return once
+
+    async def remove(self, digest: Digest) -> bool:
+        return await self._store.remove(digest)
+
+    async def sizes(self) -> dict[Digest, int]:
+        return {entry.digest: entry.size for entry in await self._store.entries()}
+
+
+async def put(store: FileStore, folder: Path, content: bytes, digest: Digest | None = None) -> Digest:
+    """Commits content by way of a spool file in folder, which is gone then."""
+    digest = digest or Digest.of(content)
+    spool = folder / "spool"
+    spool.write_bytes(content)
+    await store.commit(digest, spool)
+    assert not spool.exists()
+    return digest
+
+
+def read(stored: StoredBlob | None) -> bytes:
+    """Reads what was opened, and closes it."""
+    assert stored is not None
+    try:
+        return os.pread(stored.file.fileno(), stored.size, 0)
+    finally:
+        stored.close()
+
+
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.__name__)
 async def test_conforms(
-    store: FileStore, folder: Path, requirement: Callable[[BlobStore, Path], Awaitable[None]]
+    store: FileStore, folder: Path, requirement: Callable[[Kept], Awaitable[None]]
 ) -> None:
-    """What every store must do."""
-    await requirement(store, folder)
+    """What every place for blobs must do."""
+    await requirement(KeptInFiles(store, folder))
+
+
+async def test_a_commit_that_fails_changes_nothing(store: FileStore, folder: Path) -> None:
+    """A spool that is not there cannot take the place of a blob."""
+    digest = await put(store, folder, ONE)
+    with pytest.raises(FileNotFoundError):
+        await store.commit(digest, folder / "missing")
+    assert read(store.open(digest)) == ONE
+
+
+async def test_what_is_read_anywhere_is_not_evicted(store: FileStore, folder: Path, tmp_path: Path) -> None:
+    """Also by another process; once it is closed, it goes."""
+    digest = await put(store, folder, ONE)
+    reading = FileStore(tmp_path / "store").open(digest)
+    assert reading is not None
+    assert await store.evict(digest) is False
+    reading.close()
+    assert await store.evict(digest) is True
+    assert await store.evict(digest) is False
+    assert store.open(digest) is None
+
+
+async def test_peeking_is_not_using(store: FileStore, folder: Path, tmp_path: Path) -> None:
+    """What only looks leaves the order in which blobs go as it is."""
+    digest = await put(store, folder, ONE)
+    file = tmp_path / "store" / "blobs" / "sha256" / digest.encoded
+    os.utime(file, (DAY, DAY))
+    assert read(store.peek(digest)) == ONE
+    assert file.stat().st_mtime == DAY
 
 
 async def test_the_directory_is_an_image_layout(store: FileStore, folder: Path, tmp_path: Path) -> None:
@@ -60,7 +135,7 @@ async def test_preparing_again_changes_nothing(store: FileStore, folder: Path, t
     again = FileStore(tmp_path / "store")
     await again.prepare()
 
-    assert read(await again.open(digest)) == ONE
+    assert read(again.open(digest)) == ONE
     assert index.read_text() == "theirs"
 
 
@@ -94,11 +169,11 @@ async def test_use_is_noted_by_the_hour_and_survives_a_restart(folder: Path, tmp
 
     assert await order() == [one, two]
     now[0] = 12 * DAY
-    read(await store.open(one))
+    read(store.open(one))
     assert await order() == [two, one]
     now[0] += 3599
-    read(await store.open(one))
+    read(store.open(one))
     assert (files / one.encoded).stat().st_mtime == 12 * DAY
     now[0] += 1
-    read(await store.open(one))
+    read(store.open(one))
     assert (files / one.encoded).stat().st_mtime == now[0]

@@ -51,10 +51,14 @@ async def test_a_blob_is_whole_or_absent(root: Path, moment: int) -> None:
 
     kept = root / "blobs" / "sha256" / BLOB.digest.encoded
     assert not kept.exists() or kept.read_bytes() == content_of(BLOB)
+    left = [spool.stat().st_size for spool in (root / "spool").glob("*.spool")]
     cache = BlobCache(FileStore(root), root / "spool")
     await cache.start()
-    assert spools(root) == []
-    assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+    source = ScriptedSource(BLOB)
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
     await settled(cache)
     await cache.stop()
+    assert spools(root) == []
     assert kept.read_bytes() == content_of(BLOB)
+    # What had been spooled is not fetched again.
+    assert source.asked == [size for size in left if size < BLOB.size]

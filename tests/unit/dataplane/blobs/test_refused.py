@@ -139,7 +139,7 @@ async def test_a_source_with_a_bug_fails_that_blob_only(
     blob = BytesBlob(b"content")
 
     class Broken:
-        def open(self, offset: int) -> Any:
+        def open(self, offset: int, stop: int | None = None) -> Any:
             raise KeyError("secret")
 
     _, failure = await failed_pull(cache, blob.digest, blob.size, Broken())

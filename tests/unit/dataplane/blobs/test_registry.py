@@ -1,10 +1,11 @@
 """BlobCache with a registry on a real socket, through the client that nodes use."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,9 @@ class RegistrySource:
     def __str__(self) -> str:
         return f"{self.registry.host}/team/app"
 
-    def open(self, offset: int) -> AbstractAsyncContextManager[BlobStream]:
+    def open(self, offset: int, stop: int | None = None) -> AbstractAsyncContextManager[BlobStream]:
         access = BlobAccess(self.registry.base_url, "team/app", "", allow_private=True)
-        return open_blob(self.transport, access, self.blob.digest, offset=offset)
+        return open_blob(self.transport, access, self.blob.digest, offset=offset, stop=stop)
 
 
 @pytest.fixture
@@ -89,6 +90,22 @@ async def test_a_connection_that_breaks_three_times(
 
     if ranges:
         assert registry.bytes_sent <= 1.05 * source.blob.size
+
+
+@pytest.mark.parametrize("percent", [10, 50, 99])
+async def test_cut_three_times_in_a_row(
+    make_cache: Callable[..., Any], registry: FakeRegistry, source: RegistrySource, percent: int
+) -> None:
+    """At 10, 50, 99 percent: clients of two processes get every byte, and the upstream hardly one twice."""
+    caches = [await make_cache(), await make_cache()]
+    registry.faults.add("blobs", cut_after=SIZE * percent // 100, times=1)
+    registry.faults.add("blobs", cut_after=SIZE // 1000, times=2)
+
+    pulled = await asyncio.gather(*(pull(cache, source.blob, source) for cache in caches for _ in range(4)))
+
+    assert all(content == content_of(source.blob) for content in pulled)
+    assert registry.count("GET", "blobs") == 4
+    assert registry.bytes_sent <= 1.05 * source.blob.size
 
 
 async def test_a_stalled_upstream_is_broken_off_and_resumed(
@@ -183,4 +200,4 @@ async def test_stopping_in_mid_transfer_closes_the_connection(
 
     assert isinstance(failure, BlobFailed)
     assert failure.fault is Fault.STOPPED
-    assert spools(root) == []
+    assert stored(root) == set()

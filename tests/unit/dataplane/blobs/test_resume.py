@@ -122,7 +122,7 @@ async def test_an_upstream_that_is_down_is_given_up_soon(make_cache: Callable[..
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    cache = await make_cache(sleep=sleep, chance=lambda: 1.0)
+    cache = await make_cache(patience=Patience(sleep=sleep, chance=lambda: 1.0))
     blob = GeneratedBlob(10, MIB)
     source = ScriptedSource(blob, *[Turn(refused=BROKEN)] * 10)
 
@@ -135,7 +135,7 @@ async def test_an_upstream_that_is_down_is_given_up_soon(make_cache: Callable[..
 
 async def test_progress_earns_new_patience(make_cache: Callable[..., Any]) -> None:
     """A line that breaks every megabyte is borne while it brings something; one that does not, is not."""
-    cache = await make_cache(patience=Patience(attempts=2))
+    cache = await make_cache(patience=Patience(attempts=2, sleep=instantly))
     blob = GeneratedBlob(11, 10 * MIB)
     source = ScriptedSource(blob, *[Turn(cut_after=MIB)] * 9)
     assert await pull(cache, blob, source) == content_of(blob)
@@ -168,7 +168,7 @@ async def test_a_rate_limit_is_waited_for_only_in_mid_blob(make_cache: Callable[
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    cache = await make_cache(sleep=sleep, chance=lambda: 0.0)
+    cache = await make_cache(patience=Patience(sleep=sleep, chance=lambda: 0.0))
     blob = GeneratedBlob(14, MIB)
     limited = UpstreamRateLimited("registry.example", "registry.example asks to wait.", retry_after=20)
 
@@ -198,9 +198,8 @@ def test_however_it_breaks_every_byte_arrives(
     source = ScriptedSource(blob, *[Turn(cut_after=cut, chunk=chunk, offset=offset) for cut in cuts])
 
     async def pulled() -> bytes:
-        cache = BlobCache(
-            FileStore(root), root / "spool", patience=Patience(first_attempts=9), sleep=instantly
-        )
+        patience = Patience(first_attempts=9, sleep=instantly)
+        cache = BlobCache(FileStore(root), root / "spool", patience=patience)
         await cache.start()
         got = await pull(cache, blob, source)
         await settled(cache)

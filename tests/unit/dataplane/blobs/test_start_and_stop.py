@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ async def test_a_stored_file_of_another_size_is_fetched_again(cache: BlobCache, 
     assert await pull(cache, blob, source) == content_of(blob)
 
     assert source.asked == [0, 0]
+    await cache.sweep()
     assert cache.measures.cache_bytes == MIB
 
 
@@ -51,11 +53,14 @@ async def test_a_blob_that_vanished_from_disk_is_fetched_again(cache: BlobCache,
     assert await pull(cache, blob, source) == content_of(blob)
 
     await settled(cache)
+    await cache.sweep()
     assert (cache.measures.cache_blobs, cache.measures.cache_bytes) == (1, MIB)
 
 
-async def test_stopping_breaks_fetches_off_and_leaves_nothing(cache: BlobCache, root: Path) -> None:
-    """Whoever waits is told that the node stops; spools and tasks are gone; nothing opens any more."""
+async def test_stopping_breaks_fetches_off(
+    cache: BlobCache, root: Path, make_cache: Callable[..., Any]
+) -> None:
+    """Whoever waits is told that the node stops; nothing opens any more; the next start goes on with it."""
     blob, gate = GeneratedBlob(16, 4 * MIB), asyncio.Event()
     source = ScriptedSource(blob, Turn(pause_after=MIB, gate=gate))
     with await cache.open(blob.digest, blob.size, source) as reader:
@@ -70,24 +75,35 @@ async def test_stopping_breaks_fetches_off_and_leaves_nothing(cache: BlobCache, 
     assert content_of(blob).startswith(got)
     assert isinstance(failure, BlobFailed)
     assert failure.fault is Fault.STOPPED
-    assert spools(root) == []
     assert stored(root) == set()
     with pytest.raises(BlobFailed):
         await cache.open(blob.digest, blob.size, source)
 
+    again = await make_cache()
+    assert await pull(again, blob, source) == content_of(blob)
+    await settled(again)
+    assert source.asked == [0, MIB]
+    assert [spool.name.partition(".")[0] for spool in spools(root)] in ([], [other.digest.encoded] * 2)
 
-async def test_starting_removes_what_a_crash_left(make_cache: Callable[..., Any], root: Path) -> None:
-    """Spools of a process that was killed are gone after the next start; blobs stay, and are counted."""
+
+async def test_what_nobody_comes_back_for_is_removed(make_cache: Callable[..., Any], root: Path) -> None:
+    """A spool of a process that was killed is gone after some minutes; blobs stay, and are counted."""
     blob = GeneratedBlob(17, MIB)
     source = ScriptedSource(blob)
     first = await make_cache()
     await pull(first, blob, source)
     await first.stop()
-    (root / "spool" / f"{'a' * 64}.0.spool").write_bytes(b"half")
+    half = root / "spool" / f"{'a' * 64}.9.spool"
+    half.write_bytes(b"half")
+    half.with_suffix(".claim").write_bytes(b"")
+    young = root / "spool" / f"{'b' * 64}.9.spool"
+    young.write_bytes(b"half")
+    for file in (half, half.with_suffix(".claim")):
+        os.utime(file, (time.time() - 700, time.time() - 700))
 
     second = await make_cache()
 
-    assert spools(root) == []
+    assert spools(root) == [young]
     assert (second.measures.cache_blobs, second.measures.cache_bytes) == (1, MIB)
     assert await pull(second, blob, source) == content_of(blob)
     assert source.asked == [0]

@@ -1,17 +1,19 @@
 """Headers and statuses of manifests, referrers and blobs."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamDenied
+from clients.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from dataplane.http import blobs, manifests, referrers
 from dataplane.http.errors import Refusal
 from dataplane.http.message import Answer, Request
 from dataplane.http.target import Referrers
 from dataplane.resolve.manifest import ResolvedManifest
+from dataplane.resolve.referrers import Referrer
 
 CONTENT = b'{"schemaVersion":2}'
 TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -40,18 +42,34 @@ def test_a_manifest_that_the_client_has_is_not_sent(method: str) -> None:
     assert ("Docker-Content-Digest", str(MANIFEST.digest)) in answer.headers
 
 
-def test_referrers_are_an_empty_index() -> None:
-    """The filter is said to be applied where one was asked for."""
-    answer = referrers.answer(Referrers("acme/app", DIGEST, ""))
-    assert dict(answer.headers) == {"Content-Type": "application/vnd.oci.image.index.v1+json"}
-    assert isinstance(answer.body, bytes)
+def test_referrers_are_an_index_with_their_types_and_annotations() -> None:
+    """Descriptors as the specification wants them; without any, an index without manifests."""
+    signature = Referrer(str(DIGEST), OCI_MANIFEST, 3, "application/vnd.signature", {"by": "me"})
+    plain = Referrer(str(DIGEST), OCI_MANIFEST, 4, "")
+    answer = referrers.answer(Referrers("acme/app", DIGEST, ""), [signature, plain])
+    assert answer.status == 200
+    assert dict(answer.headers) == {"Content-Type": OCI_INDEX}
+    descriptor = {"mediaType": OCI_MANIFEST, "digest": str(DIGEST)}
     assert json.loads(answer.body) == {
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [],
+        "mediaType": OCI_INDEX,
+        "manifests": [
+            descriptor
+            | {"size": 3, "artifactType": "application/vnd.signature", "annotations": {"by": "me"}},
+            descriptor | {"size": 4},
+        ],
     }
-    filtered = referrers.answer(Referrers("acme/app", DIGEST, "application/vnd.example"))
-    assert ("OCI-Filters-Applied", "artifactType") in filtered.headers
+    empty = referrers.answer(Referrers("acme/app", DIGEST, ""), [])
+    assert json.loads(empty.body)["manifests"] == []
+
+
+def test_referrers_of_one_type() -> None:
+    """The answer says that the filter was applied, also when nothing is left."""
+    listed = [Referrer(str(DIGEST), OCI_MANIFEST, size, f"application/vnd.{size}") for size in (1, 2)]
+    for wanted, left in (("application/vnd.2", [2]), ("application/vnd.3", [])):
+        answer = referrers.answer(Referrers("acme/app", DIGEST, wanted), listed)
+        assert [item["size"] for item in json.loads(answer.body)["manifests"]] == left
+        assert ("OCI-Filters-Applied", "artifactType") in answer.headers
 
 
 class FakeReader:
@@ -66,13 +84,13 @@ class FakeReader:
         self.opened += 1
         return self
 
-    async def available(self, position: int) -> int:
+    async def available(self, position: int, stop: int | None = None) -> int:
         assert position < len(BLOB)
         if self.failure:
             raise self.failure
         return len(BLOB)
 
-    async def read(self, start: int, stop: int) -> AsyncIterator[memoryview]:
+    async def read(self, start: int, stop: int) -> AsyncGenerator[memoryview, None]:
         for position in range(start, stop, 100):
             yield memoryview(BLOB)[position : min(position + 100, stop)]
 

@@ -1,6 +1,7 @@
 """The node's own port: alive, ready, and what it counts."""
 
 import json
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -8,9 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from dataplane.blobs.measures import Measures
 from dataplane.config.draft import from_message
 from dataplane.config.state import ConfigState
+from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, Request
 from dataplane.http.metrics import Metrics
 from dataplane.http.node_port import NodePort
+from dataplane.http.readiness import details
 from dataplane.resolve.lookups import Lookups
 from penstock.v1.config_pb2 import Configuration
 
@@ -26,6 +29,14 @@ class Clock:
         return self.now
 
 
+class Load:
+    """A server at work."""
+
+    active = 3
+    connections = 7
+    quick_answers = 40
+
+
 class Parts:
     """A node port with all that it looks at."""
 
@@ -34,8 +45,17 @@ class Parts:
         self.state = ConfigState(self.clock)
         self.lookups = Lookups()
         self.measures = Measures()
-        self.metrics = Metrics(self.state, self.lookups, self.measures, lambda: 3, "1.2.3")
-        self.port = NodePort(self.state, self.metrics.exposition)
+        self.hits = Hits(stall=2)
+        self.metrics = Metrics(self.state, self.lookups, self.measures, self.hits, Load(), "1.2.3")
+        self.draining = False
+        self.port = NodePort(self.readiness, self.exposition)
+
+    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+        found = details(self.state, draining=self.draining, trouble="the disk is full")
+        return found["ready"], found
+
+    async def exposition(self) -> bytes:
+        return self.metrics.exposition()
 
     async def get(self, path: str, method: str = "GET") -> Answer:
         return await self.port.answer(Request(method, path))
@@ -75,9 +95,10 @@ async def test_a_node_is_alive_before_it_is_ready(parts: Parts) -> None:
             "ready": True,
             "draining": False,
             "configuration": {"revision": 7, "age_seconds": 2.5, "interruption": "", "refusal": ""},
+            "cache": {"trouble": "the disk is full"},
         },
     )
-    parts.port.draining = True
+    parts.draining = True
     assert (await parts.ready())[0] == 503
     assert (await parts.get("/healthz")).status == 200
 

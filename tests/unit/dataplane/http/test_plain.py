@@ -6,6 +6,7 @@ import ssl
 import pytest
 
 from clients.process.listen import Address, bind
+from dataplane.http.limits import Limits
 from dataplane.http.message import Answer, Request
 from dataplane.http.server import Server
 
@@ -20,7 +21,7 @@ async def test_a_client_that_begins_with_tls() -> None:
     sockets = bind(Address("127.0.0.1", 0), "test")
     port = sockets[0].getsockname()[1]
     # So long that only an answer can end the wait.
-    server = Server(answer, idle=3600)
+    server = Server(answer, limits=Limits(idle=3600))
     server.start(sockets)
     try:
         context = ssl.create_default_context()

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from clients.oci.errors import UpstreamUnavailable
+from dataplane.http.limits import Limits
 from dataplane.http.message import Answer, Chunk, Pieces, Request
 from dataplane.http.server import Server
+from dataplane.http.service import Quick
 
 HOST = b"Host: x\r\n"
 
@@ -51,8 +53,8 @@ class Running:
     def count(self, size: int) -> None:
         self.sent += size
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24)
+    async def connect(self, limit: int = 1 << 24) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, limit=limit)
 
     async def exchange(self, sent: bytes) -> bytes:
         """Send bytes, and give all that comes until the server hangs up."""
@@ -66,10 +68,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(**options: float) -> AsyncIterator[Running]:
+async def running(quick: Quick | None = None, **options: float) -> AsyncIterator[Running]:
     """Run a server on a free port."""
     found = Running()
-    found.server = Server(found.answer, found.count, **options)
+    found.server = Server(found.answer, found.count, limits=Limits(**options), quick=quick)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     found.port = listener.getsockname()[1]
@@ -134,7 +136,15 @@ async def test_a_request_is_passed_on_as_it_was_sent() -> None:
             )
         )
     assert server.requests == [
-        Request("GET", "/a%2fb?q=%31", "Bearer x", range="bytes=0-1", if_range='"e"', if_none_match="*")
+        Request(
+            "GET",
+            "/a%2fb?q=%31",
+            "Bearer x",
+            range="bytes=0-1",
+            if_range='"e"',
+            if_none_match="*",
+            address="127.0.0.1",
+        )
     ]
 
 
@@ -222,7 +232,7 @@ async def test_headers_without_end_are_hung_up_on() -> None:
 
 async def test_idle_connections_and_slow_headers_end() -> None:
     """Both by the same clock; a client that says nothing gets nothing."""
-    async with running(idle=0.1) as server:
+    async with running(idle=0.1, header=0.1) as server:
         assert await server.exchange(b"") == b""
         assert await server.exchange(b"GET / HT") == b""
         assert body(await server.exchange(get("/one"))) == b"/one"

@@ -19,7 +19,7 @@ from clients.oci.errors import (
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.disk import Disk
-from dataplane.resolve.errors import ControlPlaneAway, Missing, Unknown
+from dataplane.resolve.errors import ControlPlaneAway, ControlPlaneSilent, Missing, Unknown
 from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
@@ -32,10 +32,10 @@ from tests.fakes.images import Image, make_image, make_index
 class Resolving:
     """What a node resolves with, on one directory."""
 
-    def __init__(self, client: ControlClient, root: Path, memory: int = 1 << 20) -> None:
+    def __init__(self, client: ControlClient, root: Path, memory: int = 1 << 20, patience: float = 0) -> None:
         disk = Disk(root, 1 << 20)
         disk.prepare()
-        control, shelf = ControlPlane(client.nodes), Shelf(disk)
+        control, shelf = ControlPlane(client.nodes, patience), Shelf(disk)
         self.lookups = Lookups()
         self.members = Members(control, shelf, memory)
         self.manifests = Manifests(control, shelf, self.members, self.lookups, memory)
@@ -203,7 +203,7 @@ async def test_a_tag_that_went_is_unknown(
             30,
         ),
         (Fault(grpc.StatusCode.UNAVAILABLE), ControlPlaneAway, None),
-        (Fault(grpc.StatusCode.DEADLINE_EXCEEDED), ControlPlaneAway, None),
+        (Fault(grpc.StatusCode.DEADLINE_EXCEEDED), ControlPlaneSilent, None),
         (Fault(grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"), ControlPlaneAway, None),
         (Fault(grpc.StatusCode.INTERNAL), UpstreamUnavailable, None),
         (Fault(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"), UpstreamUnavailable, None),
@@ -335,3 +335,40 @@ async def test_tags_are_listed_once_for_each_content_revision(
     assert "new" in (await node.tags.get(entry(held))).lines.decode().split()
     with pytest.raises(ControlPlaneAway):
         await Resolving(client, tmp_path / "empty").tags.get(entry(held))
+
+
+async def test_a_short_absence_is_waited_out(
+    plane: FakeControlPlane, client: ControlClient, tmp_path: Path, held: FakeArtifact, image: Image
+) -> None:
+    """Whoever would get nothing else waits for a control plane that restarts; others are served at once."""
+    node = Resolving(client, tmp_path, patience=20)
+    other = make_image(seed=4)
+    plane.hold(held, other, ["2.0"])
+    await node.manifests.get(entry(held), "1.0")
+    blob = next(iter(other.blobs))
+    await plane.stop()
+    waiting = [
+        asyncio.create_task(node.manifests.get(entry(held), "2.0")),
+        asyncio.create_task(node.members.size(entry(held), blob)),
+        asyncio.create_task(node.tags.get(entry(held))),
+    ]
+    plane.touch(held)
+    assert (await node.manifests.get(entry(held), "1.0")).content == image.manifest
+    assert not any(task.done() for task in waiting)
+    await plane.start()
+    manifest, size, tags = await asyncio.gather(*waiting)
+    assert (manifest.content, size) == (other.manifest, other.blobs[blob].size)
+    assert tags.lines == b"1.0\n2.0\n"
+    await node.stop()
+
+
+async def test_a_control_plane_that_does_not_answer_is_not_asked_twice(
+    plane: FakeControlPlane, client: ControlClient, tmp_path: Path, held: FakeArtifact
+) -> None:
+    """Waiting for the second answer would take as long as for the first."""
+    node = Resolving(client, tmp_path, patience=20)
+    plane.faults["ResolveReference"] = Fault(grpc.StatusCode.DEADLINE_EXCEEDED)
+    with pytest.raises(ControlPlaneAway):
+        await node.manifests.get(entry(held), "1.0")
+    assert plane.calls["ResolveReference"] == 1
+    await node.stop()

@@ -1,0 +1,95 @@
+"""A blob from the bucket where it has it, and from its upstream otherwise."""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+from clients.oci.digest import Digest
+from clients.oci.errors import UpstreamUnavailable
+from dataplane.blobs.bucket import Bucket, BucketFailed, BucketStream
+from dataplane.blobs.measures import Measures
+from dataplane.blobs.source import Source, Stream
+
+logger = logging.getLogger(__name__)
+
+
+class BucketFirst:
+    """A Source of one blob, for one fetch.
+
+    A bucket is only another place to fetch from: its bytes are verified like an upstream's. One that
+    fails is not asked again in the same fetch: the upstream goes on where it broke off.
+    """
+
+    def __init__(
+        self, digest: Digest, size: int, bucket: Bucket, upstream: Source, measures: Measures
+    ) -> None:
+        self._digest = digest
+        self._size = size
+        self._bucket = bucket
+        self._upstream = upstream
+        self._measures = measures
+        self._skips_bucket = False
+        self.used_bucket = False
+        """Whether bytes came from the bucket, so that they may be what is wrong."""
+
+    def __str__(self) -> str:
+        return f"{self._bucket.place} or {self._upstream}" if self.used_bucket else str(self._upstream)
+
+    @asynccontextmanager
+    async def open(self, offset: int, stop: int | None = None) -> AsyncIterator[Stream]:
+        """See Source."""
+        async with AsyncExitStack() as stack:
+            stream: Stream | None = await self._from_bucket(stack, offset, stop)
+            if stream is None:
+                stream = await stack.enter_async_context(self._upstream.open(offset, stop))
+            yield stream
+
+    def distrust(self) -> bool:
+        """Leave the bucket out from now on; tells whether that changes anything."""
+        changes, self._skips_bucket = self.used_bucket and not self._skips_bucket, True
+        return changes
+
+    def failed(self, error: BucketFailed) -> None:
+        """Note that the bucket broke off."""
+        self._skips_bucket = True
+        self._measures.bucket_failures += 1
+        logger.warning(
+            "blob %s is fetched from its upstream, for %s failed: %s", self._digest, self._bucket.place, error
+        )
+
+    async def _from_bucket(self, stack: AsyncExitStack, offset: int, stop: int | None) -> Stream | None:
+        if self._skips_bucket or self._bucket.pauses:
+            return None
+        try:
+            stream = await stack.enter_async_context(self._bucket.open(self._digest, offset, stop))
+        except BucketFailed as error:
+            self.failed(error)
+            return None
+        if stream is None:
+            self._skips_bucket = True
+            return None
+        if stream.size != self._size:
+            self.failed(BucketFailed(f"it has {stream.size} bytes instead of {self._size}"))
+            return None
+        self.used_bucket = True
+        self._measures.bucket_hits += 1
+        return _Stream(stream, self)
+
+
+class _Stream:
+    """The bucket's stream with an upstream's errors."""
+
+    def __init__(self, stream: BucketStream, source: BucketFirst) -> None:
+        self._stream = stream
+        self._source = source
+        self.offset = stream.offset
+        self.size: int | None = stream.size
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async with aclosing(self._stream.chunks()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except BucketFailed as error:
+            self._source.failed(error)
+            raise UpstreamUnavailable("the bucket", "The bucket broke the transfer off.") from error

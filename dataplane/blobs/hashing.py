@@ -1,0 +1,36 @@
+"""Hashing files without keeping them in memory."""
+
+import errno
+import os
+from typing import Final
+
+from clients.oci.digest import Digest
+
+_BUFFER: Final = 256 * 1024  # stays in a core's cache between being read and being hashed
+
+
+class FileHash:
+    """The hash of a file's first `position` bytes, to be compared with a digest. For threads: it blocks."""
+
+    def __init__(self, digest: Digest) -> None:
+        self._digest = digest
+        self._hasher = digest.hasher()
+        self.position = 0
+
+    def read(self, descriptor: int, stop: int) -> None:
+        """Go on to stop, in the file; raises OSError, also where the file ends before."""
+        buffer = memoryview(bytearray(min(_BUFFER, max(0, stop - self.position))))
+        while self.position < stop:
+            length = os.preadv(descriptor, [buffer[: stop - self.position]], self.position)
+            if not length:
+                raise OSError(errno.EIO, "the file has lost its end")
+            self.add(buffer[:length])
+
+    def add(self, chunk: bytes | memoryview) -> None:
+        """Go on with bytes that are not in the file."""
+        self._hasher.update(chunk)
+        self.position += len(chunk)
+
+    def is_right(self) -> bool:
+        """Tell whether the bytes so far are those that the digest names."""
+        return self._hasher.hexdigest() == self._digest.encoded

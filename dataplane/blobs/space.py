@@ -1,0 +1,173 @@
+"""Room for blobs: a byte limit and a floor of free space, kept over all processes of a node."""
+
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from clients.oci.digest import Digest
+from dataplane.blobs.claim import SUFFIX, Claim
+from dataplane.blobs.held import alone_with
+from dataplane.blobs.measures import Measures
+from dataplane.blobs.spool import SPOOL_SUFFIX
+from dataplane.blobs.store import BlobStore, Entry
+from dataplane.blobs.threads import Threads
+from dataplane.blobs.trouble import Trouble
+from dataplane.blobs.usage import Usage, Used
+
+logger = logging.getLogger(__name__)
+
+# The store notes uses to the hour; in between, each process remembers its own.
+_REMEMBERED: Final = 10_000
+# Seconds after which a spool that nobody fills any more is removed: until then, a client that tries again
+# lets its fetch go on where it stopped.
+_ABANDONED: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much room blobs may take."""
+
+    max_bytes: int | None = None
+    """Bytes in the store from which on the least recently used go; None for any number."""
+    min_free_bytes: int = 0
+    """Bytes that stay free on the file system, for others."""
+    low: float = 0.95
+    """Part of max_bytes down to which they go at once, so that not every blob makes a sweep."""
+
+
+class Space:
+    """Keeps the limits: `admit` before a fill, `added` after a commit, `sweep` now and then.
+
+    Whoever finds too much sweeps, one process of the node at a time. The least recently used go first,
+    never one that is being read or filled.
+    """
+
+    def __init__(
+        self,
+        store: BlobStore,
+        folder: Path,
+        limits: Limits,
+        measures: Measures,
+        threads: Threads,
+        trouble: Trouble,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Keep the limits of a store whose spools are in folder; clock gives seconds since the epoch."""
+        self._store = store
+        self._folder = folder
+        self._limits = limits
+        self._measures = measures
+        self._threads = threads
+        self._trouble = trouble
+        self._clock = clock
+        self._usage = Usage(folder / "usage")
+        self._uses: OrderedDict[Digest, float] = OrderedDict()
+
+    def used(self, digest: Digest) -> None:
+        """Note that a blob is used."""
+        self._uses[digest] = self._clock()
+        self._uses.move_to_end(digest)
+        if len(self._uses) > _REMEMBERED:
+            self._uses.popitem(last=False)
+
+    def fits(self, size: int) -> bool:
+        """Tell whether the store may hold a blob of so many bytes."""
+        return self._limits.max_bytes is None or size <= self._limits.max_bytes
+
+    async def admit(self, size: int) -> bool:
+        """Make room for a fill of so many bytes; False, with trouble noted, where there is none.
+
+        Raises OSError.
+        """
+        if self._free() - size >= self._limits.min_free_bytes:
+            return True
+        await self.sweep(size)
+        if self._free() - size >= self._limits.min_free_bytes:
+            return True
+        self._trouble.note(
+            f"The disk has no room for {size} bytes above the {self._limits.min_free_bytes} that must stay"
+            " free (PENSTOCK_CACHE_MIN_FREE_BYTES): blobs are passed through and not kept."
+        )
+        return False
+
+    async def changed(self, by: Used) -> None:
+        """Note what a commit or a removal has changed, and make room if it was too much. Raises OSError."""
+        self._show(await self._threads.disk(self._usage.change, by))
+        if self._is_over():
+            await self.sweep()
+
+    async def look(self) -> None:
+        """See what the other processes have changed, and make room if it is too much. Raises OSError."""
+        await self.changed(Used())
+
+    async def sweep(self, wanted: int = 0) -> None:
+        """Count what is there, remove abandoned spools, and make room: for so many bytes more, if given.
+
+        Raises OSError.
+        """
+        with alone_with(self._folder / "sweep.lock") as alone:
+            if not alone:
+                # Another process is at it.
+                return
+            await self._threads.disk(remove_abandoned, self._folder, self._clock() - _ABANDONED)
+            entries = await self._store.entries()
+            used = Used(sum(entry.size for entry in entries), len(entries))
+            used += -await self._evict(self._order(entries), used.size, wanted)
+            await self._threads.disk(self._usage.set, used)
+            self._show(used)
+
+    async def _evict(self, entries: list[Entry], size: int, wanted: int) -> Used:
+        gone = Used()
+        limit = self._limits.max_bytes
+        low = None if limit is None or size <= limit else int(limit * self._limits.low)
+        for entry in entries:
+            enough = low is None or size - gone.size <= low
+            if enough and self._free() - wanted >= self._limits.min_free_bytes:
+                break
+            try:
+                evicted = await self._store.evict(entry.digest)
+            except OSError:
+                logger.exception("blob %s cannot be removed to make room", entry.digest)
+                continue
+            if evicted:
+                self._measures.evictions += 1
+                self._uses.pop(entry.digest, None)
+                gone += Used(entry.size, 1)
+        return gone
+
+    def _order(self, entries: list[Entry]) -> list[Entry]:
+        return sorted(entries, key=lambda entry: max(entry.used, self._uses.get(entry.digest, 0.0)))
+
+    def _is_over(self) -> bool:
+        limit = self._limits.max_bytes
+        return (
+            limit is not None and self._measures.cache_bytes > limit
+        ) or self._free() < self._limits.min_free_bytes
+
+    def _free(self) -> int:
+        status = os.statvfs(self._folder)
+        return status.f_bavail * status.f_frsize
+
+    def _show(self, used: Used) -> None:
+        self._measures.cache_bytes, self._measures.cache_blobs = used.size, used.blobs
+
+
+def remove_abandoned(folder: Path, before: float) -> None:
+    """Remove spools and claims that no process has, and that were last written before (epoch seconds).
+
+    Those from before a restart of the machine go at once. Raises OSError.
+    """
+    for name in {path.stem for suffix in (SUFFIX, SPOOL_SUFFIX) for path in folder.glob(f"*{suffix}")}:
+        spool, path = folder / f"{name}{SPOOL_SUFFIX}", folder / f"{name}{SUFFIX}"
+        written = [file.stat().st_mtime for file in (spool, path) if file.exists()]
+        is_old = bool(written) and max(written) < before
+        with suppress(FileNotFoundError), Claim(path, create=is_old) as claim:
+            if claim.take() and (is_old or claim.spool() is None):
+                spool.unlink(missing_ok=True)
+                claim.end()

@@ -1,0 +1,90 @@
+"""Putting what was fetched into the bucket, behind the back of whoever reads it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from clients.oci.digest import Digest
+from dataplane.blobs.bucket import Bucket, BucketFailed
+from dataplane.blobs.measures import Measures
+from dataplane.blobs.store import StoredBlob
+
+logger = logging.getLogger(__name__)
+
+# Uploads at one time; each holds one part in memory.
+_AT_ONCE: Final = 2
+# Uploads that wait: more only means that the bucket is slower than the upstreams for long.
+_WAITING: Final = 100
+_ATTEMPTS: Final = 3
+_PAUSE: Final = 5.0  # seconds
+
+
+class Uploads:
+    """Uploads of one process; `stop` it after the last.
+
+    A blob is uploaded after it was verified, from the file that it was verified in: the bucket then never
+    holds, not for a moment, what nobody has verified; a fetch that breaks off or turns out to be wrong
+    costs no upload to take back; and a bucket that is slow slows no client down.
+    """
+
+    def __init__(
+        self, bucket: Bucket, measures: Measures, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._bucket = bucket
+        self._measures = measures
+        self._sleep = sleep
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, digest: Digest, stored: StoredBlob) -> None:
+        """Upload a stored blob by and by; closes it."""
+        if len(self._tasks) >= _WAITING or self._bucket.pauses:
+            stored.close()
+            self._measures.bucket_failures += 1
+            logger.warning(
+                "blob %s is not put into %s, which is behind or failing", digest, self._bucket.place
+            )
+            return
+        task = asyncio.create_task(self._run(digest, stored), name=f"upload {digest}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # Also when it is cancelled before it has begun.
+        task.add_done_callback(lambda _: stored.close())
+
+    def drop(self, digest: Digest) -> None:
+        """Remove from the bucket what turned out to be wrong."""
+        task = asyncio.create_task(self._drop(digest), name=f"drop {digest}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settled(self) -> None:
+        """Wait until nothing is to be done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def stop(self) -> None:
+        """Break off what is under way: the bucket is only a cache."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, digest: Digest, stored: StoredBlob) -> None:
+        async with self._turn:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    if await self._bucket.put(digest, stored.file, stored.size):
+                        self._measures.bucket_uploads += 1
+                except (BucketFailed, OSError) as error:
+                    self._measures.bucket_failures += 1
+                    logger.warning("blob %s could not be put into %s: %s", digest, self._bucket.place, error)
+                else:
+                    return
+                await self._sleep(_PAUSE * attempt)
+
+    async def _drop(self, digest: Digest) -> None:
+        try:
+            await self._bucket.remove(digest)
+        except BucketFailed as error:
+            logger.warning("blob %s is wrong in %s, and stays: %s", digest, self._bucket.place, error)

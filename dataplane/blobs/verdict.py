@@ -1,0 +1,57 @@
+"""How a fetch ended, in a form that one process writes and others read."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from clients.oci.errors import (
+    ForbiddenAddress,
+    UpstreamBroken,
+    UpstreamDenied,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamNotFound,
+    UpstreamRateLimited,
+    UpstreamUnavailable,
+)
+from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
+
+Failure = UpstreamError | BlobFailed
+
+_UPSTREAM: Final[tuple[type[UpstreamError], ...]] = (
+    # Subclasses before what they are a kind of.
+    ForbiddenAddress,
+    UpstreamBroken,
+    UpstreamUnavailable,
+    UpstreamDenied,
+    UpstreamNotFound,
+    UpstreamRateLimited,
+    UpstreamInvalid,
+)
+_LONGEST: Final = 1000  # characters of a sentence
+
+
+def written(failure: Failure) -> dict[str, Any]:
+    """Put a failure into JSON's terms, with a sentence of bounded length."""
+    sentence = str(failure)[:_LONGEST]
+    if isinstance(failure, NotSpooled):
+        return {"kind": "NotSpooled", "sentence": sentence}
+    if isinstance(failure, BlobFailed):
+        return {"kind": failure.fault.value, "sentence": sentence}
+    kind = next((known for known in _UPSTREAM if isinstance(failure, known)), UpstreamUnavailable)
+    return {
+        "kind": kind.__name__,
+        "sentence": sentence,
+        "host": failure.host[:_LONGEST],
+        "retry_after": failure.retry_after,
+    }
+
+
+def read(fields: Mapping[str, Any]) -> Failure:
+    """Make a failure of the same class, of what `written` gave."""
+    kind, sentence = fields["kind"], fields["sentence"]
+    if kind == "NotSpooled":
+        return NotSpooled(sentence)
+    for known in _UPSTREAM:
+        if kind == known.__name__:
+            return known(fields["host"], sentence, retry_after=fields["retry_after"])
+    return BlobFailed(Fault(kind), sentence)

@@ -1,0 +1,28 @@
+"""The headers of an answer, those that every answer has included."""
+
+from email.utils import formatdate
+from functools import lru_cache
+from time import time
+
+from tornado.httputil import HTTPHeaders
+
+from dataplane.http.message import Answer
+
+
+def head(answer: Answer) -> HTTPHeaders:
+    """Give an answer's headers, with length and date."""
+    headers = HTTPHeaders()
+    for name, value in answer.headers:
+        headers.add(name, value)
+    if answer.status != 304:
+        headers["Content-Length"] = str(answer.length)
+    headers["Date"] = date(int(time()))
+    # What was asked for is data, never a page to be guessed at.
+    headers["X-Content-Type-Options"] = "nosniff"
+    return headers
+
+
+@lru_cache(maxsize=1)
+def date(second: int) -> str:
+    """Give a second since the epoch as the Date header has it (RFC 9110, section 5.6.7)."""
+    return formatdate(second, usegmt=True)

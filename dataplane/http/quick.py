@@ -1,0 +1,127 @@
+"""Answers ordinary requests for what is warm, from bytes to bytes, in front of any parser.
+
+It decides nothing of its own: who asks, whether they may, what a reference stands for and what the answer
+is, is said by the same functions that Registry calls, at every request. Whatever has another answer than
+200, or would have to wait, is left to Registry.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from clients.oci.digest import Digest
+from dataplane.access.authenticate import admit
+from dataplane.access.authorize import artifact_for
+from dataplane.blobs.reader import BlobReader
+from dataplane.config.configuration import ArtifactEntry
+from dataplane.config.state import ConfigState
+from dataplane.http import blobs, manifests
+from dataplane.http.message import Answer, FileAnswer, FilePart, Request
+from dataplane.http.metrics import Metrics
+from dataplane.http.ordinary import Ordinary
+from dataplane.http.prepared import PreparedHead
+from dataplane.http.registry import complete
+from dataplane.http.target import Manifest
+from dataplane.http.transfers import Free, Transfers
+from dataplane.resolve.manifests import Manifests
+from dataplane.resolve.members import Members
+from dataplane.resolve.memory import Memory
+
+_ENTRY_BYTES: Final = 512
+
+
+class QuickRegistry:
+    """A Quick (see `service`); `open_blob` opens what is in a local file without waiting, or gives None.
+
+    `max_bytes` bounds what is kept of answers: their heads, since manifests are in memory anyway.
+    """
+
+    def __init__(
+        self,
+        state: ConfigState,
+        manifests: Manifests,
+        members: Members,
+        open_blob: Callable[[Digest, int], BlobReader | None],
+        transfers: Transfers,
+        metrics: Metrics,
+        max_bytes: int = 4 << 20,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._state = state
+        self._manifests = manifests
+        self._members = members
+        self._open_blob = open_blob
+        self._transfers = transfers
+        self._metrics = metrics
+        self._clock = clock
+        self._ordinary = Ordinary()
+        self._heads: Memory[tuple[str, str | int], PreparedHead] = Memory(max_bytes)
+
+    def __call__(self, line: bytes, block: bytes, address: str) -> bytes | FileAnswer | None:
+        """Answer a request, or leave it alone."""
+        asked = self._ordinary.asked(line)
+        if asked is None:
+            return None
+        fields = self._ordinary.fields(block)
+        configuration = self._state.configuration
+        if fields is None or configuration is None:
+            return None
+        principal = admit(fields.token, configuration.principals, self._clock())
+        if principal is None:
+            return None
+        target = asked.target
+        artifact = artifact_for(principal, target.repository, configuration)
+        if artifact is None:
+            return None
+        if isinstance(target, Manifest):
+            return self._manifest(artifact, target.reference, asked.method)
+        size = self._members.warm(artifact, target.digest)
+        if not size:
+            return None
+        if asked.method == "HEAD":
+            self._metrics.count("blob", "HEAD", 200)
+            return self._blob_head(target.digest, size).now()
+        if not self._transfers.may_begin(principal.token_uid, address):
+            return None
+        reader = self._open_blob(target.digest, size)
+        if reader is None:
+            return None
+        self._metrics.count("blob", "GET", 200)
+        free = self._transfers.begin(principal.token_uid, address)
+        return FileAnswer(
+            self._blob_head(target.digest, size).now(),
+            FilePart(reader.fileno(), 0, size),
+            reader.read,
+            partial(self._done, reader, free),
+        )
+
+    def _manifest(self, artifact: ArtifactEntry, reference: str | Digest, method: str) -> bytes | None:
+        manifest = self._manifests.warm(artifact, reference)
+        if manifest is None:
+            return None
+        key = (manifest.digest.encoded, manifest.media_type)
+        head = self._heads.get(key)
+        if head is None:
+            head = self._keep(key, manifests.answer(Request("GET", ""), manifest))
+        self._metrics.count("manifest", method, 200)
+        if method == "HEAD":
+            return head.now()
+        self._metrics.sent(len(manifest.content))
+        return head.now(manifest.content)
+
+    def _blob_head(self, digest: Digest, size: int) -> PreparedHead:
+        head = self._heads.get((digest.encoded, size))
+        if head is None:
+            head = self._keep((digest.encoded, size), Answer(200, blobs.full_headers(digest), length=size))
+        return head
+
+    def _keep(self, key: tuple[str, str | int], answer: Answer) -> PreparedHead:
+        head = PreparedHead.of(complete(answer))
+        self._heads.put(key, head, head.size + _ENTRY_BYTES)
+        return head
+
+    def _done(self, reader: BlobReader, free: Free, count: int) -> None:
+        reader.close()
+        free()
+        self._metrics.sent(count)

@@ -1,0 +1,71 @@
+"""Sends the head and body of an answer on a Tornado connection: by the kernel where the body is in a file."""
+
+from collections.abc import Callable
+from typing import Final
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders, ResponseStartLine
+
+from dataplane.http.message import FileBody, FilePart, Stream
+from dataplane.http.sendfile import FileFailed, FileStream
+
+# Bytes after which it is counted what was sent.
+_MOST: Final = 64 << 20
+
+
+async def send(
+    connection: HTTP1Connection,
+    start_line: ResponseStartLine,
+    headers: HTTPHeaders,
+    body: Stream,
+    sent: Callable[[int], None],
+) -> None:
+    """Send all of it as fast as the client takes it; `sent` is told of body bytes that the kernel took.
+
+    Raises StreamClosedError where the client left, and what the body raises; the connection is of no more
+    use after that. Cancelled, it closes the connection, so that nothing is sent from a file that is closed.
+    """
+    stream = connection.stream
+    if isinstance(body, FileBody) and isinstance(stream, FileStream) and (part := await body.part()):
+        stream.cork()
+        # Not waited for: it is on its way before the part.
+        connection.write_headers(start_line, headers)
+        await _send_parts(connection, stream, body, part, sent)
+    else:
+        await connection.write_headers(start_line, headers)
+    while (chunk := await body.read()) is not None:
+        # Tornado's annotation knows bytes only; its streams take a memoryview as it is.
+        await connection.write(chunk)  # type: ignore[arg-type]
+        sent(len(chunk))
+
+
+async def _send_parts(
+    connection: HTTP1Connection,
+    stream: FileStream,
+    body: FileBody,
+    part: FilePart | None,
+    sent: Callable[[int], None],
+) -> None:
+    try:
+        while part is not None:
+            try:
+                await stream.send_part(part.descriptor, part.start, min(part.stop, part.start + _MOST))
+            except FileFailed:
+                # The disk fails; the body may find its way round it.
+                return
+            finally:
+                count = stream.part_taken
+                body.skip(count)
+                sent(count)
+                _settle(connection, count)
+            part = await body.part()
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _settle(connection: HTTP1Connection, count: int) -> None:
+    # Tornado counts what its own `write` is given, and refuses to finish an answer that lacks bytes.
+    remaining = connection._expected_content_remaining
+    if remaining is not None:
+        connection._expected_content_remaining = remaining - count

@@ -1,0 +1,75 @@
+"""How many transfers a token, and an address, may have at once."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from dataplane.http.errors import Code, Refusal
+from dataplane.http.limits import Hits
+
+_RETRY_AFTER: Final = 5.0
+
+Free = Callable[[], None]
+"""Ends a transfer; to be called once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The most transfers at once; 0 for any number."""
+
+    token: int = 0
+    address: int = 0
+
+
+class Transfers:
+    """Counts the transfers that run; knows nothing of a token or address that has none."""
+
+    def __init__(self, shares: Shares, hits: Hits) -> None:
+        self._shares = shares
+        self._hits = hits
+        self._tokens: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+
+    def begin(self, token_uid: str, address: str) -> Free:
+        """Begin a transfer, and give what ends it; raises Refusal (429) where there are enough."""
+        if _is_full(self._tokens, token_uid, self._shares.token):
+            self._hits.token_transfers += 1
+            raise Refusal(
+                Code.TOOMANYREQUESTS,
+                f"This token has {self._shares.token} transfers under way, and may not have more.",
+                retry_after=_RETRY_AFTER,
+            )
+        if _is_full(self._addresses, address, self._shares.address):
+            self._hits.address_transfers += 1
+            raise Refusal(
+                Code.TOOMANYREQUESTS,
+                f"Your address has {self._shares.address} transfers under way, and may not have more.",
+                retry_after=_RETRY_AFTER,
+            )
+        self._tokens[token_uid] += 1
+        self._addresses[address] += 1
+        return partial(self._end, token_uid, address)
+
+    def may_begin(self, token_uid: str, address: str) -> bool:
+        """Whether `begin` would raise nothing."""
+        return not (
+            _is_full(self._tokens, token_uid, self._shares.token)
+            or _is_full(self._addresses, address, self._shares.address)
+        )
+
+    @property
+    def known(self) -> int:
+        """Tokens and addresses that are being counted."""
+        return len(self._tokens) + len(self._addresses)
+
+    def _end(self, token_uid: str, address: str) -> None:
+        for counts, key in ((self._tokens, token_uid), (self._addresses, address)):
+            counts[key] -= 1
+            if not counts[key]:
+                del counts[key]
+
+
+def _is_full(counts: Counter[str], key: str, share: int) -> bool:
+    return bool(share) and counts[key] >= share

@@ -1,0 +1,1 @@
+"""A node's worker processes: started afresh, kept running, and seen from outside as one."""

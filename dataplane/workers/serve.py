@@ -1,0 +1,56 @@
+"""What a worker process does: serve, and tell its supervisor."""
+
+import asyncio
+import ctypes
+import signal
+import socket
+from typing import Final
+
+from clients.process.exits import ConfigurationError, Exit
+from dataplane.node import Node
+from dataplane.run import run
+from dataplane.settings import Settings
+from dataplane.signals import Signals
+from dataplane.workers.channel import Channel, encode
+from dataplane.workers.share import Share
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def tie() -> None:
+    """Have the kernel kill this process when its supervisor dies, so that nobody is left with its port."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+async def serve(settings: Settings, share: Share, descriptor: int) -> int:
+    """Be a worker, whose supervisor is at the other end of this socket; gives the exit code."""
+    end = socket.socket(fileno=descriptor)
+    mouth = end.dup()
+    channel = await Channel.of(end)
+    signals = Signals()
+    listening: asyncio.Task[None] | None = None
+    try:
+        node = Node(settings, share=share)
+        listening = asyncio.create_task(_listen(channel, node, signals))
+        await run(node, signals, lambda: channel.send({"ready": True}))
+        channel.send(node.report())
+    except ConfigurationError as error:
+        # The supervisor says it, once for all workers.
+        mouth.send(encode({"failure": str(error)}))
+        return Exit.CONFIGURATION
+    finally:
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        await channel.close()
+        mouth.close()
+    return Exit.OK
+
+
+async def _listen(channel: Channel, node: Node, signals: Signals) -> None:
+    channel.send(node.report())
+    async for _ in channel.received():
+        channel.send(node.report())
+    # The supervisor died: what this worker does cannot be seen or stopped any more.
+    signals.receive()
+    signals.receive()

@@ -1,0 +1,140 @@
+"""Keeps a node's workers running, and answers for all of them on the node's own port."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from clients.process.exits import ConfigurationError, Exit
+from dataplane.http.readiness import together
+from dataplane.workers import sums
+from dataplane.workers.share import Share
+from dataplane.workers.worker import Worker
+
+_LOG = logging.getLogger(__name__)
+
+# Seconds before a worker that ended is replaced: longer each time, from the start again after it was well.
+_PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+_WELL: Final = 30.0
+# Seconds beyond the drain time-out after which a worker is killed.
+_GRACE: Final = 10.0
+
+
+class Supervisor:
+    """Starts `count` workers whose registry is at `registry` (`host:port`), and replaces those that end."""
+
+    def __init__(self, count: int, registry: str, drain: float) -> None:
+        self._count = count
+        self._environment = os.environ | {"PENSTOCK_REGISTRY_LISTEN": registry}
+        self._drain = drain
+        self._workers: dict[int, Worker] = {}
+        self._restarts = 0
+        self._draining = asyncio.Event()
+        # Workers that have not served yet, since the start of the node.
+        self._awaited = set(range(count))
+        # Counters of workers that have ended.
+        self._past: list[Metric] = []
+
+    async def run(self, announce: Callable[[], None], stop: asyncio.Event, at_once: asyncio.Event) -> int:
+        """Keep all running until `stop`, then let them end; gives the exit code.
+
+        `announce` is called once, when all serve. Raises ConfigurationError where a worker cannot work as
+        it is set up.
+        """
+        keepers = [
+            asyncio.create_task(self._keep(Share(index, self._count), announce))
+            for index in range(self._count)
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._draining.set()
+            stopping.cancel()
+            hurrying = asyncio.create_task(self._hurry(at_once))
+            for worker in self._workers.values():
+                worker.terminate()
+            await asyncio.wait(keepers, timeout=self._drain + _GRACE)
+            for worker in self._workers.values():
+                worker.kill()
+            codes = await asyncio.gather(*keepers, return_exceptions=True)
+            hurrying.cancel()
+            await asyncio.gather(stopping, hurrying, return_exceptions=True)
+        for code in codes:
+            if isinstance(code, BaseException):
+                raise code
+        return max(int(code) for code in codes if isinstance(code, int))
+
+    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Say whether the node serves, and what there is to know about it; see `http.readiness`."""
+        await self._report()
+        ready, details = together([worker.readiness for worker in self._workers.values() if worker.readiness])
+        ready = ready and not self._draining.is_set()
+        serving = sum(worker.serves for worker in self._workers.values())
+        workers = {"wanted": self._count, "serving": serving, "restarts": self._restarts}
+        return ready, {**details, "ready": ready, "draining": self._draining.is_set(), "workers": workers}
+
+    async def exposition(self) -> bytes:
+        """Render the metrics of all workers as those of one process."""
+        await self._report()
+        own = [
+            GaugeMetricFamily("penstock_node_workers", "Worker processes that run.", len(self._workers)),
+            CounterMetricFamily(
+                "penstock_node_worker_restarts",
+                "Worker processes that ended and were replaced.",
+                self._restarts,
+            ),
+        ]
+        reports = (worker.metrics for worker in self._workers.values())
+        return sums.exposition([*own, *sums.add([*reports, self._past])])
+
+    async def _report(self) -> None:
+        # One that cannot answer in time counts with what it reported last.
+        await asyncio.gather(*(worker.report() for worker in self._workers.values() if worker.readiness))
+
+    async def _keep(self, share: Share, announce: Callable[[], None]) -> int:
+        """Run a worker again and again; gives the exit code with which everything has to end."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            worker = await Worker.start(share, self._environment, lambda: self._serves(share.index, announce))
+            self._workers[share.index] = worker
+            if self._draining.is_set():
+                worker.terminate()
+            code = await worker.run()
+            del self._workers[share.index]
+            self._past = sums.add([self._past, sums.counters(worker.metrics)])
+            if worker.failure:
+                raise ConfigurationError(worker.failure)
+            if self._draining.is_set():
+                return Exit.OK
+            _LOG.error("Worker %d ended %s.", share.index, _describe(code))
+            if share.index in self._awaited:
+                return Exit.FAILED
+            failures = 0 if time.monotonic() - began >= _WELL else failures
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSES[min(failures, len(_PAUSES) - 1)]):
+                    await self._draining.wait()
+                    return Exit.OK
+            failures += 1
+            self._restarts += 1
+
+    def _serves(self, index: int, announce: Callable[[], None]) -> None:
+        if self._awaited == {index}:
+            announce()
+        self._awaited.discard(index)
+
+    async def _hurry(self, at_once: asyncio.Event) -> None:
+        await at_once.wait()
+        for worker in self._workers.values():
+            worker.terminate()
+
+
+def _describe(code: int) -> str:
+    return f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"

@@ -1,0 +1,103 @@
+"""One worker as its supervisor sees it: a process that is started, spoken to, and ended."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self
+
+from prometheus_client.core import Metric
+
+from dataplane.workers.channel import Channel
+from dataplane.workers.share import Share
+from dataplane.workers.sums import unpack
+
+# Seconds that a worker may take to give a report; one that is busy is left out of it.
+_PATIENCE: Final = 2.0
+
+
+class Worker:
+    """A running worker process; `run` it until it ends."""
+
+    def __init__(self, process: Process, channel: Channel, ready: Callable[[], None]) -> None:
+        self._process = process
+        self._channel = channel
+        self._reported = asyncio.Event()
+        self._ready = ready
+        self.serves = False
+        """Whether clients are served by it."""
+        self.failure = ""
+        """Why it cannot work as it is set up."""
+        self.readiness: dict[str, Any] = {}
+        self.metrics: list[Metric] = []
+        """What it reported last."""
+
+    @classmethod
+    async def start(cls, share: Share, environment: Mapping[str, str], ready: Callable[[], None]) -> Self:
+        """Start a process, which ends with this one; `ready` is called once it serves. Raises OSError.
+
+        It shares nothing with this process but its output and the channel: libraries that keep threads,
+        gRPC above all, do not survive a mere fork.
+        """
+        here, there = socket.socketpair()
+        with there:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "dataplane", "--worker", str(share), str(there.fileno())),
+                    stdin=DEVNULL,
+                    env=environment,
+                    pass_fds=(there.fileno(),),
+                    # Ctrl-C at the terminal reaches the supervisor alone, which then ends workers in order.
+                    process_group=0,
+                )
+            except BaseException:
+                here.close()
+                raise
+        return cls(process, await Channel.of(here), ready)
+
+    async def run(self) -> int:
+        """Listen to it until it ends; gives its exit code, negative for a signal."""
+        try:
+            async for message in self._channel.received():
+                self._take(message)
+            return await self._process.wait()
+        finally:
+            self._reported.set()
+            await self._channel.close()
+
+    async def report(self) -> bool:
+        """Have it report; False where it does not in time, and what it reported last stays."""
+        self._reported.clear()
+        self._channel.send({})
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._reported.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def terminate(self) -> None:
+        """Ask it to end; a second time, to end at once."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self._signal(signal.SIGKILL)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "failure" in message:
+            self.failure = str(message["failure"])
+        elif "ready" in message:
+            self.serves = True
+            self._ready()
+        else:
+            self.readiness = message["readiness"]
+            self.metrics = unpack(message["metrics"])
+            self._reported.set()
+
+    def _signal(self, number: int) -> None:
+        if self._process.returncode is None:
+            os.kill(self._process.pid, number)

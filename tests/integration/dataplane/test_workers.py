@@ -1,0 +1,152 @@
+"""A node of several processes: it looks like one, outlives each of them, and ends as a whole."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.blobs import content_of
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+from tests.integration.dataplane.conftest import until
+from tests.integration.dataplane.test_process import Running, environment, offer, refusal, running
+
+
+class Node:
+    """A node's process, and its workers."""
+
+    def __init__(self, process: Running) -> None:
+        self.process = process
+
+    def workers(self) -> set[int]:
+        """The process ids of its workers."""
+        pid = self.process.process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    async def ask(self, path: str) -> tuple[int, str]:
+        """Ask the node's own port."""
+        host, _, port = self.process.node.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 24)
+        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+        writer.close()
+        return int(head.split()[1]), body
+
+    async def ready(self) -> dict[str, Any]:
+        """What /readyz says, which is ready."""
+        status, body = await self.ask("/readyz")
+        assert status == 200
+        return dict(json.loads(body))
+
+    async def serving(self, count: int) -> None:
+        """Wait until so many workers serve."""
+        while (await self.ready())["workers"]["serving"] != count:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+
+    async def metric(self, start: str) -> float:
+        """The sum of the samples that start so."""
+        _, body = await self.ask("/metrics")
+        return sum(float(line.rpartition(" ")[2]) for line in body.splitlines() if line.startswith(start))
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[FakeControlPlane]:
+    """A control plane."""
+    async with FakeControlPlane() as plane:
+        yield plane
+
+
+@asynccontextmanager
+async def node_of(plane: FakeControlPlane, data_dir: Path, count: int = 3) -> AsyncIterator[Node]:
+    """A node with so many workers."""
+    async with running(plane, data_dir, WORKERS=str(count)) as process:
+        yield Node(process)
+
+
+async def test_many_processes_look_like_one(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """One port, one fetch for all, one sum of what was counted; each has some of the connections."""
+    image = make_image([3_000_000])
+    blob = image.layers[0]
+    token = offer(plane, fake, image)
+    async with node_of(plane, tmp_path / "data") as node:
+        assert len(node.workers()) == 3
+        path = f"/v2/acme/app/blobs/{blob.digest}"
+        bodies = await asyncio.gather(*(node.process.get(path, token) for _ in range(40)))
+        assert all(body == content_of(blob) for body in bodies)
+        assert fake.count("GET", "blobs") == 1
+        assert await node.metric('penstock_node_requests_total{method="GET",route="blob",status="200"}') == 40
+        assert await node.metric("penstock_node_sent_bytes_total") == 40 * blob.size
+        assert await node.metric("penstock_node_upstream_bytes_total") == blob.size
+        assert await node.metric("penstock_node_workers ") == 3
+        assert plane.calls["ReportStatus"] == 1
+
+
+async def test_a_worker_that_dies_is_replaced(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """The others serve meanwhile, the node stays ready, and no counter falls."""
+    image = make_image()
+    token = offer(plane, fake, image)
+    path = "/v2/acme/app/manifests/1.0"
+    requests = 'penstock_node_requests_total{method="GET",route="manifest",status="200"}'
+    async with node_of(plane, tmp_path / "data", 2) as node:
+        await asyncio.gather(*(node.process.get(path, token) for _ in range(20)))
+        assert await node.metric(requests) == 20
+        before = node.workers()
+        os.kill(min(before), signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while (await node.ready())["workers"]["restarts"] == 0:
+                # What was under way in the worker's own queue ends with it; a client tries again.
+                with suppress(ConnectionError, asyncio.IncompleteReadError):
+                    assert await node.process.get(path, token) == image.manifest
+            await node.serving(2)
+        assert len(node.workers() - before) == 1
+        assert await node.metric(requests) >= 20
+        assert await node.metric("penstock_node_worker_restarts_total") == 1
+        # A new worker has what the others fetched, and its own eyes on the configuration.
+        plane.add_token()
+        for _ in range(20):
+            assert await node.process.get(path, token) == image.manifest
+
+
+async def test_workers_end_with_their_supervisor(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """Also when it is killed and can tell them nothing: the port is free, and no process is left."""
+    async with node_of(plane, tmp_path / "data", 2) as node:
+        workers = node.workers()
+        node.process.process.kill()
+        await node.process.process.wait()
+        await until(lambda: not any(Path(f"/proc/{pid}/fd").exists() and _runs(pid) for pid in workers))
+
+
+def _runs(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+async def test_what_no_worker_can_work_with(tmp_path: Path, plane: FakeControlPlane) -> None:
+    """Is said once, in one sentence, and ends all of them with exit code 78."""
+    (tmp_path / "file").write_bytes(b"in the way")
+    env = environment(
+        tmp_path / "data",
+        WORKERS="3",
+        ADDRESS=plane.address,
+        NODE_TOKEN=plane.token,
+        BLOB_STORE=f"file://{tmp_path}/file/blobs",
+    )
+    code, said = await refusal(env)
+    assert code == 78
+    sentences = [line for line in said.splitlines() if "PENSTOCK_BLOB_STORE" in line]
+    assert len(sentences) == 1
+    assert "Traceback" not in said

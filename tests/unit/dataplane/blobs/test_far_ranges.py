@@ -1,0 +1,100 @@
+"""BlobReader: a part that is far ahead of what has been fetched comes by a request of its own, at once."""
+
+import asyncio
+import gc
+
+import pytest
+
+from clients.oci.errors import UpstreamDenied
+from dataplane.blobs.cache import BlobCache
+from dataplane.blobs.reader import FAR
+from tests.fakes.blobs import GeneratedBlob, content_of
+from tests.fakes.sources import ScriptedSource, Turn
+from tests.unit.dataplane.blobs.reading import MIB, pull, read, settled, stored
+
+BLOB = GeneratedBlob(1, FAR + 8 * MIB)
+START, STOP = FAR + 6 * MIB, FAR + 7 * MIB
+
+
+async def test_a_far_part_does_not_wait_for_the_fetch(cache: BlobCache, root: object) -> None:
+    """Just that part is asked for; the fetch goes on beside it, and its blob is kept."""
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        await reader.available(0)
+        assert await reader.available(START, STOP) == START
+        assert await read(reader, START, STOP) == content_of(BLOB)[START:STOP]
+        # And the same reader goes on from the spool.
+        assert await read(reader, 0, MIB) == content_of(BLOB)[:MIB]
+
+    assert source.asked == [0, START]
+    assert source.stops == [None, STOP]
+    assert cache.measures.detours == 1
+    gate.set()
+    await settled(cache)
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
+    assert cache.measures.upstream_bytes == BLOB.size + STOP - START
+
+
+async def test_a_near_part_waits_for_the_fetch(cache: BlobCache) -> None:
+    """A few mebibytes on, a request of its own would only cost the upstream."""
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        await reader.available(0)
+        near = asyncio.create_task(read(reader, FAR, FAR + 10))
+        await asyncio.sleep(0.01)
+        assert not near.done()
+        gate.set()
+        assert await near == content_of(BLOB)[FAR : FAR + 10]
+
+    assert source.asked == [0]
+
+
+async def test_a_far_part_is_resumed_within_its_bounds(cache: BlobCache) -> None:
+    """Broken in the middle, the rest of the part is asked for, and no more; an answer from 0 is skipped."""
+    gate = asyncio.Event()
+    source = ScriptedSource(
+        BLOB, Turn(pause_after=0, gate=gate), Turn(cut_after=1000), Turn(offset=0, chunk=MIB)
+    )
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        await asyncio.sleep(0.01)
+        assert await read(reader, START, STOP) == content_of(BLOB)[START:STOP]
+
+    assert source.asked[1:] == [START, START + 1000]
+    assert source.stops[1:] == [STOP, STOP]
+
+
+async def test_a_far_part_that_is_refused_is_an_error_before_a_status(cache: BlobCache) -> None:
+    """What the upstream says to the ranged request reaches the client; the fetch is untouched."""
+    gate = asyncio.Event()
+    refused = UpstreamDenied("registry.example", "registry.example says no.")
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate), Turn(refused=refused))
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        await reader.available(0)
+        with pytest.raises(UpstreamDenied):
+            await reader.available(START, STOP)
+    gate.set()
+    await settled(cache)
+
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
+
+
+async def test_a_far_part_that_nobody_reads_to_its_end_ends(cache: BlobCache, root: object) -> None:
+    """The client leaves: the request of its own is broken off, whatever is in its queue."""
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    for read_first in (True, False):
+        reader = await cache.open(BLOB.digest, BLOB.size, source)
+        await reader.available(0)
+        await reader.available(START)
+        if read_first:
+            await anext(reader.read(START))
+        reader.close()
+        await asyncio.sleep(0.01)
+    gc.collect()
+
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("detour")]
+    gate.set()
+    await settled(cache)
+    assert stored(root)  # type: ignore[arg-type]
