@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     )
     encryption_keys: SecretStr = Field(
         default=SecretStr(""),
-        description="keys that upstream secrets are encrypted with, each 32 random bytes in base64, newest first,"
+        description="keys that upstream secrets are encrypted with, each 32 bytes in base64, newest first,"
         " with commas between; without it, they are in a file",
     )
     encryption_key_file: Path | None = Field(

@@ -30,7 +30,7 @@ async def scene(
 def nothing_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fails an attack after which a log line, at any level, has a secret."""
     caplog.set_level(logging.DEBUG)
-    # Its records hold cursors, and captured ones would keep connections open; tests/e2e reads such lines whole.
+    # Its records hold cursors, and captured ones keep connections open; tests/e2e searches such lines.
     caplog.set_level(logging.INFO, logger="aiosqlite")
     yield
     text = "\n".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.get_records("call"))

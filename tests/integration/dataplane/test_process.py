@@ -52,9 +52,11 @@ class Running:
         return body
 
     def memory(self) -> int:
-        """Resident bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10  # type: ignore[index]
+        """Resident bytes of the largest of its processes."""
+        pid = self.process.pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        statuses = [Path(f"/proc/{one}/status").read_text() for one in (pid, *workers)]
+        return max(int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) for text in statuses) << 10  # type: ignore[index]
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
