@@ -34,6 +34,7 @@ from controlplane.model.database import Database
 from controlplane.model.keys import Keys
 from controlplane.settings import Settings
 from controlplane.sync.hosts import Hosts
+from controlplane.sync.instance import instance
 from controlplane.sync.lease_rows import LeaseRows
 from controlplane.sync.measures import LastSyncs, SyncMeasures
 from controlplane.sync.redis_locks import RedisLocks
@@ -126,6 +127,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 transport.rates, parallel=settings.sync_requests_per_host, share=settings.sync_rate_share
             ),
             measures=SyncMeasures(registry),
+            instance=stack.enter_context(instance(directory)),
             now=now,
         )
         await syncs.start()

@@ -148,9 +148,7 @@ class Node:
             self.node_address = _name(node_sockets)
         data_dir = await asyncio.to_thread(prepare, settings.data_dir)
         blobs = settings.blob_directory(data_dir)
-        # Each worker keeps its own, for none knows what the others have.
-        resolved = data_dir / "node" / (f"resolved-{share.index}" if share.index else "resolved")
-        disk = Disk(resolved, share.of(settings.manifest_disk_max_bytes))
+        disk = Disk(data_dir / "node" / "resolved", settings.manifest_disk_max_bytes)
         await asyncio.to_thread(disk.prepare)
         place = settings.bucket
         bucket = None if place is None else await stack.enter_async_context(Bucket(place))

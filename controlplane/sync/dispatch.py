@@ -41,7 +41,7 @@ class _Running:
 class Dispatcher:
     """Runs the jobs of this process: at most so many at once, and so many of one upstream host.
 
-    `executing` makes the run of a job that was claimed.
+    `executing` makes the run of a job that was claimed; `instance` is a name that no other process has now.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Dispatcher:
         *,
         limits: Limits,
         measures: SyncMeasures,
+        instance: str,
         now: Callable[[], datetime],
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -62,6 +63,7 @@ class Dispatcher:
         self._executing = executing
         self._limits = limits
         self._measures = measures
+        self._instance = instance
         self._now = now
         self._chance = chance
         # By the token of the lock.
@@ -69,8 +71,10 @@ class Dispatcher:
         self._wanted = ChangeSignal()
         self._loops: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Begin to look for jobs."""
+    async def start(self) -> None:
+        """Take up what was running when this instance was killed, and begin to look for jobs."""
+        async with self._database.write() as session:
+            await recovery.take_back(session, self._instance, self._now())
         self._loops = [
             asyncio.create_task(self._filling(), name="sync-dispatch"),
             asyncio.create_task(self._beating(), name="sync-beat"),
@@ -132,7 +136,9 @@ class Dispatcher:
         return {host for host, count in counts.items() if count >= self._limits.parallel_per_host}
 
     async def _begin(self, item: jobs.Waiting) -> bool:
-        lease = await self._locks.acquire(item.artifact_uid, new_uid(), self._limits.lease, above=item.fence)
+        lease = await self._locks.acquire(
+            item.artifact_uid, f"{self._instance}.{new_uid()}", self._limits.lease, above=item.fence
+        )
         if lease is None:
             return False
         try:

@@ -69,6 +69,24 @@ async def give_up(
     return await _take_up(session, found.all(), error, now)
 
 
+async def take_back(session: AsyncSession, instance: str, now: datetime) -> Sequence[SyncJob]:
+    """End the jobs that a former process of this instance ran, and give the jobs that take them up.
+
+    Its lease rows are free then; locks in Redis expire.
+    """
+    await session.exec(
+        update(SyncLease)
+        .where(col(SyncLease.token).startswith(f"{instance}.", autoescape=True))
+        .values(expires_at=0)
+    )
+    found = await session.exec(
+        select(SyncJob)
+        .where(SyncJob.state == _Job.RUNNING, col(SyncJob.owner).startswith(f"{instance}.", autoescape=True))
+        .with_for_update()
+    )
+    return await _take_up(session, found.all(), STOPPED, now)
+
+
 async def forget(session: AsyncSession, before: datetime) -> int:
     """Delete some of the jobs that ended before a moment, and leases that nobody holds; gives how many jobs.
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from sqlmodel import select
 
 from controlplane.model.database import Database
+from controlplane.model.naming import new_uid
 from controlplane.model.signal import ChangeSignal
 from controlplane.model.tables import SyncJob
 from controlplane.sync import jobs
@@ -35,7 +36,8 @@ class Syncs:
     """Asks for syncs, runs them here or leaves them to other replicas, and shows how they go.
 
     Without `locks`, these are rows in the database; without `schedule`, nothing is asked for by itself.
-    `now` is the time of day in UTC.
+    `instance` is the name of this control plane, which it has again after a restart. `now` is the time of
+    day in UTC.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Syncs:
         limits: Limits | None = None,
         hosts: Hosts | None = None,
         measures: SyncMeasures | None = None,
+        instance: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.schedule = schedule
@@ -62,7 +65,14 @@ class Syncs:
         measures = measures or SyncMeasures(CollectorRegistry())
         self._health = LockHealth(locks, measures)
         self._dispatcher = Dispatcher(
-            database, locks, self._health, self._execution, limits=self._limits, measures=measures, now=now
+            database,
+            locks,
+            self._health,
+            self._execution,
+            limits=self._limits,
+            measures=measures,
+            instance=instance or new_uid(),
+            now=now,
         )
         self._ticker = Ticker(
             database,
@@ -82,7 +92,7 @@ class Syncs:
         """Begin to run what waits, and what is lost or due."""
         await self._ticker.tidy()
         self._ticker.start()
-        self._dispatcher.start()
+        await self._dispatcher.start()
 
     async def stop(self) -> None:
         """Break off what runs, to be taken up by others or the next start, and end every watch."""

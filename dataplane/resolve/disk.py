@@ -2,7 +2,8 @@
 
 Every file carries the SHA-256 of what it holds, so that a damaged one is as good as none. Files are
 replaced whole, but not forced to the disk: they survive the process, and after a power failure at
-worst they have to be asked for again.
+worst they have to be asked for again. The workers of a node share one folder: what one resolved is
+there for all of them, and for those that come after.
 """
 
 import hashlib
@@ -10,53 +11,53 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 _LOG = logging.getLogger(__name__)
 _SEAL = 32
 _SPOOL = ".new-"
 # What a file costs beyond its bytes; keeps the number of files bounded as well.
 _OVERHEAD = 512
+# Seconds after which nobody is still writing a spool.
+_ABANDONED: Final = 60.0
+# The part of the limit that one process writes before it looks again at what all have written.
+_UNSEEN: Final = 16
 
 
 class Disk:
     """Keeps content under names of the form `folder/.../file`. Its methods block, and take turns.
 
-    It is a cache: what cannot be written is not kept, and that is logged.
+    It is a cache: what cannot be written is not kept, and that is logged. Each of the processes that
+    share the folder may go beyond `max_bytes` by a sixteenth.
     """
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root = root
         self._max_bytes = max_bytes
         self._bytes = 0
-        # Least recently used first.
+        # Written by this process since it last looked at the folder.
+        self._written = 0
+        # Least recently used first; what others wrote since is not in it.
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._turn = threading.Lock()
 
     def prepare(self) -> None:
         """Find what is there, and remove what a crash left half written."""
-        found = []
-        for path in self._root.rglob("*"):
-            if path.name.startswith(_SPOOL):
-                path.unlink(missing_ok=True)
-            elif path.is_file():
-                status = path.stat()
-                found.append((status.st_mtime, str(path.relative_to(self._root)), status.st_size))
         with self._turn:
-            for _, name, size in sorted(found):
-                self._note(name, size)
-            self._trim()
+            self._look()
 
     def read(self, name: str) -> bytes | None:
         """Give what is kept under the name; None where nothing is, or only something damaged."""
-        with self._turn:
-            if name not in self._sizes:
-                return None
-            self._sizes.move_to_end(name)
+        path = self._root / name
         try:
-            sealed = (self._root / name).read_bytes()
+            sealed = path.read_bytes()
+            os.utime(path)
+        except FileNotFoundError:
+            return None
         except OSError as error:
             _LOG.warning("The cache file %s cannot be read: %s", name, error.strerror or error)
             sealed = b""
@@ -65,6 +66,8 @@ class Disk:
             _LOG.warning("The cache file %s is damaged and is not used.", name)
             self.remove(name)
             return None
+        with self._turn:
+            self._note(name, len(sealed))
         return content
 
     def write(self, name: str, content: bytes) -> None:
@@ -77,6 +80,9 @@ class Disk:
             with self._turn:
                 spool.replace(path)
                 self._note(name, _SEAL + len(content))
+                self._written += _SEAL + len(content) + _OVERHEAD
+                if self._written > self._max_bytes // _UNSEEN:
+                    self._look()
                 self._trim()
         except OSError as error:
             _LOG.warning("The cache file %s cannot be written: %s", name, error.strerror or error)
@@ -90,10 +96,31 @@ class Disk:
 
     def names(self, folder: str) -> list[str]:
         """List what is kept under the folder."""
-        with self._turn:
-            return [name for name in self._sizes if name.startswith(f"{folder}{os.sep}")]
+        with suppress(FileNotFoundError):
+            paths = (self._root / folder).iterdir()
+            return [f"{folder}{os.sep}{path.name}" for path in paths if not path.name.startswith(_SPOOL)]
+        return []
+
+    def _look(self) -> None:
+        found = []
+        now = time.time()
+        for path in self._root.rglob("*"):
+            # Another process may remove it meanwhile.
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                if not path.name.startswith(_SPOOL):
+                    if path.is_file():
+                        found.append((status.st_mtime, str(path.relative_to(self._root)), status.st_size))
+                elif now - status.st_mtime > _ABANDONED:
+                    path.unlink()
+        self._bytes = self._written = 0
+        self._sizes.clear()
+        for _, name, size in sorted(found):
+            self._note(name, size)
+        self._trim()
 
     def _note(self, name: str, size: int) -> None:
+        # Newest last, whether it was known or not.
         self._bytes += size + _OVERHEAD - self._sizes.pop(name, 0)
         self._sizes[name] = size + _OVERHEAD
 

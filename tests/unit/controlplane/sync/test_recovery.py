@@ -88,6 +88,22 @@ async def test_a_replica_that_stops_hands_over(claims: Claims) -> None:
     assert "another run" in (await claims.jobs())[0].error
 
 
+async def test_a_replica_that_was_killed_takes_its_own_back(claims: Claims) -> None:
+    """When it starts again; another one with a longer name is not meant."""
+    mine, other = [await add_artifact(claims.database, f"example.com/{n}") for n in range(2)]
+    for artifact, owner in ((mine, "one.a"), (other, "one_more.b")):
+        job, _ = await claims.run(artifact)
+        async with claims.database.write() as session:
+            job.owner = owner
+            session.add(job)
+    assert await claims.locks.acquire("lock", "one.a", LONG, above=0) is not None
+    async with claims.database.write() as session:
+        (successor,) = await recovery.take_back(session, "one", NOW)
+    assert await claims.locks.acquire("lock", "anybody", LONG, above=0) is not None
+    assert successor.artifact_id == mine.id
+    assert [job.state for job in await claims.jobs()] == [_Job.FAILED, _Job.RUNNING, _Job.PENDING]
+
+
 async def test_old_jobs_go_but_for_the_last(claims: Claims) -> None:
     """Each artifact keeps its last job, and every one that has not ended."""
     artifact, quiet = [await add_artifact(claims.database, f"example.com/{n}") for n in range(2)]

@@ -1,5 +1,6 @@
 """Small things on disk: bounded, whole or absent, and never in the way."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,39 @@ def test_what_a_crash_left_is_removed(tmp_path: Path) -> None:
     """Half written files never get a name that is looked for."""
     disk = open_disk(tmp_path)
     disk.write("a/x", b"content")
-    (tmp_path / "a" / ".new-0123").write_bytes(b"half")
+    left, begun = tmp_path / "a" / ".new-0123", tmp_path / "a" / ".new-4567"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    # Another worker of the node is writing this one right now.
+    begun.write_bytes(b"half")
     disk = open_disk(tmp_path)
     assert disk.read("a/x") == b"content"
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x"]
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"x", begun.name}
+    assert disk.names("a") == ["a/x"]
+
+
+def test_workers_share_what_they_keep(tmp_path: Path) -> None:
+    """What one process wrote, replaced or removed is so for the others, and all of it counts."""
+    one, other = open_disk(tmp_path), open_disk(tmp_path)
+    one.write("a/x", b"first")
+    assert other.read("a/x") == b"first"
+    other.write("a/x", b"second")
+    assert one.read("a/x") == b"second"
+    assert one.names("a") == ["a/x"]
+    one.remove("a/x")
+    assert other.read("a/x") is None
+    assert other.names("a") == []
+
+
+def test_what_others_wrote_counts_against_the_limit(tmp_path: Path) -> None:
+    """Two processes that write in turn do not fill twice the space."""
+    limit = 64 << 10
+    disks = Disk(tmp_path, limit), Disk(tmp_path, limit)
+    for number in range(200):
+        disks[number % 2].write(f"a/{number}", bytes(1024))
+    kept = sum(path.stat().st_size + 512 for path in (tmp_path / "a").iterdir())
+    assert limit // 2 < kept <= limit + 2 * limit // 16 + 2048
+    assert disks[0].read("a/199") is not None
 
 
 def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
