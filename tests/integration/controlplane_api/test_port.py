@@ -19,7 +19,8 @@ from penstock.v1 import node_pb2, organization_pb2
 from penstock.v1.organization_pb2_grpc import OrganizationServiceStub
 from tests.servers.control_plane import Plane, refused
 
-SERVICES = {f"penstock.v1.{name}Service" for name in ("Organization", "User", "Artifact", "Node")}
+NOUNS = ("Organization", "User", "Credential", "Artifact", "Node")
+SERVICES = {f"penstock.v1.{noun}Service" for noun in NOUNS}
 
 
 async def _reflect(
