@@ -1,5 +1,6 @@
 """Logs on standard error: lines for people or JSON for machines, without secrets in either."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -33,13 +34,14 @@ def configure(level: str = "info", format: str = "console") -> None:
 
     `level` is one of LEVELS, `format` one of FORMATS, both without regard to case; raises
     ConfigurationError otherwise. Fields given with `extra=` are part of the line. Replaces what was
-    set up before; warnings of Python are logged.
+    set up before; warnings of Python are logged, cancellations are not.
     """
     if level.lower() not in LEVELS:
         raise ConfigurationError(f"PENSTOCK_LOG_LEVEL is {level!r}: give one of {', '.join(LEVELS)}.")
     if format.lower() not in FORMATS:
         raise ConfigurationError(f"PENSTOCK_LOG_FORMAT is {format!r}: give one of {', '.join(FORMATS)}.")
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_no_cancellation)
     handler.setFormatter(JsonFormatter() if format.lower() == "json" else ConsoleFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -49,6 +51,12 @@ def configure(level: str = "info", format: str = "console") -> None:
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(capture=True)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    # A database pool tells of every task that was cancelled in a transaction, as at a stop; it is rolled
+    # back, and nothing is wrong.
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class ConsoleFormatter(logging.Formatter):

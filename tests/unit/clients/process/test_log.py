@@ -1,5 +1,6 @@
 """Logs: lines for people, JSON for machines, secrets in neither."""
 
+import asyncio
 import json
 import logging
 import warnings
@@ -125,3 +126,16 @@ def test_what_does_not_exist(level, format, setting):
     """Names the setting and what it may be."""
     with pytest.raises(ConfigurationError, match=setting):
         log.configure(level, format)
+
+
+def test_a_cancellation_is_not_reported(capsys):
+    """Stopping in the middle of something is no error; other errors beside it still are."""
+    log.configure("info", "console")
+    for error in (asyncio.CancelledError(), OSError("gone")):
+        try:
+            raise error
+        except (asyncio.CancelledError, OSError):
+            logging.getLogger("penstock.test").exception("resetting failed")
+    captured = capsys.readouterr().err
+    assert captured.count("resetting failed") == 1
+    assert "OSError: gone" in captured
