@@ -14,6 +14,9 @@ import dataplane.settings
 from clients.cli.main import app
 
 ROOT = Path(__file__).parent.parent
+_KIBIBYTE = 1024
+_SIZES = {"GiB": _KIBIBYTE**3, "MiB": _KIBIBYTE**2, "KiB": _KIBIBYTE}
+_DURATIONS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 PLANES = {"control plane": controlplane.settings.Settings, "node": dataplane.settings.Settings}
 
 
@@ -58,11 +61,20 @@ def _commands(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, str
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if isinstance(default, timedelta):
-        seconds = int(default.total_seconds())
-        return f"`{seconds // 60}m`" if seconds and seconds % 60 == 0 else f"`{seconds}s`"
+        return f"`{_in_units(int(default.total_seconds()), _DURATIONS)}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
-    return "" if default in ("", None) else f"`{default}`"
+    if isinstance(default, int) and default >= _KIBIBYTE:
+        return f"`{_in_units(default, _SIZES)}`"
+    return f"`{default}`" if str(default or "") or default == 0 else ""
+
+
+def _in_units(number: int, units: dict[str, int]) -> str:
+    # The largest unit that says it without a fraction.
+    for unit, size in units.items():
+        if number and number % size == 0:
+            return f"{number // size}{unit}"
+    return str(number)
 
 
 def _cell(text: str) -> str:
