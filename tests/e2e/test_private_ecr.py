@@ -133,6 +133,14 @@ async def test_token_that_ends_in_the_middle_of_a_blob(
     assert len(account.ecr.passwords) == 2
 
 
+async def known(account: Account, client: aiohttp.ClientSession, name: str) -> None:
+    """Waits until every worker of a node, each of which hears for itself, serves an artifact."""
+    served = 0
+    while served < 10:
+        status, _ = await account.manifest(client, name, "1.0")
+        served = served + 1 if status == 200 else 0
+
+
 @pytest.mark.slow
 async def test_fifty_artifacts_and_two_nodes(
     account: Account, private: Penstock, second_node: Node, artifact_id: str
@@ -156,7 +164,6 @@ async def test_fifty_artifacts_and_two_nodes(
                 )
             )
         assert len(account.ecr.calls) == 1
-        account.ecr.expire()
 
         async def synced(name: str) -> None:
             request = artifact_pb2.SyncArtifactRequest(name=f"{parent}/artifacts/{name}")
@@ -170,6 +177,10 @@ async def test_fifty_artifacts_and_two_nodes(
             assert await account.blob(client, name, images[name]) == str(images[name].layers[0].digest)
 
         async with account.pulls(private.registry) as one, account.pulls(second_node.registry) as other:
+            # Nodes hear of artifacts a moment after they were created, the last one last.
+            for client in (one, other):
+                await known(account, client, name)
+            account.ecr.expire()
             await asyncio.gather(
                 *(synced(name) for name in images),
                 *(pulled(client, name) for name in images for client in (one, other)),

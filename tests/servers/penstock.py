@@ -16,6 +16,8 @@ from tests.servers.process import Process
 
 PROGRAM = Path(sys.executable).with_name("penstock")
 _numbers = itertools.count(1)
+# Answers in a row from which it is taken that every worker gives them.
+_SERVED = 10
 
 
 def environment(data: Path, **settings: str) -> dict[str, str]:
@@ -90,10 +92,16 @@ class Penstock:
         """Waits until the data plane, if it runs, has heard of a change or found the control plane again."""
         headers = {"Authorization": http.basic(token)}
         deadline = time.monotonic() + 30
+        # Each connection is some worker's, and each worker hears for itself.
+        served = 0
         while time.monotonic() < deadline:
             try:
-                if http.request(self.registry, "GET", path, headers=headers).status not in (401, 404, 503):
+                status = http.request(self.registry, "GET", path, headers=headers).status
+                served = served + 1 if status not in (401, 404, 503) else 0
+                if served == _SERVED:
                     return
+                if served:
+                    continue
             except ConnectionError:
                 return
             time.sleep(0.02)
