@@ -80,6 +80,8 @@ _METHODS: Final[Mapping[str, Mapping[str, Who]]] = {
         "ResolveBlob": Who.NODE,
         "StreamTags": Who.NODE,
         "ListReferrers": Who.NODE,
+        "RecordPulls": Who.NODE,
+        "ReportUse": Who.NODE,
         "GetUpstreamAccess": Who.NODE,
     },
     "grpc.health.v1.Health": {"Check": Who.ANYBODY, "List": Who.ANYBODY, "Watch": Who.ANYBODY},

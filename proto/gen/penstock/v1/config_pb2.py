@@ -23,24 +23,31 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from penstock.v1 import entitlement_pb2 as penstock_dot_v1_dot_entitlement__pb2
 from penstock.v1 import user_pb2 as penstock_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18penstock/v1/config.proto\x12\x0bpenstock.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16penstock/v1/user.proto\"\xb3\x01\n\rConfiguration\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x36\n\rorganizations\x18\x02 \x03(\x0b\x32\x1f.penstock.v1.OrganizationConfig\x12.\n\tartifacts\x18\x03 \x03(\x0b\x32\x1b.penstock.v1.ArtifactConfig\x12(\n\x06tokens\x18\x04 \x03(\x0b\x32\x18.penstock.v1.TokenConfig\"\xb1\x02\n\x13\x43onfigurationChange\x12\x15\n\rfrom_revision\x18\x01 \x01(\x03\x12\x13\n\x0bto_revision\x18\x02 \x01(\x03\x12\x36\n\rorganizations\x18\x03 \x03(\x0b\x32\x1f.penstock.v1.OrganizationConfig\x12.\n\tartifacts\x18\x04 \x03(\x0b\x32\x1b.penstock.v1.ArtifactConfig\x12(\n\x06tokens\x18\x05 \x03(\x0b\x32\x18.penstock.v1.TokenConfig\x12!\n\x19removed_organization_uids\x18\x06 \x03(\t\x12\x1d\n\x15removed_artifact_uids\x18\x07 \x03(\t\x12\x1a\n\x12removed_token_uids\x18\x08 \x03(\t\":\n\x12OrganizationConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\"e\n\x0e\x41rtifactConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x18\n\x10organization_uid\x18\x02 \x01(\t\x12\x12\n\nrepository\x18\x03 \x01(\t\x12\x18\n\x10\x63ontent_revision\x18\x04 \x01(\x03\"\xa8\x01\n\x0bTokenConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x18\n\x10organization_uid\x18\x03 \x01(\t\x12\x10\n\x08user_uid\x18\x04 \x01(\t\x12\x1f\n\x04role\x18\x05 \x01(\x0e\x32\x11.penstock.v1.Role\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18penstock/v1/config.proto\x12\x0bpenstock.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpenstock/v1/entitlement.proto\x1a\x16penstock/v1/user.proto\"\x99\x02\n\rConfiguration\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x36\n\rorganizations\x18\x02 \x03(\x0b\x32\x1f.penstock.v1.OrganizationConfig\x12.\n\tartifacts\x18\x03 \x03(\x0b\x32\x1b.penstock.v1.ArtifactConfig\x12(\n\x06tokens\x18\x04 \x03(\x0b\x32\x18.penstock.v1.TokenConfig\x12.\n\tcustomers\x18\x05 \x03(\x0b\x32\x1b.penstock.v1.CustomerConfig\x12\x34\n\x0c\x65ntitlements\x18\x06 \x03(\x0b\x32\x1e.penstock.v1.EntitlementConfig\"\xd8\x03\n\x13\x43onfigurationChange\x12\x15\n\rfrom_revision\x18\x01 \x01(\x03\x12\x13\n\x0bto_revision\x18\x02 \x01(\x03\x12\x36\n\rorganizations\x18\x03 \x03(\x0b\x32\x1f.penstock.v1.OrganizationConfig\x12.\n\tartifacts\x18\x04 \x03(\x0b\x32\x1b.penstock.v1.ArtifactConfig\x12(\n\x06tokens\x18\x05 \x03(\x0b\x32\x18.penstock.v1.TokenConfig\x12!\n\x19removed_organization_uids\x18\x06 \x03(\t\x12\x1d\n\x15removed_artifact_uids\x18\x07 \x03(\t\x12\x1a\n\x12removed_token_uids\x18\x08 \x03(\t\x12.\n\tcustomers\x18\t \x03(\x0b\x32\x1b.penstock.v1.CustomerConfig\x12\x34\n\x0c\x65ntitlements\x18\n \x03(\x0b\x32\x1e.penstock.v1.EntitlementConfig\x12\x1d\n\x15removed_customer_uids\x18\x0b \x03(\t\x12 \n\x18removed_entitlement_uids\x18\x0c \x03(\t\"Q\n\x12OrganizationConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x15\n\rentitled_only\x18\x03 \x01(\x08\"L\n\x0e\x43ustomerConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x18\n\x10organization_uid\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\"\xe0\x01\n\x11\x45ntitlementConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x14\n\x0c\x63ustomer_uid\x18\x02 \x01(\t\x12\x34\n\x06grants\x18\x03 \x03(\x0b\x32$.penstock.v1.EntitlementConfig.Grant\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x41\n\x05Grant\x12\x14\n\x0c\x61rtifact_uid\x18\x01 \x01(\t\x12\"\n\x04tags\x18\x02 \x01(\x0b\x32\x14.penstock.v1.TagRule\"e\n\x0e\x41rtifactConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x18\n\x10organization_uid\x18\x02 \x01(\t\x12\x12\n\nrepository\x18\x03 \x01(\t\x12\x18\n\x10\x63ontent_revision\x18\x04 \x01(\x03\"\xbe\x01\n\x0bTokenConfig\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x18\n\x10organization_uid\x18\x03 \x01(\t\x12\x10\n\x08user_uid\x18\x04 \x01(\t\x12\x1f\n\x04role\x18\x05 \x01(\x0e\x32\x11.penstock.v1.Role\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63ustomer_uid\x18\x07 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.v1.config_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFIGURATION']._serialized_start=99
-  _globals['_CONFIGURATION']._serialized_end=278
-  _globals['_CONFIGURATIONCHANGE']._serialized_start=281
-  _globals['_CONFIGURATIONCHANGE']._serialized_end=586
-  _globals['_ORGANIZATIONCONFIG']._serialized_start=588
-  _globals['_ORGANIZATIONCONFIG']._serialized_end=646
-  _globals['_ARTIFACTCONFIG']._serialized_start=648
-  _globals['_ARTIFACTCONFIG']._serialized_end=749
-  _globals['_TOKENCONFIG']._serialized_start=752
-  _globals['_TOKENCONFIG']._serialized_end=920
+  _globals['_CONFIGURATION']._serialized_start=130
+  _globals['_CONFIGURATION']._serialized_end=411
+  _globals['_CONFIGURATIONCHANGE']._serialized_start=414
+  _globals['_CONFIGURATIONCHANGE']._serialized_end=886
+  _globals['_ORGANIZATIONCONFIG']._serialized_start=888
+  _globals['_ORGANIZATIONCONFIG']._serialized_end=969
+  _globals['_CUSTOMERCONFIG']._serialized_start=971
+  _globals['_CUSTOMERCONFIG']._serialized_end=1047
+  _globals['_ENTITLEMENTCONFIG']._serialized_start=1050
+  _globals['_ENTITLEMENTCONFIG']._serialized_end=1274
+  _globals['_ENTITLEMENTCONFIG_GRANT']._serialized_start=1209
+  _globals['_ENTITLEMENTCONFIG_GRANT']._serialized_end=1274
+  _globals['_ARTIFACTCONFIG']._serialized_start=1276
+  _globals['_ARTIFACTCONFIG']._serialized_end=1377
+  _globals['_TOKENCONFIG']._serialized_start=1380
+  _globals['_TOKENCONFIG']._serialized_end=1570
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from penstock.v1 import entitlement_pb2 as _entitlement_pb2
 from penstock.v1 import user_pb2 as _user_pb2
 import builtins as _builtins
 import sys
@@ -32,6 +33,8 @@ class Configuration(_message.Message):
     ORGANIZATIONS_FIELD_NUMBER: _builtins.int
     ARTIFACTS_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    ENTITLEMENTS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Raised by every change, in the same transaction."""
     @_builtins.property
@@ -40,6 +43,10 @@ class Configuration(_message.Message):
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArtifactConfig]: ...
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenConfig]: ...
+    @_builtins.property
+    def customers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomerConfig]: ...
+    @_builtins.property
+    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementConfig]: ...
     def __init__(
         self,
         *,
@@ -47,10 +54,12 @@ class Configuration(_message.Message):
         organizations: _abc.Iterable[Global___OrganizationConfig] | None = ...,
         artifacts: _abc.Iterable[Global___ArtifactConfig] | None = ...,
         tokens: _abc.Iterable[Global___TokenConfig] | None = ...,
+        customers: _abc.Iterable[Global___CustomerConfig] | None = ...,
+        entitlements: _abc.Iterable[Global___EntitlementConfig] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "organizations", b"organizations", "revision", b"revision", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "customers", b"customers", "entitlements", b"entitlements", "organizations", b"organizations", "revision", b"revision", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -70,6 +79,10 @@ class ConfigurationChange(_message.Message):
     REMOVED_ORGANIZATION_UIDS_FIELD_NUMBER: _builtins.int
     REMOVED_ARTIFACT_UIDS_FIELD_NUMBER: _builtins.int
     REMOVED_TOKEN_UIDS_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    REMOVED_CUSTOMER_UIDS_FIELD_NUMBER: _builtins.int
+    REMOVED_ENTITLEMENT_UIDS_FIELD_NUMBER: _builtins.int
     from_revision: _builtins.int
     """The revision that it applies to; a node that runs another one asks again."""
     to_revision: _builtins.int
@@ -87,6 +100,14 @@ class ConfigurationChange(_message.Message):
     def removed_artifact_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def removed_token_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def customers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomerConfig]: ...
+    @_builtins.property
+    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementConfig]: ...
+    @_builtins.property
+    def removed_customer_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def removed_entitlement_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -98,10 +119,14 @@ class ConfigurationChange(_message.Message):
         removed_organization_uids: _abc.Iterable[_builtins.str] | None = ...,
         removed_artifact_uids: _abc.Iterable[_builtins.str] | None = ...,
         removed_token_uids: _abc.Iterable[_builtins.str] | None = ...,
+        customers: _abc.Iterable[Global___CustomerConfig] | None = ...,
+        entitlements: _abc.Iterable[Global___EntitlementConfig] | None = ...,
+        removed_customer_uids: _abc.Iterable[_builtins.str] | None = ...,
+        removed_entitlement_uids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "from_revision", b"from_revision", "organizations", b"organizations", "removed_artifact_uids", b"removed_artifact_uids", "removed_organization_uids", b"removed_organization_uids", "removed_token_uids", b"removed_token_uids", "to_revision", b"to_revision", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "customers", b"customers", "entitlements", b"entitlements", "from_revision", b"from_revision", "organizations", b"organizations", "removed_artifact_uids", b"removed_artifact_uids", "removed_customer_uids", b"removed_customer_uids", "removed_entitlement_uids", b"removed_entitlement_uids", "removed_organization_uids", b"removed_organization_uids", "removed_token_uids", b"removed_token_uids", "to_revision", b"to_revision", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,22 +138,107 @@ class OrganizationConfig(_message.Message):
 
     UID_FIELD_NUMBER: _builtins.int
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    ENTITLED_ONLY_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     organization_id: _builtins.str
     """First component of repository names: `acme`."""
+    entitled_only: _builtins.bool
+    """Whether customers see only what they are entitled to."""
     def __init__(
         self,
         *,
         uid: _builtins.str = ...,
         organization_id: _builtins.str = ...,
+        entitled_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitled_only", b"entitled_only", "organization_id", b"organization_id", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrganizationConfig: _TypeAlias = OrganizationConfig  # noqa: Y015
+
+@_typing.final
+class CustomerConfig(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UID_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_UID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    uid: _builtins.str
+    organization_uid: _builtins.str
+    customer_id: _builtins.str
+    """`globex`."""
+    def __init__(
+        self,
+        *,
+        uid: _builtins.str = ...,
+        organization_uid: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "organization_uid", b"organization_uid", "uid", b"uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomerConfig: _TypeAlias = CustomerConfig  # noqa: Y015
+
+@_typing.final
+class EntitlementConfig(_message.Message):
+    """What a customer may pull. It is in here after its end as well: nodes go by their own clock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Grant(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ARTIFACT_UID_FIELD_NUMBER: _builtins.int
+        TAGS_FIELD_NUMBER: _builtins.int
+        artifact_uid: _builtins.str
+        @_builtins.property
+        def tags(self) -> _entitlement_pb2.TagRule: ...
+        def __init__(
+            self,
+            *,
+            artifact_uid: _builtins.str = ...,
+            tags: _entitlement_pb2.TagRule | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "tags", b"tags"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    UID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_UID_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    uid: _builtins.str
+    customer_uid: _builtins.str
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementConfig.Grant]: ...
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Never when unset."""
+
+    def __init__(
+        self,
+        *,
+        uid: _builtins.str = ...,
+        customer_uid: _builtins.str = ...,
+        grants: _abc.Iterable[Global___EntitlementConfig.Grant] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_uid", b"customer_uid", "expire_time", b"expire_time", "grants", b"grants", "uid", b"uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntitlementConfig: _TypeAlias = EntitlementConfig  # noqa: Y015
 
 @_typing.final
 class ArtifactConfig(_message.Message):
@@ -170,6 +280,7 @@ class TokenConfig(_message.Message):
     USER_UID_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    CUSTOMER_UID_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     sha256: _builtins.bytes
     """SHA-256 of the whole secret, 32 bytes."""
@@ -178,6 +289,8 @@ class TokenConfig(_message.Message):
     user_uid: _builtins.str
     role: _user_pb2.Role.ValueType
     """The lower of the token's and its user's."""
+    customer_uid: _builtins.str
+    """Empty for a user of the organization itself, who may pull all of it."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Refused from here on, by the node's own clock; never when unset."""
@@ -191,10 +304,11 @@ class TokenConfig(_message.Message):
         user_uid: _builtins.str = ...,
         role: _user_pb2.Role.ValueType = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        customer_uid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "organization_uid", b"organization_uid", "role", b"role", "sha256", b"sha256", "uid", b"uid", "user_uid", b"user_uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_uid", b"customer_uid", "expire_time", b"expire_time", "organization_uid", b"organization_uid", "role", b"role", "sha256", b"sha256", "uid", b"uid", "user_uid", b"user_uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,9 +30,11 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from penstock.v1 import config_pb2 as penstock_dot_v1_dot_config__pb2
+from penstock.v1 import entitlement_pb2 as penstock_dot_v1_dot_entitlement__pb2
+from penstock.v1 import pull_pb2 as penstock_dot_v1_dot_pull__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/node.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18penstock/v1/config.proto\"\x9c\x02\n\x04Node\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63onfig_error\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03:1\xea\x41.\n\x11penstock.dev/Node\x12\x0cnodes/{node}*\x05nodes2\x04node\":\n\x0eGetNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"E\n\x10ListNodesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.penstock.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x11\x43reateNodeRequest\x12%\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.NodeB\x04\xe2\x41\x01\x01\x12\x15\n\x07node_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"E\n\x12\x43reateNodeResponse\x12\x1f\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.Node\x12\x0e\n\x06secret\x18\x02 \x01(\t\"=\n\x11\x44\x65leteNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"&\n\x12WatchConfigRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xe2\x01\n\x13WatchConfigResponse\x12.\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1a.penstock.v1.ConfigurationH\x00\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32 .penstock.v1.ConfigurationChangeH\x00\x12?\n\theartbeat\x18\x03 \x01(\x0b\x32*.penstock.v1.WatchConfigResponse.HeartbeatH\x00\x1a\x1d\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x42\x07\n\x05\x65vent\"N\n\x13ReportStatusRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x14\n\x0c\x63onfig_error\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x16\n\x14ReportStatusResponse\"j\n\x17ResolveReferenceRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cknown_digest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xa3\x01\n\x18ResolveReferenceResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\x12\x18\n\x10\x63ontent_revision\x18\x05 \x01(\x03\x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"F\n\x12ResolveBlobRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"a\n\x13ResolveBlobResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x18\n\x10\x63ontent_revision\x18\x04 \x01(\x03\"/\n\x11StreamTagsRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x12StreamTagsResponse\x12\x0c\n\x04tags\x18\x01 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\"H\n\x14ListReferrersRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xce\x02\n\x15ListReferrersResponse\x12>\n\treferrers\x18\x01 \x03(\x0b\x32+.penstock.v1.ListReferrersResponse.Referrer\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\x1a\xda\x01\n\x08Referrer\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x15\n\rartifact_type\x18\x04 \x01(\t\x12Q\n\x0b\x61nnotations\x18\x05 \x03(\x0b\x32<.penstock.v1.ListReferrersResponse.Referrer.AnnotationsEntry\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x18GetUpstreamAccessRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07refused\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xc3\x01\n\x19GetUpstreamAccessResponse\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x15\n\rauthorization\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x17\x61llow_private_addresses\x18\x05 \x01(\x08\x12\x17\n\x0f\x63\x61_certificates\x18\x06 \x01(\t2\xa3\x08\n\x0bNodeService\x12`\n\x07GetNode\x12\x1b.penstock.v1.GetNodeRequest\x1a\x11.penstock.v1.Node\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=nodes/*}\x12\x61\n\tListNodes\x12\x1d.penstock.v1.ListNodesRequest\x1a\x1e.penstock.v1.ListNodesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/nodes\x12y\n\nCreateNode\x12\x1e.penstock.v1.CreateNodeRequest\x1a\x1f.penstock.v1.CreateNodeResponse\"*\xda\x41\x0cnode,node_id\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/nodes:\x04node\x12k\n\nDeleteNode\x12\x1e.penstock.v1.DeleteNodeRequest\x1a\x16.google.protobuf.Empty\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18*\x16/api/v1/{name=nodes/*}\x12R\n\x0bWatchConfig\x12\x1f.penstock.v1.WatchConfigRequest\x1a .penstock.v1.WatchConfigResponse0\x01\x12S\n\x0cReportStatus\x12 .penstock.v1.ReportStatusRequest\x1a!.penstock.v1.ReportStatusResponse\x12_\n\x10ResolveReference\x12$.penstock.v1.ResolveReferenceRequest\x1a%.penstock.v1.ResolveReferenceResponse\x12P\n\x0bResolveBlob\x12\x1f.penstock.v1.ResolveBlobRequest\x1a .penstock.v1.ResolveBlobResponse\x12O\n\nStreamTags\x12\x1e.penstock.v1.StreamTagsRequest\x1a\x1f.penstock.v1.StreamTagsResponse0\x01\x12V\n\rListReferrers\x12!.penstock.v1.ListReferrersRequest\x1a\".penstock.v1.ListReferrersResponse\x12\x62\n\x11GetUpstreamAccess\x12%.penstock.v1.GetUpstreamAccessRequest\x1a&.penstock.v1.GetUpstreamAccessResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/node.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18penstock/v1/config.proto\x1a\x1dpenstock/v1/entitlement.proto\x1a\x16penstock/v1/pull.proto\"\x9c\x02\n\x04Node\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63onfig_error\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03:1\xea\x41.\n\x11penstock.dev/Node\x12\x0cnodes/{node}*\x05nodes2\x04node\":\n\x0eGetNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"E\n\x10ListNodesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.penstock.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x11\x43reateNodeRequest\x12%\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.NodeB\x04\xe2\x41\x01\x01\x12\x15\n\x07node_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"E\n\x12\x43reateNodeResponse\x12\x1f\n\x04node\x18\x01 \x01(\x0b\x32\x11.penstock.v1.Node\x12\x0e\n\x06secret\x18\x02 \x01(\t\"=\n\x11\x44\x65leteNodeRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/Node\"&\n\x12WatchConfigRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xf5\x01\n\x13WatchConfigResponse\x12.\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1a.penstock.v1.ConfigurationH\x00\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32 .penstock.v1.ConfigurationChangeH\x00\x12?\n\theartbeat\x18\x03 \x01(\x0b\x32*.penstock.v1.WatchConfigResponse.HeartbeatH\x00\x12\x11\n\tcontinued\x18\x04 \x01(\x08\x1a\x1d\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x42\x07\n\x05\x65vent\"N\n\x13ReportStatusRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x14\n\x0c\x63onfig_error\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x16\n\x14ReportStatusResponse\"/\n\x08TagScope\x12#\n\x05rules\x18\x01 \x03(\x0b\x32\x14.penstock.v1.TagRule\"\x96\x01\n\x17ResolveReferenceRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cknown_digest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12*\n\x05scope\x18\x04 \x01(\x0b\x32\x15.penstock.v1.TagScopeB\x04\xe2\x41\x01\x01\"\xb7\x01\n\x18ResolveReferenceResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\x12\x18\n\x10\x63ontent_revision\x18\x05 \x01(\x03\x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nreached_by\x18\x07 \x01(\t\"r\n\x12ResolveBlobRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x05scope\x18\x03 \x01(\x0b\x32\x15.penstock.v1.TagScopeB\x04\xe2\x41\x01\x01\"u\n\x13ResolveBlobResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x18\n\x10\x63ontent_revision\x18\x04 \x01(\x03\x12\x12\n\nreached_by\x18\x05 \x01(\t\"/\n\x11StreamTagsRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x12StreamTagsResponse\x12\x0c\n\x04tags\x18\x01 \x03(\t\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\"t\n\x14ListReferrersRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x64igest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x05scope\x18\x03 \x01(\x0b\x32\x15.penstock.v1.TagScopeB\x04\xe2\x41\x01\x01\"\xce\x02\n\x15ListReferrersResponse\x12>\n\treferrers\x18\x01 \x03(\x0b\x32+.penstock.v1.ListReferrersResponse.Referrer\x12\x18\n\x10\x63ontent_revision\x18\x02 \x01(\x03\x1a\xda\x01\n\x08Referrer\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x15\n\rartifact_type\x18\x04 \x01(\t\x12Q\n\x0b\x61nnotations\x18\x05 \x03(\x0b\x32<.penstock.v1.ListReferrersResponse.Referrer.AnnotationsEntry\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x12RecordPullsRequest\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x16.penstock.v1.PullEventB\x04\xe2\x41\x01\x02\"\x15\n\x13RecordPullsResponse\"\xe4\x02\n\x10ReportUseRequest\x12:\n\ntoken_uses\x18\x01 \x03(\x0b\x32&.penstock.v1.ReportUseRequest.TokenUse\x12\x46\n\x10refused_sign_ins\x18\x02 \x03(\x0b\x32,.penstock.v1.ReportUseRequest.RefusedSignIns\x1aX\n\x08TokenUse\x12\x11\n\ttoken_uid\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x1ar\n\x0eRefusedSignIns\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\ttoken_uid\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12-\n\tlast_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11ReportUseResponse\"M\n\x18GetUpstreamAccessRequest\x12\x1a\n\x0c\x61rtifact_uid\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07refused\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xc3\x01\n\x19GetUpstreamAccessResponse\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x15\n\rauthorization\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x17\x61llow_private_addresses\x18\x05 \x01(\x08\x12\x17\n\x0f\x63\x61_certificates\x18\x06 \x01(\t2\xc1\t\n\x0bNodeService\x12`\n\x07GetNode\x12\x1b.penstock.v1.GetNodeRequest\x1a\x11.penstock.v1.Node\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/{name=nodes/*}\x12\x61\n\tListNodes\x12\x1d.penstock.v1.ListNodesRequest\x1a\x1e.penstock.v1.ListNodesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/nodes\x12y\n\nCreateNode\x12\x1e.penstock.v1.CreateNodeRequest\x1a\x1f.penstock.v1.CreateNodeResponse\"*\xda\x41\x0cnode,node_id\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/nodes:\x04node\x12k\n\nDeleteNode\x12\x1e.penstock.v1.DeleteNodeRequest\x1a\x16.google.protobuf.Empty\"%\xda\x41\x04name\x82\xd3\xe4\x93\x02\x18*\x16/api/v1/{name=nodes/*}\x12R\n\x0bWatchConfig\x12\x1f.penstock.v1.WatchConfigRequest\x1a .penstock.v1.WatchConfigResponse0\x01\x12S\n\x0cReportStatus\x12 .penstock.v1.ReportStatusRequest\x1a!.penstock.v1.ReportStatusResponse\x12_\n\x10ResolveReference\x12$.penstock.v1.ResolveReferenceRequest\x1a%.penstock.v1.ResolveReferenceResponse\x12P\n\x0bResolveBlob\x12\x1f.penstock.v1.ResolveBlobRequest\x1a .penstock.v1.ResolveBlobResponse\x12O\n\nStreamTags\x12\x1e.penstock.v1.StreamTagsRequest\x1a\x1f.penstock.v1.StreamTagsResponse0\x01\x12V\n\rListReferrers\x12!.penstock.v1.ListReferrersRequest\x1a\".penstock.v1.ListReferrersResponse\x12P\n\x0bRecordPulls\x12\x1f.penstock.v1.RecordPullsRequest\x1a .penstock.v1.RecordPullsResponse\x12J\n\tReportUse\x12\x1d.penstock.v1.ReportUseRequest\x1a\x1e.penstock.v1.ReportUseResponse\x12\x62\n\x11GetUpstreamAccess\x12%.penstock.v1.GetUpstreamAccessRequest\x1a&.penstock.v1.GetUpstreamAccessResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -75,18 +77,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVEREFERENCEREQUEST'].fields_by_name['reference']._serialized_options = b'\342A\001\002'
   _globals['_RESOLVEREFERENCEREQUEST'].fields_by_name['known_digest']._loaded_options = None
   _globals['_RESOLVEREFERENCEREQUEST'].fields_by_name['known_digest']._serialized_options = b'\342A\001\001'
+  _globals['_RESOLVEREFERENCEREQUEST'].fields_by_name['scope']._loaded_options = None
+  _globals['_RESOLVEREFERENCEREQUEST'].fields_by_name['scope']._serialized_options = b'\342A\001\001'
   _globals['_RESOLVEBLOBREQUEST'].fields_by_name['artifact_uid']._loaded_options = None
   _globals['_RESOLVEBLOBREQUEST'].fields_by_name['artifact_uid']._serialized_options = b'\342A\001\002'
   _globals['_RESOLVEBLOBREQUEST'].fields_by_name['digest']._loaded_options = None
   _globals['_RESOLVEBLOBREQUEST'].fields_by_name['digest']._serialized_options = b'\342A\001\002'
+  _globals['_RESOLVEBLOBREQUEST'].fields_by_name['scope']._loaded_options = None
+  _globals['_RESOLVEBLOBREQUEST'].fields_by_name['scope']._serialized_options = b'\342A\001\001'
   _globals['_STREAMTAGSREQUEST'].fields_by_name['artifact_uid']._loaded_options = None
   _globals['_STREAMTAGSREQUEST'].fields_by_name['artifact_uid']._serialized_options = b'\342A\001\002'
   _globals['_LISTREFERRERSREQUEST'].fields_by_name['artifact_uid']._loaded_options = None
   _globals['_LISTREFERRERSREQUEST'].fields_by_name['artifact_uid']._serialized_options = b'\342A\001\002'
   _globals['_LISTREFERRERSREQUEST'].fields_by_name['digest']._loaded_options = None
   _globals['_LISTREFERRERSREQUEST'].fields_by_name['digest']._serialized_options = b'\342A\001\002'
+  _globals['_LISTREFERRERSREQUEST'].fields_by_name['scope']._loaded_options = None
+  _globals['_LISTREFERRERSREQUEST'].fields_by_name['scope']._serialized_options = b'\342A\001\001'
   _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._loaded_options = None
   _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_options = b'8\001'
+  _globals['_RECORDPULLSREQUEST'].fields_by_name['events']._loaded_options = None
+  _globals['_RECORDPULLSREQUEST'].fields_by_name['events']._serialized_options = b'\342A\001\002'
   _globals['_GETUPSTREAMACCESSREQUEST'].fields_by_name['artifact_uid']._loaded_options = None
   _globals['_GETUPSTREAMACCESSREQUEST'].fields_by_name['artifact_uid']._serialized_options = b'\342A\001\002'
   _globals['_GETUPSTREAMACCESSREQUEST'].fields_by_name['refused']._loaded_options = None
@@ -99,54 +109,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODESERVICE'].methods_by_name['CreateNode']._serialized_options = b'\332A\014node,node_id\202\323\344\223\002\025\"\r/api/v1/nodes:\004node'
   _globals['_NODESERVICE'].methods_by_name['DeleteNode']._loaded_options = None
   _globals['_NODESERVICE'].methods_by_name['DeleteNode']._serialized_options = b'\332A\004name\202\323\344\223\002\030*\026/api/v1/{name=nodes/*}'
-  _globals['_NODE']._serialized_start=275
-  _globals['_NODE']._serialized_end=559
-  _globals['_GETNODEREQUEST']._serialized_start=561
-  _globals['_GETNODEREQUEST']._serialized_end=619
-  _globals['_LISTNODESREQUEST']._serialized_start=621
-  _globals['_LISTNODESREQUEST']._serialized_end=690
-  _globals['_LISTNODESRESPONSE']._serialized_start=692
-  _globals['_LISTNODESRESPONSE']._serialized_end=770
-  _globals['_CREATENODEREQUEST']._serialized_start=772
-  _globals['_CREATENODEREQUEST']._serialized_end=882
-  _globals['_CREATENODERESPONSE']._serialized_start=884
-  _globals['_CREATENODERESPONSE']._serialized_end=953
-  _globals['_DELETENODEREQUEST']._serialized_start=955
-  _globals['_DELETENODEREQUEST']._serialized_end=1016
-  _globals['_WATCHCONFIGREQUEST']._serialized_start=1018
-  _globals['_WATCHCONFIGREQUEST']._serialized_end=1056
-  _globals['_WATCHCONFIGRESPONSE']._serialized_start=1059
-  _globals['_WATCHCONFIGRESPONSE']._serialized_end=1285
-  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_start=1247
-  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_end=1276
-  _globals['_REPORTSTATUSREQUEST']._serialized_start=1287
-  _globals['_REPORTSTATUSREQUEST']._serialized_end=1365
-  _globals['_REPORTSTATUSRESPONSE']._serialized_start=1367
-  _globals['_REPORTSTATUSRESPONSE']._serialized_end=1389
-  _globals['_RESOLVEREFERENCEREQUEST']._serialized_start=1391
-  _globals['_RESOLVEREFERENCEREQUEST']._serialized_end=1497
-  _globals['_RESOLVEREFERENCERESPONSE']._serialized_start=1500
-  _globals['_RESOLVEREFERENCERESPONSE']._serialized_end=1663
-  _globals['_RESOLVEBLOBREQUEST']._serialized_start=1665
-  _globals['_RESOLVEBLOBREQUEST']._serialized_end=1735
-  _globals['_RESOLVEBLOBRESPONSE']._serialized_start=1737
-  _globals['_RESOLVEBLOBRESPONSE']._serialized_end=1834
-  _globals['_STREAMTAGSREQUEST']._serialized_start=1836
-  _globals['_STREAMTAGSREQUEST']._serialized_end=1883
-  _globals['_STREAMTAGSRESPONSE']._serialized_start=1885
-  _globals['_STREAMTAGSRESPONSE']._serialized_end=1945
-  _globals['_LISTREFERRERSREQUEST']._serialized_start=1947
-  _globals['_LISTREFERRERSREQUEST']._serialized_end=2019
-  _globals['_LISTREFERRERSRESPONSE']._serialized_start=2022
-  _globals['_LISTREFERRERSRESPONSE']._serialized_end=2356
-  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_start=2138
-  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_end=2356
-  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_start=2306
-  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_end=2356
-  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_start=2358
-  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_end=2435
-  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_start=2438
-  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_end=2633
-  _globals['_NODESERVICE']._serialized_start=2636
-  _globals['_NODESERVICE']._serialized_end=3695
+  _globals['_NODE']._serialized_start=330
+  _globals['_NODE']._serialized_end=614
+  _globals['_GETNODEREQUEST']._serialized_start=616
+  _globals['_GETNODEREQUEST']._serialized_end=674
+  _globals['_LISTNODESREQUEST']._serialized_start=676
+  _globals['_LISTNODESREQUEST']._serialized_end=745
+  _globals['_LISTNODESRESPONSE']._serialized_start=747
+  _globals['_LISTNODESRESPONSE']._serialized_end=825
+  _globals['_CREATENODEREQUEST']._serialized_start=827
+  _globals['_CREATENODEREQUEST']._serialized_end=937
+  _globals['_CREATENODERESPONSE']._serialized_start=939
+  _globals['_CREATENODERESPONSE']._serialized_end=1008
+  _globals['_DELETENODEREQUEST']._serialized_start=1010
+  _globals['_DELETENODEREQUEST']._serialized_end=1071
+  _globals['_WATCHCONFIGREQUEST']._serialized_start=1073
+  _globals['_WATCHCONFIGREQUEST']._serialized_end=1111
+  _globals['_WATCHCONFIGRESPONSE']._serialized_start=1114
+  _globals['_WATCHCONFIGRESPONSE']._serialized_end=1359
+  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_start=1321
+  _globals['_WATCHCONFIGRESPONSE_HEARTBEAT']._serialized_end=1350
+  _globals['_REPORTSTATUSREQUEST']._serialized_start=1361
+  _globals['_REPORTSTATUSREQUEST']._serialized_end=1439
+  _globals['_REPORTSTATUSRESPONSE']._serialized_start=1441
+  _globals['_REPORTSTATUSRESPONSE']._serialized_end=1463
+  _globals['_TAGSCOPE']._serialized_start=1465
+  _globals['_TAGSCOPE']._serialized_end=1512
+  _globals['_RESOLVEREFERENCEREQUEST']._serialized_start=1515
+  _globals['_RESOLVEREFERENCEREQUEST']._serialized_end=1665
+  _globals['_RESOLVEREFERENCERESPONSE']._serialized_start=1668
+  _globals['_RESOLVEREFERENCERESPONSE']._serialized_end=1851
+  _globals['_RESOLVEBLOBREQUEST']._serialized_start=1853
+  _globals['_RESOLVEBLOBREQUEST']._serialized_end=1967
+  _globals['_RESOLVEBLOBRESPONSE']._serialized_start=1969
+  _globals['_RESOLVEBLOBRESPONSE']._serialized_end=2086
+  _globals['_STREAMTAGSREQUEST']._serialized_start=2088
+  _globals['_STREAMTAGSREQUEST']._serialized_end=2135
+  _globals['_STREAMTAGSRESPONSE']._serialized_start=2137
+  _globals['_STREAMTAGSRESPONSE']._serialized_end=2197
+  _globals['_LISTREFERRERSREQUEST']._serialized_start=2199
+  _globals['_LISTREFERRERSREQUEST']._serialized_end=2315
+  _globals['_LISTREFERRERSRESPONSE']._serialized_start=2318
+  _globals['_LISTREFERRERSRESPONSE']._serialized_end=2652
+  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_start=2434
+  _globals['_LISTREFERRERSRESPONSE_REFERRER']._serialized_end=2652
+  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_start=2602
+  _globals['_LISTREFERRERSRESPONSE_REFERRER_ANNOTATIONSENTRY']._serialized_end=2652
+  _globals['_RECORDPULLSREQUEST']._serialized_start=2654
+  _globals['_RECORDPULLSREQUEST']._serialized_end=2720
+  _globals['_RECORDPULLSRESPONSE']._serialized_start=2722
+  _globals['_RECORDPULLSRESPONSE']._serialized_end=2743
+  _globals['_REPORTUSEREQUEST']._serialized_start=2746
+  _globals['_REPORTUSEREQUEST']._serialized_end=3102
+  _globals['_REPORTUSEREQUEST_TOKENUSE']._serialized_start=2898
+  _globals['_REPORTUSEREQUEST_TOKENUSE']._serialized_end=2986
+  _globals['_REPORTUSEREQUEST_REFUSEDSIGNINS']._serialized_start=2988
+  _globals['_REPORTUSEREQUEST_REFUSEDSIGNINS']._serialized_end=3102
+  _globals['_REPORTUSERESPONSE']._serialized_start=3104
+  _globals['_REPORTUSERESPONSE']._serialized_end=3123
+  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_start=3125
+  _globals['_GETUPSTREAMACCESSREQUEST']._serialized_end=3202
+  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_start=3205
+  _globals['_GETUPSTREAMACCESSRESPONSE']._serialized_end=3400
+  _globals['_NODESERVICE']._serialized_start=3403
+  _globals['_NODESERVICE']._serialized_end=4620
 # @@protoc_insertion_point(module_scope)

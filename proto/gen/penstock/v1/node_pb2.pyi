@@ -10,6 +10,8 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from penstock.v1 import config_pb2 as _config_pb2
+from penstock.v1 import entitlement_pb2 as _entitlement_pb2
+from penstock.v1 import pull_pb2 as _pull_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -248,6 +250,11 @@ class WatchConfigResponse(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    CONTINUED_FIELD_NUMBER: _builtins.int
+    continued: _builtins.bool
+    """The snapshot or change goes on in the next message, to be merged with this one: nothing of it counts
+    before its last piece has come.
+    """
     @_builtins.property
     def snapshot(self) -> _config_pb2.Configuration: ...
     @_builtins.property
@@ -260,10 +267,11 @@ class WatchConfigResponse(_message.Message):
         snapshot: _config_pb2.Configuration | None = ...,
         change: _config_pb2.ConfigurationChange | None = ...,
         heartbeat: Global___WatchConfigResponse.Heartbeat | None = ...,
+        continued: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "event", b"event", "heartbeat", b"heartbeat", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "event", b"event", "heartbeat", b"heartbeat", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "continued", b"continued", "event", b"event", "heartbeat", b"heartbeat", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["snapshot", "change", "heartbeat"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
@@ -312,27 +320,59 @@ class ReportStatusResponse(_message.Message):
 Global___ReportStatusResponse: _TypeAlias = ReportStatusResponse  # noqa: Y015
 
 @_typing.final
+class TagScope(_message.Message):
+    """Whom the node asks for: somebody who may have only what tags of these rules reach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_entitlement_pb2.TagRule]:
+        """At least one."""
+
+    def __init__(
+        self,
+        *,
+        rules: _abc.Iterable[_entitlement_pb2.TagRule] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagScope: _TypeAlias = TagScope  # noqa: Y015
+
+@_typing.final
 class ResolveReferenceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ARTIFACT_UID_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     KNOWN_DIGEST_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     artifact_uid: _builtins.str
     reference: _builtins.str
     """A tag, or a digest with its algorithm."""
     known_digest: _builtins.str
     """Digest whose content the node has already: `content` is left out when it is the answer."""
+    @_builtins.property
+    def scope(self) -> Global___TagScope:
+        """Where it is set, a digest that no tag of the scope reaches gives MANIFEST_UNKNOWN, and the upstream is not
+        asked. A tag is given as it is: whether it is of the scope is for the node to know.
+        """
+
     def __init__(
         self,
         *,
         artifact_uid: _builtins.str = ...,
         reference: _builtins.str = ...,
         known_digest: _builtins.str = ...,
+        scope: Global___TagScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "known_digest", b"known_digest", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "known_digest", b"known_digest", "reference", b"reference", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -348,6 +388,7 @@ class ResolveReferenceResponse(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     CONTENT_REVISION_FIELD_NUMBER: _builtins.int
     MAX_AGE_FIELD_NUMBER: _builtins.int
+    REACHED_BY_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     media_type: _builtins.str
     size: _builtins.int
@@ -355,6 +396,8 @@ class ResolveReferenceResponse(_message.Message):
     content: _builtins.bytes
     content_revision: _builtins.int
     """The artifact's content revision that this answer was read at."""
+    reached_by: _builtins.str
+    """A tag that reaches the digest, one of the scope where that was set; empty where none was looked for."""
     @_builtins.property
     def max_age(self) -> _duration_pb2.Duration:
         """How long it may be used without asking again; unset: until the content revision is another."""
@@ -368,10 +411,11 @@ class ResolveReferenceResponse(_message.Message):
         content: _builtins.bytes = ...,
         content_revision: _builtins.int = ...,
         max_age: _duration_pb2.Duration | None = ...,
+        reached_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_revision", b"content_revision", "digest", b"digest", "max_age", b"max_age", "media_type", b"media_type", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_revision", b"content_revision", "digest", b"digest", "max_age", b"max_age", "media_type", b"media_type", "reached_by", b"reached_by", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -383,17 +427,23 @@ class ResolveBlobRequest(_message.Message):
 
     ARTIFACT_UID_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     artifact_uid: _builtins.str
     digest: _builtins.str
+    @_builtins.property
+    def scope(self) -> Global___TagScope:
+        """Where it is set, a digest that no tag of the scope reaches gives BLOB_UNKNOWN."""
+
     def __init__(
         self,
         *,
         artifact_uid: _builtins.str = ...,
         digest: _builtins.str = ...,
+        scope: Global___TagScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "digest", b"digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "digest", b"digest", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -407,11 +457,14 @@ class ResolveBlobResponse(_message.Message):
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     CONTENT_REVISION_FIELD_NUMBER: _builtins.int
+    REACHED_BY_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     media_type: _builtins.str
     size: _builtins.int
     """In bytes, as the manifest that reaches it says."""
     content_revision: _builtins.int
+    reached_by: _builtins.str
+    """As in ResolveReferenceResponse."""
     def __init__(
         self,
         *,
@@ -419,10 +472,11 @@ class ResolveBlobResponse(_message.Message):
         media_type: _builtins.str = ...,
         size: _builtins.int = ...,
         content_revision: _builtins.int = ...,
+        reached_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_revision", b"content_revision", "digest", b"digest", "media_type", b"media_type", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_revision", b"content_revision", "digest", b"digest", "media_type", b"media_type", "reached_by", b"reached_by", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -478,18 +532,24 @@ class ListReferrersRequest(_message.Message):
 
     ARTIFACT_UID_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     artifact_uid: _builtins.str
     digest: _builtins.str
     """Digest of the subject."""
+    @_builtins.property
+    def scope(self) -> Global___TagScope:
+        """Where it is set, a subject that no tag of the scope reaches has no referrers, and the upstream is not asked."""
+
     def __init__(
         self,
         *,
         artifact_uid: _builtins.str = ...,
         digest: _builtins.str = ...,
+        scope: Global___TagScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "digest", b"digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_uid", b"artifact_uid", "digest", b"digest", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -569,6 +629,142 @@ class ListReferrersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListReferrersResponse: _TypeAlias = ListReferrersResponse  # noqa: Y015
+
+@_typing.final
+class RecordPullsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_pull_pb2.PullEvent]:
+        """At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_pull_pb2.PullEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPullsRequest: _TypeAlias = RecordPullsRequest  # noqa: Y015
+
+@_typing.final
+class RecordPullsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPullsResponse: _TypeAlias = RecordPullsResponse  # noqa: Y015
+
+@_typing.final
+class ReportUseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TokenUse(_message.Message):
+        """The last use of one token, on this node."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TOKEN_UID_FIELD_NUMBER: _builtins.int
+        TIME_FIELD_NUMBER: _builtins.int
+        ADDRESS_FIELD_NUMBER: _builtins.int
+        token_uid: _builtins.str
+        address: _builtins.str
+        """IP address."""
+        @_builtins.property
+        def time(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            token_uid: _builtins.str = ...,
+            time: _timestamp_pb2.Timestamp | None = ...,
+            address: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "time", b"time", "token_uid", b"token_uid"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class RefusedSignIns(_message.Message):
+        """Sign-ins that were refused to one address since the last report."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ADDRESS_FIELD_NUMBER: _builtins.int
+        TOKEN_UID_FIELD_NUMBER: _builtins.int
+        COUNT_FIELD_NUMBER: _builtins.int
+        LAST_TIME_FIELD_NUMBER: _builtins.int
+        address: _builtins.str
+        """IP address."""
+        token_uid: _builtins.str
+        """Of a token that exists, and has ended; empty for one that is not known."""
+        count: _builtins.int
+        @_builtins.property
+        def last_time(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            address: _builtins.str = ...,
+            token_uid: _builtins.str = ...,
+            count: _builtins.int = ...,
+            last_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "count", b"count", "last_time", b"last_time", "token_uid", b"token_uid"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TOKEN_USES_FIELD_NUMBER: _builtins.int
+    REFUSED_SIGN_INS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def token_uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportUseRequest.TokenUse]:
+        """Of each list at most 1000."""
+
+    @_builtins.property
+    def refused_sign_ins(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportUseRequest.RefusedSignIns]: ...
+    def __init__(
+        self,
+        *,
+        token_uses: _abc.Iterable[Global___ReportUseRequest.TokenUse] | None = ...,
+        refused_sign_ins: _abc.Iterable[Global___ReportUseRequest.RefusedSignIns] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused_sign_ins", b"refused_sign_ins", "token_uses", b"token_uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportUseRequest: _TypeAlias = ReportUseRequest  # noqa: Y015
+
+@_typing.final
+class ReportUseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportUseResponse: _TypeAlias = ReportUseResponse  # noqa: Y015
 
 @_typing.final
 class GetUpstreamAccessRequest(_message.Message):

@@ -89,6 +89,16 @@ class NodeServiceStub:
                 request_serializer=penstock_dot_v1_dot_node__pb2.ListReferrersRequest.SerializeToString,
                 response_deserializer=penstock_dot_v1_dot_node__pb2.ListReferrersResponse.FromString,
                 _registered_method=True)
+        self.RecordPulls = channel.unary_unary(
+                '/penstock.v1.NodeService/RecordPulls',
+                request_serializer=penstock_dot_v1_dot_node__pb2.RecordPullsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_node__pb2.RecordPullsResponse.FromString,
+                _registered_method=True)
+        self.ReportUse = channel.unary_unary(
+                '/penstock.v1.NodeService/ReportUse',
+                request_serializer=penstock_dot_v1_dot_node__pb2.ReportUseRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_node__pb2.ReportUseResponse.FromString,
+                _registered_method=True)
         self.GetUpstreamAccess = channel.unary_unary(
                 '/penstock.v1.NodeService/GetUpstreamAccess',
                 request_serializer=penstock_dot_v1_dot_node__pb2.GetUpstreamAccessRequest.SerializeToString,
@@ -178,6 +188,20 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordPulls(self, request, context):
+        """Stores pulls that the node served; those with an id that is stored already change nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportUse(self, request, context):
+        """Tells which tokens were used last when and from where, and which sign-ins were refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetUpstreamAccess(self, request, context):
         """Gets what the node needs to fetch blobs of an artifact from its upstream; errors as
         for ResolveReference.
@@ -238,6 +262,16 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.ListReferrers,
                     request_deserializer=penstock_dot_v1_dot_node__pb2.ListReferrersRequest.FromString,
                     response_serializer=penstock_dot_v1_dot_node__pb2.ListReferrersResponse.SerializeToString,
+            ),
+            'RecordPulls': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordPulls,
+                    request_deserializer=penstock_dot_v1_dot_node__pb2.RecordPullsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_node__pb2.RecordPullsResponse.SerializeToString,
+            ),
+            'ReportUse': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportUse,
+                    request_deserializer=penstock_dot_v1_dot_node__pb2.ReportUseRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_node__pb2.ReportUseResponse.SerializeToString,
             ),
             'GetUpstreamAccess': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUpstreamAccess,
@@ -519,6 +553,60 @@ class NodeService:
             '/penstock.v1.NodeService/ListReferrers',
             penstock_dot_v1_dot_node__pb2.ListReferrersRequest.SerializeToString,
             penstock_dot_v1_dot_node__pb2.ListReferrersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordPulls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.NodeService/RecordPulls',
+            penstock_dot_v1_dot_node__pb2.RecordPullsRequest.SerializeToString,
+            penstock_dot_v1_dot_node__pb2.RecordPullsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportUse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.NodeService/ReportUse',
+            penstock_dot_v1_dot_node__pb2.ReportUseRequest.SerializeToString,
+            penstock_dot_v1_dot_node__pb2.ReportUseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,10 @@ class NodeServiceStub:
     """Streams every tag of an artifact, in lexical order, for `tags/list`."""
     ListReferrers: _aio.UnaryUnaryMultiCallable[_node_pb2.ListReferrersRequest, _node_pb2.ListReferrersResponse]
     """Lists the manifests that refer to a digest, as descriptors with annotations."""
+    RecordPulls: _aio.UnaryUnaryMultiCallable[_node_pb2.RecordPullsRequest, _node_pb2.RecordPullsResponse]
+    """Stores pulls that the node served; those with an id that is stored already change nothing."""
+    ReportUse: _aio.UnaryUnaryMultiCallable[_node_pb2.ReportUseRequest, _node_pb2.ReportUseResponse]
+    """Tells which tokens were used last when and from where, and which sign-ins were refused."""
     GetUpstreamAccess: _aio.UnaryUnaryMultiCallable[_node_pb2.GetUpstreamAccessRequest, _node_pb2.GetUpstreamAccessResponse]
     """Gets what the node needs to fetch blobs of an artifact from its upstream; errors as
     for ResolveReference.
@@ -148,6 +152,22 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_node_pb2.ListReferrersRequest, _abc.Awaitable[_node_pb2.ListReferrersResponse]],
     ) -> _abc.Awaitable[_node_pb2.ListReferrersResponse]:
         """Lists the manifests that refer to a digest, as descriptors with annotations."""
+
+    @_abc_1.abstractmethod
+    def RecordPulls(
+        self,
+        request: _node_pb2.RecordPullsRequest,
+        context: _aio.ServicerContext[_node_pb2.RecordPullsRequest, _abc.Awaitable[_node_pb2.RecordPullsResponse]],
+    ) -> _abc.Awaitable[_node_pb2.RecordPullsResponse]:
+        """Stores pulls that the node served; those with an id that is stored already change nothing."""
+
+    @_abc_1.abstractmethod
+    def ReportUse(
+        self,
+        request: _node_pb2.ReportUseRequest,
+        context: _aio.ServicerContext[_node_pb2.ReportUseRequest, _abc.Awaitable[_node_pb2.ReportUseResponse]],
+    ) -> _abc.Awaitable[_node_pb2.ReportUseResponse]:
+        """Tells which tokens were used last when and from where, and which sign-ins were refused."""
 
     @_abc_1.abstractmethod
     def GetUpstreamAccess(

@@ -31,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenstock/v1/organization.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x02\n\x0cOrganization\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01:Y\xea\x41V\n\x19penstock.dev/Organization\x12\x1corganizations/{organization}*\rorganizations2\x0corganization\"J\n\x16GetOrganizationRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\"M\n\x18ListOrganizationsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x19ListOrganizationsResponse\x12\x30\n\rorganizations\x18\x01 \x03(\x0b\x32\x19.penstock.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x19\x43reateOrganizationRequest\x12\x35\n\x0corganization\x18\x01 \x01(\x0b\x32\x19.penstock.v1.OrganizationB\x04\xe2\x41\x01\x01\x12\x1d\n\x0forganization_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xa6\x01\n\x19UpdateOrganizationRequest\x12\x35\n\x0corganization\x18\x01 \x01(\x0b\x32\x19.penstock.v1.OrganizationB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"v\n\x19\x44\x65leteOrganizationRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x66orce\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x32\x80\x06\n\x13OrganizationService\x12\x80\x01\n\x0fGetOrganization\x12#.penstock.v1.GetOrganizationRequest\x1a\x19.penstock.v1.Organization\"-\xda\x41\x04name\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/{name=organizations/*}\x12\x81\x01\n\x11ListOrganizations\x12%.penstock.v1.ListOrganizationsRequest\x1a&.penstock.v1.ListOrganizationsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/organizations\x12\xa3\x01\n\x12\x43reateOrganization\x12&.penstock.v1.CreateOrganizationRequest\x1a\x19.penstock.v1.Organization\"J\xda\x41\x1corganization,organization_id\x82\xd3\xe4\x93\x02%\"\x15/api/v1/organizations:\x0corganization\x12\xb5\x01\n\x12UpdateOrganization\x12&.penstock.v1.UpdateOrganizationRequest\x1a\x19.penstock.v1.Organization\"\\\xda\x41\x18organization,update_mask\x82\xd3\xe4\x93\x02;2+/api/v1/{organization.name=organizations/*}:\x0corganization\x12\x83\x01\n\x12\x44\x65leteOrganization\x12&.penstock.v1.DeleteOrganizationRequest\x1a\x16.google.protobuf.Empty\"-\xda\x41\x04name\x82\xd3\xe4\x93\x02 *\x1e/api/v1/{name=organizations/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenstock/v1/organization.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\x0cOrganization\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12G\n\x0f\x63ustomer_access\x18\x07 \x01(\x0e\x32(.penstock.v1.Organization.CustomerAccessB\x04\xe2\x41\x01\x01\"I\n\x0e\x43ustomerAccess\x12\x1f\n\x1b\x43USTOMER_ACCESS_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0c\n\x08\x45NTITLED\x10\x02:Y\xea\x41V\n\x19penstock.dev/Organization\x12\x1corganizations/{organization}*\rorganizations2\x0corganization\"J\n\x16GetOrganizationRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\"M\n\x18ListOrganizationsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x19ListOrganizationsResponse\x12\x30\n\rorganizations\x18\x01 \x03(\x0b\x32\x19.penstock.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x19\x43reateOrganizationRequest\x12\x35\n\x0corganization\x18\x01 \x01(\x0b\x32\x19.penstock.v1.OrganizationB\x04\xe2\x41\x01\x01\x12\x1d\n\x0forganization_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xa6\x01\n\x19UpdateOrganizationRequest\x12\x35\n\x0corganization\x18\x01 \x01(\x0b\x32\x19.penstock.v1.OrganizationB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"v\n\x19\x44\x65leteOrganizationRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x66orce\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x32\x80\x06\n\x13OrganizationService\x12\x80\x01\n\x0fGetOrganization\x12#.penstock.v1.GetOrganizationRequest\x1a\x19.penstock.v1.Organization\"-\xda\x41\x04name\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/{name=organizations/*}\x12\x81\x01\n\x11ListOrganizations\x12%.penstock.v1.ListOrganizationsRequest\x1a&.penstock.v1.ListOrganizationsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/organizations\x12\xa3\x01\n\x12\x43reateOrganization\x12&.penstock.v1.CreateOrganizationRequest\x1a\x19.penstock.v1.Organization\"J\xda\x41\x1corganization,organization_id\x82\xd3\xe4\x93\x02%\"\x15/api/v1/organizations:\x0corganization\x12\xb5\x01\n\x12UpdateOrganization\x12&.penstock.v1.UpdateOrganizationRequest\x1a\x19.penstock.v1.Organization\"\\\xda\x41\x18organization,update_mask\x82\xd3\xe4\x93\x02;2+/api/v1/{organization.name=organizations/*}:\x0corganization\x12\x83\x01\n\x12\x44\x65leteOrganization\x12&.penstock.v1.DeleteOrganizationRequest\x1a\x16.google.protobuf.Empty\"-\xda\x41\x04name\x82\xd3\xe4\x93\x02 *\x1e/api/v1/{name=organizations/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATION'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_ORGANIZATION'].fields_by_name['etag']._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_ORGANIZATION'].fields_by_name['customer_access']._loaded_options = None
+  _globals['_ORGANIZATION'].fields_by_name['customer_access']._serialized_options = b'\342A\001\001'
   _globals['_ORGANIZATION']._loaded_options = None
   _globals['_ORGANIZATION']._serialized_options = b'\352AV\n\031penstock.dev/Organization\022\034organizations/{organization}*\rorganizations2\014organization'
   _globals['_GETORGANIZATIONREQUEST'].fields_by_name['name']._loaded_options = None
@@ -87,19 +89,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['DeleteOrganization']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['DeleteOrganization']._serialized_options = b'\332A\004name\202\323\344\223\002 *\036/api/v1/{name=organizations/*}'
   _globals['_ORGANIZATION']._serialized_start=259
-  _globals['_ORGANIZATION']._serialized_end=561
-  _globals['_GETORGANIZATIONREQUEST']._serialized_start=563
-  _globals['_GETORGANIZATIONREQUEST']._serialized_end=637
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=639
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=716
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=718
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=820
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=823
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=965
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=968
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1134
-  _globals['_DELETEORGANIZATIONREQUEST']._serialized_start=1136
-  _globals['_DELETEORGANIZATIONREQUEST']._serialized_end=1254
-  _globals['_ORGANIZATIONSERVICE']._serialized_start=1257
-  _globals['_ORGANIZATIONSERVICE']._serialized_end=2025
+  _globals['_ORGANIZATION']._serialized_end=709
+  _globals['_ORGANIZATION_CUSTOMERACCESS']._serialized_start=545
+  _globals['_ORGANIZATION_CUSTOMERACCESS']._serialized_end=618
+  _globals['_GETORGANIZATIONREQUEST']._serialized_start=711
+  _globals['_GETORGANIZATIONREQUEST']._serialized_end=785
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=787
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=864
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=866
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=968
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=971
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=1113
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1116
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1282
+  _globals['_DELETEORGANIZATIONREQUEST']._serialized_start=1284
+  _globals['_DELETEORGANIZATIONREQUEST']._serialized_end=1402
+  _globals['_ORGANIZATIONSERVICE']._serialized_start=1405
+  _globals['_ORGANIZATIONSERVICE']._serialized_end=2173
 # @@protoc_insertion_point(module_scope)

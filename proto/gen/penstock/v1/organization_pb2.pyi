@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -28,12 +29,34 @@ class Organization(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _CustomerAccess:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CustomerAccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Organization._CustomerAccess.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CUSTOMER_ACCESS_UNSPECIFIED: Organization._CustomerAccess.ValueType  # 0
+        OPEN: Organization._CustomerAccess.ValueType  # 1
+        """Everything, as long as the organization has had no entitlement."""
+        ENTITLED: Organization._CustomerAccess.ValueType  # 2
+        """Only what they are entitled to."""
+
+    class CustomerAccess(_CustomerAccess, metaclass=_CustomerAccessEnumTypeWrapper):
+        """What customers see without an entitlement."""
+
+    CUSTOMER_ACCESS_UNSPECIFIED: Organization.CustomerAccess.ValueType  # 0
+    OPEN: Organization.CustomerAccess.ValueType  # 1
+    """Everything, as long as the organization has had no entitlement."""
+    ENTITLED: Organization.CustomerAccess.ValueType  # 2
+    """Only what they are entitled to."""
+
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ACCESS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`organizations/acme`."""
     uid: _builtins.str
@@ -42,6 +65,10 @@ class Organization(_message.Message):
     """For people, at most 100 characters."""
     etag: _builtins.str
     """Changes whenever the resource does; sent back, it makes a change conditional (AIP-154)."""
+    customer_access: Global___Organization.CustomerAccess.ValueType
+    """OPEN when unset on creation. The first entitlement makes it ENTITLED, and it stays so when the last one
+    is deleted or ends; an administrator may set it back.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -55,10 +82,11 @@ class Organization(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        customer_access: Global___Organization.CustomerAccess.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_access", b"customer_access", "display_name", b"display_name", "etag", b"etag", "name", b"name", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/user.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x02\n\x04User\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x05\x65mail\x18\x03 \x01(\tB\x05\xe2\x41\x02\x02\x05\x12\x1a\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12%\n\x04role\x18\x05 \x01(\x0e\x32\x11.penstock.v1.RoleB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01:N\xea\x41K\n\x11penstock.dev/User\x12)organizations/{organization}/users/{user}*\x05users2\x04user\"\xce\x02\n\x05Token\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05label\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12%\n\x04role\x18\x04 \x01(\x0e\x32\x11.penstock.v1.RoleB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04hint\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03:`\xea\x41]\n\x12penstock.dev/Token\x12\x38organizations/{organization}/users/{user}/tokens/{token}*\x06tokens2\x05token\":\n\x0eGetUserRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/User\"q\n\x10ListUsersRequest\x12*\n\x06parent\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\x12\x11penstock.dev/User\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x11ListUsersResponse\x12 \n\x05users\x18\x01 \x03(\x0b\x32\x11.penstock.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x11\x43reateUserRequest\x12*\n\x06parent\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\x12\x11penstock.dev/User\x12%\n\x04user\x18\x02 \x01(\x0b\x32\x11.penstock.v1.UserB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x8e\x01\n\x11UpdateUserRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.penstock.v1.UserB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"Q\n\x11\x44\x65leteUserRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/User\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x87\x01\n\x12\x43reateTokenRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\x12\x12penstock.dev/Token\x12\'\n\x05token\x18\x02 \x01(\x0b\x32\x12.penstock.v1.TokenB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"H\n\x13\x43reateTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.penstock.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\"<\n\x0fGetTokenRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12penstock.dev/Token\"s\n\x11ListTokensRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\x12\x12penstock.dev/Token\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Q\n\x12ListTokensResponse\x12\"\n\x06tokens\x18\x01 \x03(\x0b\x32\x12.penstock.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x12\x44\x65leteTokenRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12penstock.dev/Token*U\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_READ_ONLY\x10\x01\x12\x13\n\x0fROLE_READ_WRITE\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x32\xd3\t\n\x0bUserService\x12p\n\x07GetUser\x12\x1b.penstock.v1.GetUserRequest\x1a\x11.penstock.v1.User\"5\xda\x41\x04name\x82\xd3\xe4\x93\x02(\x12&/api/v1/{name=organizations/*/users/*}\x12\x83\x01\n\tListUsers\x12\x1d.penstock.v1.ListUsersRequest\x1a\x1e.penstock.v1.ListUsersResponse\"7\xda\x41\x06parent\x82\xd3\xe4\x93\x02(\x12&/api/v1/{parent=organizations/*}/users\x12\x83\x01\n\nCreateUser\x12\x1e.penstock.v1.CreateUserRequest\x1a\x11.penstock.v1.User\"B\xda\x41\x0bparent,user\x82\xd3\xe4\x93\x02.\"&/api/v1/{parent=organizations/*}/users:\x04user\x12\x8d\x01\n\nUpdateUser\x12\x1e.penstock.v1.UpdateUserRequest\x1a\x11.penstock.v1.User\"L\xda\x41\x10user,update_mask\x82\xd3\xe4\x93\x02\x33\x32+/api/v1/{user.name=organizations/*/users/*}:\x04user\x12{\n\nDeleteUser\x12\x1e.penstock.v1.DeleteUserRequest\x1a\x16.google.protobuf.Empty\"5\xda\x41\x04name\x82\xd3\xe4\x93\x02(*&/api/v1/{name=organizations/*/users/*}\x12\x9f\x01\n\x0b\x43reateToken\x12\x1f.penstock.v1.CreateTokenRequest\x1a .penstock.v1.CreateTokenResponse\"M\xda\x41\x0cparent,token\x82\xd3\xe4\x93\x02\x38\"//api/v1/{parent=organizations/*/users/*}/tokens:\x05token\x12|\n\x08GetToken\x12\x1c.penstock.v1.GetTokenRequest\x1a\x12.penstock.v1.Token\">\xda\x41\x04name\x82\xd3\xe4\x93\x02\x31\x12//api/v1/{name=organizations/*/users/*/tokens/*}\x12\x8f\x01\n\nListTokens\x12\x1e.penstock.v1.ListTokensRequest\x1a\x1f.penstock.v1.ListTokensResponse\"@\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x31\x12//api/v1/{parent=organizations/*/users/*}/tokens\x12\x86\x01\n\x0b\x44\x65leteToken\x12\x1f.penstock.v1.DeleteTokenRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\x82\xd3\xe4\x93\x02\x31*//api/v1/{name=organizations/*/users/*/tokens/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/user.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x03\n\x04User\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x05\x65mail\x18\x03 \x01(\tB\x05\xe2\x41\x02\x02\x05\x12\x1a\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12%\n\x04role\x18\x05 \x01(\x0e\x32\x11.penstock.v1.RoleB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x31\n\x08\x63ustomer\x18\t \x01(\tB\x1f\xe2\x41\x02\x01\x05\xfa\x41\x17\n\x15penstock.dev/Customer:N\xea\x41K\n\x11penstock.dev/User\x12)organizations/{organization}/users/{user}*\x05users2\x04user\"\xa7\x03\n\x05Token\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05label\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12%\n\x04role\x18\x04 \x01(\x0e\x32\x11.penstock.v1.RoleB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04hint\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1e\n\x10last_use_address\x18\t \x01(\tB\x04\xe2\x41\x01\x03:`\xea\x41]\n\x12penstock.dev/Token\x12\x38organizations/{organization}/users/{user}/tokens/{token}*\x06tokens2\x05token\":\n\x0eGetUserRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/User\"\xa3\x01\n\x10ListUsersRequest\x12*\n\x06parent\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\x12\x11penstock.dev/User\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x08\x63ustomer\x18\x04 \x01(\tB\x1e\xe2\x41\x01\x01\xfa\x41\x17\n\x15penstock.dev/Customer\"N\n\x11ListUsersResponse\x12 \n\x05users\x18\x01 \x03(\x0b\x32\x11.penstock.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x11\x43reateUserRequest\x12*\n\x06parent\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\x12\x11penstock.dev/User\x12%\n\x04user\x18\x02 \x01(\x0b\x32\x11.penstock.v1.UserB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x8e\x01\n\x11UpdateUserRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.penstock.v1.UserB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"Q\n\x11\x44\x65leteUserRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11penstock.dev/User\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x87\x01\n\x12\x43reateTokenRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\x12\x12penstock.dev/Token\x12\'\n\x05token\x18\x02 \x01(\x0b\x32\x12.penstock.v1.TokenB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"H\n\x13\x43reateTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.penstock.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\"<\n\x0fGetTokenRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12penstock.dev/Token\"s\n\x11ListTokensRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\x12\x12penstock.dev/Token\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Q\n\x12ListTokensResponse\x12\"\n\x06tokens\x18\x01 \x03(\x0b\x32\x12.penstock.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x12\x44\x65leteTokenRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12penstock.dev/Token*U\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_READ_ONLY\x10\x01\x12\x13\n\x0fROLE_READ_WRITE\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x32\xd3\t\n\x0bUserService\x12p\n\x07GetUser\x12\x1b.penstock.v1.GetUserRequest\x1a\x11.penstock.v1.User\"5\xda\x41\x04name\x82\xd3\xe4\x93\x02(\x12&/api/v1/{name=organizations/*/users/*}\x12\x83\x01\n\tListUsers\x12\x1d.penstock.v1.ListUsersRequest\x1a\x1e.penstock.v1.ListUsersResponse\"7\xda\x41\x06parent\x82\xd3\xe4\x93\x02(\x12&/api/v1/{parent=organizations/*}/users\x12\x83\x01\n\nCreateUser\x12\x1e.penstock.v1.CreateUserRequest\x1a\x11.penstock.v1.User\"B\xda\x41\x0bparent,user\x82\xd3\xe4\x93\x02.\"&/api/v1/{parent=organizations/*}/users:\x04user\x12\x8d\x01\n\nUpdateUser\x12\x1e.penstock.v1.UpdateUserRequest\x1a\x11.penstock.v1.User\"L\xda\x41\x10user,update_mask\x82\xd3\xe4\x93\x02\x33\x32+/api/v1/{user.name=organizations/*/users/*}:\x04user\x12{\n\nDeleteUser\x12\x1e.penstock.v1.DeleteUserRequest\x1a\x16.google.protobuf.Empty\"5\xda\x41\x04name\x82\xd3\xe4\x93\x02(*&/api/v1/{name=organizations/*/users/*}\x12\x9f\x01\n\x0b\x43reateToken\x12\x1f.penstock.v1.CreateTokenRequest\x1a .penstock.v1.CreateTokenResponse\"M\xda\x41\x0cparent,token\x82\xd3\xe4\x93\x02\x38\"//api/v1/{parent=organizations/*/users/*}/tokens:\x05token\x12|\n\x08GetToken\x12\x1c.penstock.v1.GetTokenRequest\x1a\x12.penstock.v1.Token\">\xda\x41\x04name\x82\xd3\xe4\x93\x02\x31\x12//api/v1/{name=organizations/*/users/*/tokens/*}\x12\x8f\x01\n\nListTokens\x12\x1e.penstock.v1.ListTokensRequest\x1a\x1f.penstock.v1.ListTokensResponse\"@\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x31\x12//api/v1/{parent=organizations/*/users/*}/tokens\x12\x86\x01\n\x0b\x44\x65leteToken\x12\x1f.penstock.v1.DeleteTokenRequest\x1a\x16.google.protobuf.Empty\">\xda\x41\x04name\x82\xd3\xe4\x93\x02\x31*//api/v1/{name=organizations/*/users/*/tokens/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,6 +54,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USER'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_USER'].fields_by_name['etag']._loaded_options = None
   _globals['_USER'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_USER'].fields_by_name['customer']._loaded_options = None
+  _globals['_USER'].fields_by_name['customer']._serialized_options = b'\342A\002\001\005\372A\027\n\025penstock.dev/Customer'
   _globals['_USER']._loaded_options = None
   _globals['_USER']._serialized_options = b'\352AK\n\021penstock.dev/User\022)organizations/{organization}/users/{user}*\005users2\004user'
   _globals['_TOKEN'].fields_by_name['name']._loaded_options = None
@@ -70,6 +72,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKEN'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_TOKEN'].fields_by_name['hint']._loaded_options = None
   _globals['_TOKEN'].fields_by_name['hint']._serialized_options = b'\342A\001\003'
+  _globals['_TOKEN'].fields_by_name['last_use_time']._loaded_options = None
+  _globals['_TOKEN'].fields_by_name['last_use_time']._serialized_options = b'\342A\001\003'
+  _globals['_TOKEN'].fields_by_name['last_use_address']._loaded_options = None
+  _globals['_TOKEN'].fields_by_name['last_use_address']._serialized_options = b'\342A\001\003'
   _globals['_TOKEN']._loaded_options = None
   _globals['_TOKEN']._serialized_options = b'\352A]\n\022penstock.dev/Token\0228organizations/{organization}/users/{user}/tokens/{token}*\006tokens2\005token'
   _globals['_GETUSERREQUEST'].fields_by_name['name']._loaded_options = None
@@ -80,6 +86,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['customer']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['customer']._serialized_options = b'\342A\001\001\372A\027\n\025penstock.dev/Customer'
   _globals['_CREATEUSERREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATEUSERREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\023\022\021penstock.dev/User'
   _globals['_CREATEUSERREQUEST'].fields_by_name['user']._loaded_options = None
@@ -130,36 +138,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSERVICE'].methods_by_name['ListTokens']._serialized_options = b'\332A\006parent\202\323\344\223\0021\022//api/v1/{parent=organizations/*/users/*}/tokens'
   _globals['_USERSERVICE'].methods_by_name['DeleteToken']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['DeleteToken']._serialized_options = b'\332A\004name\202\323\344\223\0021*//api/v1/{name=organizations/*/users/*/tokens/*}'
-  _globals['_ROLE']._serialized_start=2090
-  _globals['_ROLE']._serialized_end=2175
+  _globals['_ROLE']._serialized_start=2281
+  _globals['_ROLE']._serialized_end=2366
   _globals['_USER']._serialized_start=251
-  _globals['_USER']._serialized_end=595
-  _globals['_TOKEN']._serialized_start=598
-  _globals['_TOKEN']._serialized_end=932
-  _globals['_GETUSERREQUEST']._serialized_start=934
-  _globals['_GETUSERREQUEST']._serialized_end=992
-  _globals['_LISTUSERSREQUEST']._serialized_start=994
-  _globals['_LISTUSERSREQUEST']._serialized_end=1107
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1109
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1187
-  _globals['_CREATEUSERREQUEST']._serialized_start=1190
-  _globals['_CREATEUSERREQUEST']._serialized_end=1321
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1324
-  _globals['_UPDATEUSERREQUEST']._serialized_end=1466
-  _globals['_DELETEUSERREQUEST']._serialized_start=1468
-  _globals['_DELETEUSERREQUEST']._serialized_end=1549
-  _globals['_CREATETOKENREQUEST']._serialized_start=1552
-  _globals['_CREATETOKENREQUEST']._serialized_end=1687
-  _globals['_CREATETOKENRESPONSE']._serialized_start=1689
-  _globals['_CREATETOKENRESPONSE']._serialized_end=1761
-  _globals['_GETTOKENREQUEST']._serialized_start=1763
-  _globals['_GETTOKENREQUEST']._serialized_end=1823
-  _globals['_LISTTOKENSREQUEST']._serialized_start=1825
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1940
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1942
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=2023
-  _globals['_DELETETOKENREQUEST']._serialized_start=2025
-  _globals['_DELETETOKENREQUEST']._serialized_end=2088
-  _globals['_USERSERVICE']._serialized_start=2178
-  _globals['_USERSERVICE']._serialized_end=3413
+  _globals['_USER']._serialized_end=646
+  _globals['_TOKEN']._serialized_start=649
+  _globals['_TOKEN']._serialized_end=1072
+  _globals['_GETUSERREQUEST']._serialized_start=1074
+  _globals['_GETUSERREQUEST']._serialized_end=1132
+  _globals['_LISTUSERSREQUEST']._serialized_start=1135
+  _globals['_LISTUSERSREQUEST']._serialized_end=1298
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1300
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1378
+  _globals['_CREATEUSERREQUEST']._serialized_start=1381
+  _globals['_CREATEUSERREQUEST']._serialized_end=1512
+  _globals['_UPDATEUSERREQUEST']._serialized_start=1515
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1657
+  _globals['_DELETEUSERREQUEST']._serialized_start=1659
+  _globals['_DELETEUSERREQUEST']._serialized_end=1740
+  _globals['_CREATETOKENREQUEST']._serialized_start=1743
+  _globals['_CREATETOKENREQUEST']._serialized_end=1878
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1880
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1952
+  _globals['_GETTOKENREQUEST']._serialized_start=1954
+  _globals['_GETTOKENREQUEST']._serialized_end=2014
+  _globals['_LISTTOKENSREQUEST']._serialized_start=2016
+  _globals['_LISTTOKENSREQUEST']._serialized_end=2131
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=2133
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=2214
+  _globals['_DELETETOKENREQUEST']._serialized_start=2216
+  _globals['_DELETETOKENREQUEST']._serialized_end=2279
+  _globals['_USERSERVICE']._serialized_start=2369
+  _globals['_USERSERVICE']._serialized_end=3604
 # @@protoc_insertion_point(module_scope)
