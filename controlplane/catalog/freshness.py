@@ -12,9 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.errors import UpstreamError
 from clients.oci.manifest import Manifest
+from clients.process.merge import Merge
 from controlplane.catalog import store, tagging
 from controlplane.catalog.absence import Absences
-from controlplane.catalog.merge import Merge
 from controlplane.model import tables
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id

@@ -18,9 +18,9 @@ from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from clients.oci.manifest import Manifest
 from clients.oci.referrers import MAX_REFERRERS, referrers_tag
 from clients.oci.registry import Registry
+from clients.process.merge import Merge
 from controlplane.catalog import held, store
 from controlplane.catalog.absence import Absences
-from controlplane.catalog.merge import Merge
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.model import tables
 from controlplane.model.database import Database

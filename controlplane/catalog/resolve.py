@@ -14,10 +14,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamNotFound, UpstreamUnavailable
+from clients.process.merge import Merge
 from controlplane.catalog import held, reach, store, tagging
 from controlplane.catalog.absence import Absences
 from controlplane.catalog.freshness import Freshness, age
-from controlplane.catalog.merge import Merge
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.database import Database

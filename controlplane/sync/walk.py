@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 
 from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from clients.oci.manifest import Manifest
+from clients.process.merge import Merge
 from controlplane.catalog.held import FOLLOWED
-from controlplane.catalog.merge import Merge
 from controlplane.catalog.platform import is_kept
 from controlplane.sync.asking import Asking
 

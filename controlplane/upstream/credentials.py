@@ -11,7 +11,7 @@ from sqlmodel import select
 from clients.oci.credential import Basic
 from clients.oci.errors import CredentialRefused, PermissionMissing, UpstreamDenied, UpstreamError
 from clients.oci.upstream import Upstream
-from controlplane.catalog.merge import Merge
+from clients.process.merge import Merge
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys
 from controlplane.model.secrets import SealBroken

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.credential import Basic
 from clients.oci.errors import CredentialRefused, PermissionMissing, UpstreamError
-from controlplane.catalog.merge import Merge
+from clients.process.merge import Merge
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys
 from controlplane.model.secrets import SealBroken

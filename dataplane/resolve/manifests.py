@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamInvalid
+from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane, Reference
 from dataplane.resolve.errors import ControlPlaneAway, Unknown
@@ -15,7 +16,6 @@ from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.members import Members
 from dataplane.resolve.memory import Memory
-from dataplane.resolve.merge import Merge
 from dataplane.resolve.shelf import Shelf
 
 # What an entry costs beyond its content.
@@ -64,7 +64,7 @@ class Manifests:
         if manifest is not None:
             return manifest
         key = (artifact.uid, reference, artifact.content_revision)
-        return await self._resolving.get(key, lambda: self._resolve(artifact, reference))
+        return await self._resolving.run(key, lambda: self._resolve(artifact, reference))
 
     async def stop(self) -> None:
         """Give up what is being resolved, and wait for what is being written."""

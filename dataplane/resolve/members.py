@@ -5,12 +5,12 @@ from typing import Final
 
 from clients.oci.digest import Digest
 from clients.oci.manifest import InvalidManifest, Manifest
+from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.errors import ControlPlaneAway, Unknown
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.memory import Memory
-from dataplane.resolve.merge import Merge
 from dataplane.resolve.shelf import Shelf
 
 # What an entry costs: two keys' worth of text, and the dictionary's share.
@@ -56,7 +56,7 @@ class Members:
         if size is not None:
             return size
         key = (artifact.uid, digest, artifact.content_revision)
-        return await self._asking.get(key, lambda: self._ask(artifact.uid, digest))
+        return await self._asking.run(key, lambda: self._ask(artifact.uid, digest))
 
     async def stop(self) -> None:
         """Give up what is being asked."""
@@ -82,7 +82,7 @@ class Members:
         """Look through what was resolved earlier, by this process or one before it."""
         if self._known.get((artifact_uid, digest)) is None:
             # Merged, so that a client that guesses digests keeps no more than one reader busy.
-            await self._reading.get(artifact_uid, lambda: self._read_shelf(artifact_uid))
+            await self._reading.run(artifact_uid, lambda: self._read_shelf(artifact_uid))
         known = self._known.get((artifact_uid, digest))
         return None if known is None else known[0]
 

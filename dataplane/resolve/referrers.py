@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clients.oci.digest import Digest
+from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.errors import ControlPlaneAway
-from dataplane.resolve.merge import Merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ReferrerLists:
 
     async def get(self, artifact: ArtifactEntry, subject: Digest) -> list[Referrer]:
         """List what refers to a manifest of an artifact; raises Unknown, and UpstreamError."""
-        return await self._asking.get((artifact.uid, subject), lambda: self._ask(artifact.uid, subject))
+        return await self._asking.run((artifact.uid, subject), lambda: self._ask(artifact.uid, subject))
 
     async def stop(self) -> None:
         """Give up what is being asked."""

@@ -5,12 +5,12 @@ import os
 from functools import partial
 from typing import Final
 
+from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.errors import ControlPlaneAway
 from dataplane.resolve.memory import Memory
-from dataplane.resolve.merge import Merge
 from dataplane.resolve.taglist import TagList
 
 _ENTRY_BYTES: Final = 512
@@ -30,7 +30,7 @@ class TagLists:
         tags = self._memory.get(artifact.uid)
         if tags is not None and tags.content_revision >= artifact.content_revision:
             return tags
-        return await self._listing.get(
+        return await self._listing.run(
             (artifact.uid, artifact.content_revision), lambda: self._list(artifact)
         )
 

@@ -11,10 +11,10 @@ from clients.oci.blob import BlobStream, open_blob
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamDenied, UpstreamNotFound
 from clients.oci.transport import Transport
+from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane, Grant
 from dataplane.resolve.errors import ControlPlaneAway, Unknown
-from dataplane.resolve.merge import Merge
 
 # Seconds that a grant is used without asking again; it may be withdrawn, or the upstream change.
 _FRESH: Final = 60.0
@@ -59,7 +59,7 @@ class Grants:
         needed = held is None or not held.lasts(now)
         ask = partial(self._ask, artifact, refused=refused, patient=needed)
         try:
-            return await self._asking.get((artifact.uid, artifact.content_revision, refused, needed), ask)
+            return await self._asking.run((artifact.uid, artifact.content_revision, refused, needed), ask)
         except ControlPlaneAway:
             if held is None or needed:
                 raise

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from controlplane.catalog.merge import Merge
+from clients.process.merge import Merge
 
 
 class _Work:
@@ -29,6 +29,18 @@ async def test_those_who_ask_at_once_share_one_outcome() -> None:
     work.gate.set()
     assert await asyncio.gather(*callers) == [1] * 20
     assert await merge.run("key", work) == 2
+
+
+async def test_begin_does_not_wait_and_is_joined() -> None:
+    """What was begun in the background is what a later caller gets."""
+    merge: Merge[str, int] = Merge()
+    work = _Work()
+    task = merge.begin("key", work)
+    assert merge.begin("key", work) is task
+    caller = asyncio.ensure_future(merge.run("key", work))
+    await asyncio.sleep(0)
+    work.gate.set()
+    assert await caller == 1
 
 
 async def test_other_keys_are_other_work() -> None:
@@ -64,6 +76,13 @@ async def test_failure_reaches_all_and_is_not_kept() -> None:
 
     outcomes = await asyncio.gather(*(merge.run("key", fail) for _ in range(3)), return_exceptions=True)
     assert [str(outcome) for outcome in outcomes] == ["broken"] * 3
+
+    # Nor is it reported as lost where nobody is left to see it: that would fail the test.
+    left = asyncio.ensure_future(merge.run("key", fail))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    await asyncio.sleep(0)
 
     work = _Work()
     work.gate.set()
