@@ -23,15 +23,17 @@ from dataplane.workers.supervisor import Supervisor
 
 
 def main(arguments: list[str]) -> int:
-    """Run a node, or one worker of it (`--worker <index>/<count> <descriptor>`); gives the exit code."""
+    """Run a node, or one worker of it (`--worker <index>/<count> <channel> <board>`); gives the exit code."""
     try:
         settings = Settings.load()
         log.configure(settings.log_level, settings.log_format)
         _raise_file_limit()
         count = settings.workers or cores()
         match arguments:
-            case ["--worker", share, descriptor]:
-                return _run(_work(settings, Share.parse(share), int(descriptor)), uvloop.new_event_loop)
+            case ["--worker", share, channel, board]:
+                return _run(
+                    _work(settings, Share.parse(share), int(channel), int(board)), uvloop.new_event_loop
+                )
             case _ if count == 1:
                 return _run(_serve(settings), uvloop.new_event_loop)
             case _:
@@ -50,11 +52,11 @@ def _run(work: Coroutine[Any, Any, int], loop: Callable[[], asyncio.AbstractEven
 # What serves is imported where it is used: a supervisor stays small.
 
 
-async def _work(settings: Settings, share: Share, descriptor: int) -> int:
+async def _work(settings: Settings, share: Share, channel: int, board: int) -> int:
     from dataplane.workers.serve import serve, tie  # noqa: PLC0415
 
     tie()
-    return await serve(settings, share, descriptor)
+    return await serve(settings, share, channel, board)
 
 
 async def _serve(settings: Settings) -> int:

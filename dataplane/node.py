@@ -20,7 +20,6 @@ from dataplane.blobs.space import Limits
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
-from dataplane.config.watch import ConfigWatch
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, FileAnswer, Request
@@ -44,10 +43,10 @@ from dataplane.resolve.shelf import Shelf
 from dataplane.resolve.tags import TagLists
 from dataplane.resolve.upstream import Grants, UpstreamBlob
 from dataplane.settings import Settings
-from dataplane.workers.share import Share
+from dataplane.workers.crew import Crew
 from dataplane.workers.sums import pack
 
-_ALONE: Final = Share()
+_ALONE: Final = Crew()
 # Seconds that clients wait for a worker which has no configuration yet.
 _QUEUE: Final = 2.0
 
@@ -59,13 +58,19 @@ class Node:
     not as the settings say; exit lets transfers finish for up to the drain time-out.
     """
 
-    def __init__(self, settings: Settings, patience: float = PATIENCE, share: Share = _ALONE) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        patience: float = PATIENCE,
+        crew: Crew = _ALONE,
+    ) -> None:
         """Describe a node; `patience` is how many seconds a cold request waits for the control plane.
 
-        With a `share` it is one of the node's workers: others serve beside it on the same port, and the
-        node's own port is left to whoever asks it to `report`.
+        In a `crew` it is one of the node's workers: others serve beside it on the same port, and the node's
+        own port is left to whoever asks it to `report`.
         """
-        self._share = share
+        self._crew = crew
+        self._share = crew.share
         self._draining = False
         self._cache: BlobCache | None = None
         self._settings = settings
@@ -193,8 +198,8 @@ class Node:
                 return UpstreamBlob(grants, transport, artifact, digest)
 
             saved = SavedConfiguration(data_dir / "node" / "configuration.pb")
-            watch = ConfigWatch(client.nodes, self.state, saved, self._version, speaks=self._share.index == 0)
-            await asyncio.to_thread(watch.start_from_saved)
+            watch = self._crew.watch(client.nodes, self.state, saved, self._version)
+            await watch.start_from_saved()
             self._registry = Registry(
                 self.state,
                 manifests,

@@ -17,12 +17,12 @@ class SavedConfiguration:
     """One file, mode 0600, that is always a whole configuration. Its methods block."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def save(self, configuration: Configuration) -> None:
         """Replace what was saved; raises OSError, and what was saved is then still there."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(self._path, configuration.message().SerializeToString())
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self.path, configuration.message().SerializeToString())
 
     def load(self) -> tuple[Configuration, float] | None:
         """Read what was saved, and when (seconds since the epoch); None where nothing of use was.
@@ -30,11 +30,11 @@ class SavedConfiguration:
         A file that is damaged is as good as none: the control plane will send another.
         """
         try:
-            content = self._path.read_bytes()
-            saved_at = self._path.stat().st_mtime
+            content = self.path.read_bytes()
+            saved_at = self.path.stat().st_mtime
             return from_message(config_pb2.Configuration.FromString(content)), saved_at
         except FileNotFoundError:
             return None
         except (OSError, DecodeError, InvalidConfiguration) as error:
-            _LOG.warning("The saved configuration %s is of no use: %s", self._path, error)
+            _LOG.warning("The saved configuration %s is of no use: %s", self.path, error)
             return None

@@ -23,11 +23,23 @@ class ConfigState:
         """Why the newest configuration was refused; empty when it was not."""
         self.interruption = "not connected yet"
         """Why the control plane is not being followed; empty while it is."""
+        self.others: int | None = None
+        """The oldest revision that another process of this node runs; None without another."""
 
     @property
     def revision(self) -> int:
         """Revision in force; 0 before the first."""
         return 0 if self.configuration is None else self.configuration.revision
+
+    @property
+    def node_revision(self) -> int:
+        """Revision in force in every process of the node, as far as this one knows."""
+        return self.revision if self.others is None else min(self.revision, self.others)
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """When the control plane last confirmed what is in force, in seconds since the epoch."""
+        return self._confirmed_at
 
     @property
     def age(self) -> float | None:
@@ -41,9 +53,15 @@ class ConfigState:
         self._confirmed_at = self._clock() if confirmed_at is None else confirmed_at
         self._notify()
 
-    def confirm(self) -> None:
-        """Note that the control plane has said that what is in force is still right."""
-        self._confirmed_at = self._clock()
+    def confirm(self, confirmed_at: float | None = None) -> None:
+        """Note that the control plane has said that what is in force is still right; see `take`."""
+        self._confirmed_at = self._clock() if confirmed_at is None else confirmed_at
+
+    def others_run(self, revision: int | None) -> None:
+        """Note the oldest revision that the node's other processes run."""
+        if revision != self.others:
+            self.others = revision
+            self._notify()
 
     def refuse(self, reason: str) -> None:
         """Note why a newer configuration is not in force."""
@@ -60,7 +78,7 @@ class ConfigState:
         self.interruption = reason
 
     async def changed(self) -> None:
-        """Wait for the next `take`, `refuse` or `follow`."""
+        """Wait for the next `take`, `refuse`, `follow` or `others_run`."""
         await self._changed.wait()
 
     async def first(self) -> Configuration:

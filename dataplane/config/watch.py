@@ -4,13 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from clients.control.errors import ControlError, Unauthenticated, translated
 from dataplane.config.configuration import Configuration
 from dataplane.config.draft import InvalidConfiguration, apply, from_message
+from dataplane.config.relay import Relay
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from penstock.v1 import node_pb2
@@ -33,8 +33,8 @@ class _StreamEnded(Exception):
 class ConfigWatch:
     """Keeps a ConfigState up to date. A stream that breaks changes nothing: what is in force stays.
 
-    Without `speaks` it neither saves nor reports: another process of this node does, which follows as well.
-    `silence` is in seconds: a stream that is quiet for longer is taken to be dead.
+    With a `relay`, the other workers of the node are told of everything. `silence` is in seconds: a stream
+    that is quiet for longer is taken to be dead.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ConfigWatch:
         saved: SavedConfiguration,
         version: str,
         *,
-        speaks: bool = True,
+        relay: Relay | None = None,
         silence: float = _SILENCE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -52,15 +52,16 @@ class ConfigWatch:
         self._state = state
         self._saved = saved
         self._version = version
-        self._speaks = speaks
+        self._relay = relay
         self._silence = silence
         self._sleep = sleep
         self._told = ""
         self._refused = 0
 
-    def start_from_saved(self) -> None:
-        """Put the saved configuration in force, if there is one; blocks."""
-        loaded = self._saved.load()
+    async def start_from_saved(self) -> None:
+        """Put in force what another worker left, or else the saved configuration, if there is one."""
+        loaded = None if self._relay is None else await asyncio.to_thread(self._relay.posted)
+        loaded = loaded or await asyncio.to_thread(self._saved.load)
         if loaded is not None:
             configuration, saved_at = loaded
             self._state.take(configuration, saved_at)
@@ -70,9 +71,10 @@ class ConfigWatch:
         """Follow, save and report until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(), name="config-follow")
-            if self._speaks:
-                tasks.create_task(self._save(), name="config-save")
-                tasks.create_task(self._report(), name="config-report")
+            tasks.create_task(self._save(), name="config-save")
+            tasks.create_task(self._report(), name="config-report")
+            if self._relay is not None:
+                tasks.create_task(self._relay.hear(), name="config-others")
 
     async def _follow(self) -> None:
         pause = _FIRST_PAUSE
@@ -101,6 +103,7 @@ class ConfigWatch:
                     raise _StreamEnded("the control plane ended the stream") from None
                 await self._receive(message)
                 self._connected()
+                self._tell(message)
         finally:
             call.cancel()
 
@@ -142,8 +145,15 @@ class ConfigWatch:
             self._told = ""
             _LOG.info("Following the control plane's configuration.")
 
+    def _tell(self, message: node_pb2.WatchConfigResponse) -> None:
+        if self._relay is not None:
+            taken = message.HasField("change") and message.change.to_revision == self._state.revision
+            self._relay.tell(message.change if taken else None)
+
     def _interrupted(self, error: ControlError | _StreamEnded) -> None:
         self._state.interrupt(str(error))
+        if self._relay is not None:
+            self._relay.interrupted()
         # Said once for each reason, and not at every try.
         if self._told == type(error).__name__:
             return
@@ -165,6 +175,8 @@ class ConfigWatch:
             if configuration is None or configuration is saved:
                 await self._state.changed()
                 continue
+            if self._relay is not None:
+                await self._relay.post(configuration)
             try:
                 await asyncio.to_thread(self._saved.save, configuration)
             except OSError as error:
@@ -176,19 +188,24 @@ class ConfigWatch:
             saved = configuration
 
     async def _report(self) -> None:
+        reported: tuple[int, str] | None = None
         while True:
-            reported = self._status()
-            if not self._state.interruption:
-                await self._report_once(*reported)
-            if reported == self._status():
-                with suppress(TimeoutError):
+            status = self._status()
+            if self._state.interruption:
+                reported = None
+            elif status != reported:
+                reported = status if await self._report_once(*status) else None
+            if status == self._status():
+                try:
                     async with asyncio.timeout(_REPORT_INTERVAL):
                         await self._state.changed()
+                except TimeoutError:
+                    reported = None
 
     def _status(self) -> tuple[int, str]:
-        return self._state.revision, self._state.refusal
+        return self._state.node_revision, self._state.refusal
 
-    async def _report_once(self, revision: int, refusal: str) -> None:
+    async def _report_once(self, revision: int, refusal: str) -> bool:
         request = node_pb2.ReportStatusRequest(revision=revision, config_error=refusal, version=self._version)
         try:
             with translated():
@@ -196,3 +213,5 @@ class ConfigWatch:
         except ControlError as error:
             # It is reported again; that the control plane is away is told where it is followed.
             _LOG.debug("The status could not be reported: %s", error)
+            return False
+        return True

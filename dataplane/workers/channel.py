@@ -1,8 +1,9 @@
 """What a worker and its supervisor say to each other, over a pair of sockets that nobody else can open.
 
 Lines of JSON. The supervisor sends an empty object to ask for a report. A worker says once that it serves
-(`{"ready": true}`), or why it cannot (`{"failure": "..."}`), and answers with reports. Either takes the end
-of the channel for the end of the other.
+(`{"ready": true}`), or why it cannot (`{"failure": "..."}`), and answers with reports. What workers say of
+the configuration (`{"configuration": {...}}`, see `config.relay`) is passed on. Either takes the end of the
+channel for the end of the other.
 """
 
 import asyncio

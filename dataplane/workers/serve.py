@@ -7,11 +7,13 @@ import socket
 from typing import Final
 
 from clients.process.exits import ConfigurationError, Exit
+from dataplane.config.board import Board
 from dataplane.node import Node
 from dataplane.run import run
 from dataplane.settings import Settings
 from dataplane.signals import Signals
 from dataplane.workers.channel import Channel, encode
+from dataplane.workers.crew import Crew
 from dataplane.workers.share import Share
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -22,16 +24,20 @@ def tie() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-async def serve(settings: Settings, share: Share, descriptor: int) -> int:
-    """Be a worker, whose supervisor is at the other end of this socket; gives the exit code."""
+async def serve(settings: Settings, share: Share, descriptor: int, board: int) -> int:
+    """Be a worker, whose supervisor is at the other end of this socket; gives the exit code.
+
+    `board` is the descriptor of the node's board.
+    """
     end = socket.socket(fileno=descriptor)
     mouth = end.dup()
     channel = await Channel.of(end)
     signals = Signals()
     listening: asyncio.Task[None] | None = None
     try:
-        node = Node(settings, share=share)
-        listening = asyncio.create_task(_listen(channel, node, signals))
+        crew = Crew(share, Board(board), lambda message: channel.send({"configuration": message}))
+        node = Node(settings, crew=crew)
+        listening = asyncio.create_task(_listen(channel, node, crew, signals))
         await run(node, signals, lambda: channel.send({"ready": True}))
         channel.send(node.report())
     except ConfigurationError as error:
@@ -47,10 +53,13 @@ async def serve(settings: Settings, share: Share, descriptor: int) -> int:
     return Exit.OK
 
 
-async def _listen(channel: Channel, node: Node, signals: Signals) -> None:
+async def _listen(channel: Channel, node: Node, crew: Crew, signals: Signals) -> None:
     channel.send(node.report())
-    async for _ in channel.received():
-        channel.send(node.report())
+    async for message in channel.received():
+        if "configuration" in message:
+            crew.received.put_nowait(message["configuration"])
+        else:
+            channel.send(node.report())
     # The supervisor died: what this worker does cannot be seen or stopped any more.
     signals.receive()
     signals.receive()

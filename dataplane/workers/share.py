@@ -23,6 +23,11 @@ class Share:
         """Whether this process is the whole node."""
         return self.count == 1
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what one of the node's has to do for all."""
+        return self.index == 0
+
     def of(self, size: int) -> int:
         """Give this worker's part of what the node may take."""
         return size // self.count

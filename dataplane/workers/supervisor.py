@@ -12,6 +12,7 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from clients.process.exits import ConfigurationError, Exit
+from dataplane.config.board import Board
 from dataplane.http.readiness import together
 from dataplane.workers import sums
 from dataplane.workers.share import Share
@@ -40,6 +41,7 @@ class Supervisor:
         self._awaited = set(range(count))
         # Counters of workers that have ended.
         self._past: list[Metric] = []
+        self._board = Board.create()
 
     async def run(self, announce: Callable[[], None], stop: asyncio.Event, at_once: asyncio.Event) -> int:
         """Keep all running until `stop`, then let them end; gives the exit code.
@@ -66,6 +68,7 @@ class Supervisor:
             codes = await asyncio.gather(*keepers, return_exceptions=True)
             hurrying.cancel()
             await asyncio.gather(stopping, hurrying, return_exceptions=True)
+            self._board.close()
         for code in codes:
             if isinstance(code, BaseException):
                 raise code
@@ -103,12 +106,19 @@ class Supervisor:
         failures = 0
         while True:
             began = time.monotonic()
-            worker = await Worker.start(share, self._environment, lambda: self._serves(share.index, announce))
+            worker = await Worker.start(
+                share,
+                self._environment,
+                self._board,
+                lambda: self._serves(share.index, announce),
+                lambda message: self._pass_on(share, message),
+            )
             self._workers[share.index] = worker
             if self._draining.is_set():
                 worker.terminate()
             code = await worker.run()
             del self._workers[share.index]
+            self._pass_on(share, {"interruption": "the worker that follows it has ended"})
             self._past = sums.add([self._past, sums.counters(worker.metrics)])
             if worker.failure:
                 raise ConfigurationError(worker.failure)
@@ -129,6 +139,15 @@ class Supervisor:
         if self._awaited == {index}:
             announce()
         self._awaited.discard(index)
+
+    def _pass_on(self, share: Share, message: dict[str, Any]) -> None:
+        """Hand the configuration on: from the leading worker to all others, and how far they are to it."""
+        others = [worker for index, worker in self._workers.items() if not Share(index).leads]
+        if share.leads:
+            for worker in others:
+                worker.tell(message)
+        elif (leader := self._workers.get(0)) is not None:
+            leader.tell({"revision": min((w.revision for w in others if w.revision), default=None)})
 
     async def _hurry(self, at_once: asyncio.Event) -> None:
         await at_once.wait()

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from prometheus_client.core import Metric
 
+from dataplane.config.board import Board
 from dataplane.workers.channel import Channel
 from dataplane.workers.share import Share
 from dataplane.workers.sums import unpack
@@ -22,22 +23,40 @@ _PATIENCE: Final = 2.0
 class Worker:
     """A running worker process; `run` it until it ends."""
 
-    def __init__(self, process: Process, channel: Channel, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        process: Process,
+        channel: Channel,
+        ready: Callable[[], None],
+        told: Callable[[dict[str, Any]], None],
+    ) -> None:
         self._process = process
         self._channel = channel
         self._reported = asyncio.Event()
         self._ready = ready
+        self._told = told
         self.serves = False
         """Whether clients are served by it."""
         self.failure = ""
         """Why it cannot work as it is set up."""
+        self.revision = 0
+        """Revision of the configuration that it runs; 0 before it has one."""
         self.readiness: dict[str, Any] = {}
         self.metrics: list[Metric] = []
         """What it reported last."""
 
     @classmethod
-    async def start(cls, share: Share, environment: Mapping[str, str], ready: Callable[[], None]) -> Self:
-        """Start a process, which ends with this one; `ready` is called once it serves. Raises OSError.
+    async def start(
+        cls,
+        share: Share,
+        environment: Mapping[str, str],
+        board: Board,
+        ready: Callable[[], None],
+        told: Callable[[dict[str, Any]], None],
+    ) -> Self:
+        """Start a process, which ends with this one; raises OSError.
+
+        `ready` is called once it serves, `told` with what it says of the configuration.
 
         It shares nothing with this process but its output and the channel: libraries that keep threads,
         gRPC above all, do not survive a mere fork.
@@ -46,17 +65,18 @@ class Worker:
         with there:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "dataplane", "--worker", str(share), str(there.fileno())),
+                    *(sys.executable, "-m", "dataplane", "--worker", str(share)),
+                    *(str(there.fileno()), str(board.fileno())),
                     stdin=DEVNULL,
                     env=environment,
-                    pass_fds=(there.fileno(),),
+                    pass_fds=(there.fileno(), board.fileno()),
                     # Ctrl-C at the terminal reaches the supervisor alone, which then ends workers in order.
                     process_group=0,
                 )
             except BaseException:
                 here.close()
                 raise
-        return cls(process, await Channel.of(here), ready)
+        return cls(process, await Channel.of(here), ready, told)
 
     async def run(self) -> int:
         """Listen to it until it ends; gives its exit code, negative for a signal."""
@@ -79,6 +99,10 @@ class Worker:
             return False
         return True
 
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Tell it what another worker says of the configuration."""
+        self._channel.send({"configuration": message})
+
     def terminate(self) -> None:
         """Ask it to end; a second time, to end at once."""
         self._signal(signal.SIGTERM)
@@ -93,6 +117,9 @@ class Worker:
         elif "ready" in message:
             self.serves = True
             self._ready()
+        elif "configuration" in message:
+            self.revision = message["configuration"].get("revision", self.revision)
+            self._told(message["configuration"])
         else:
             self.readiness = message["readiness"]
             self.metrics = unpack(message["metrics"])

@@ -134,7 +134,7 @@ async def test_token_that_ends_in_the_middle_of_a_blob(
 
 
 async def known(account: Account, client: aiohttp.ClientSession, name: str) -> None:
-    """Waits until every worker of a node, each of which hears for itself, serves an artifact."""
+    """Waits until every worker of a node serves an artifact."""
     served = 0
     while served < 10:
         status, _ = await account.manifest(client, name, "1.0")

@@ -92,7 +92,7 @@ class Penstock:
         """Waits until the data plane, if it runs, has heard of a change or found the control plane again."""
         headers = {"Authorization": http.basic(token)}
         deadline = time.monotonic() + 30
-        # Each connection is some worker's, and each worker hears for itself.
+        # Each connection is some worker's, and one may hear a moment after another.
         served = 0
         while time.monotonic() < deadline:
             try:

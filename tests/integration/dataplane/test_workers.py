@@ -87,7 +87,12 @@ async def test_many_processes_look_like_one(
         assert await node.metric("penstock_node_sent_bytes_total") == 40 * blob.size
         assert await node.metric("penstock_node_upstream_bytes_total") == blob.size
         assert await node.metric("penstock_node_workers ") == 3
-        assert plane.calls["ReportStatus"] == 1
+        assert plane.calls["WatchConfig"] == 1
+        # A change reaches all of them by the one that follows, and only then the control plane hears of it.
+        late = plane.add_token()
+        await until(lambda: plane.reports[-1].revision == plane.revision)
+        bodies = await asyncio.gather(*(node.process.get(path, late) for _ in range(20)))
+        assert all(body == content_of(blob) for body in bodies)
 
 
 async def test_a_worker_that_dies_is_replaced(
@@ -102,6 +107,7 @@ async def test_a_worker_that_dies_is_replaced(
         await asyncio.gather(*(node.process.get(path, token) for _ in range(20)))
         assert await node.metric(requests) == 20
         before = node.workers()
+        # The oldest is the one that follows the control plane for all.
         os.kill(min(before), signal.SIGKILL)
         async with asyncio.timeout(60):
             while (await node.ready())["workers"]["restarts"] == 0:
@@ -112,10 +118,11 @@ async def test_a_worker_that_dies_is_replaced(
         assert len(node.workers() - before) == 1
         assert await node.metric(requests) >= 20
         assert await node.metric("penstock_node_worker_restarts_total") == 1
-        # A new worker has what the others fetched, and its own eyes on the configuration.
-        plane.add_token()
+        # A new worker has what the others fetched, and goes on following.
+        late = plane.add_token()
+        await until(lambda: plane.reports[-1].revision == plane.revision)
         for _ in range(20):
-            assert await node.process.get(path, token) == image.manifest
+            assert await node.process.get(path, late) == image.manifest
 
 
 async def test_workers_end_with_their_supervisor(

@@ -45,7 +45,7 @@ async def following(
     found = Following(plane, path)
     async with ControlClient(plane.address, token or plane.token) as client:
         watch = ConfigWatch(client.nodes, found.state, found.saved, "1.2.3", silence=silence)
-        watch.start_from_saved()
+        await watch.start_from_saved()
         task = asyncio.create_task(watch.run())
         try:
             yield found

@@ -1,0 +1,36 @@
+"""One process among those of its node, and how it keeps to one configuration with the others."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dataplane.config.board import Board
+from dataplane.config.relay import ConfigFollow, Message, Relay
+from dataplane.config.saved import SavedConfiguration
+from dataplane.config.state import ConfigState
+from dataplane.config.watch import ConfigWatch
+from dataplane.workers.share import Share
+from penstock.v1.node_pb2_grpc import NodeServiceStub
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Which process this is, and what its supervisor gives it; the whole node without a board."""
+
+    share: Share = field(default_factory=Share)
+    board: Board | None = None
+    send: Callable[[Message], None] = lambda _: None
+    """What it says goes to all others from the leading worker, and to that one from the others."""
+    received: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
+    """What others said."""
+
+    def watch(
+        self, nodes: NodeServiceStub, state: ConfigState, saved: SavedConfiguration, version: str
+    ) -> ConfigWatch | ConfigFollow:
+        """Make what keeps this process' configuration up to date: one of the crew asks the control plane."""
+        if self.board is None:
+            return ConfigWatch(nodes, state, saved, version)
+        if self.share.leads:
+            relay = Relay(state, self.board, self.received, self.send)
+            return ConfigWatch(nodes, state, saved, version, relay=relay)
+        return ConfigFollow(state, self.board, saved, self.received, self.send)
