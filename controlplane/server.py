@@ -48,6 +48,7 @@ from controlplane.upstream.rate_measures import RateMeasures
 from controlplane.web.application import MAX_BODY_BYTES, application
 from controlplane.web.health import Readiness
 from controlplane.web.metrics import new_registry
+from controlplane.web.rest.routes import Routes
 
 _LOG = logging.getLogger(__name__)
 
@@ -142,7 +143,21 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
 
         gate = Gate(Authenticator(database, now))
         upstreams = Upstreams(partial(check, access), allow_private=settings.allow_private_upstreams)
-        artifacts = ArtifactServicer(database, syncs, Sources(database, upstreams, credentials), now)
+        servicers = Servicers(
+            organizations=OrganizationServicer(database, now),
+            users=UserServicer(database, now),
+            credentials=CredentialServicer(
+                database,
+                keys,
+                credentials,
+                CredentialCheck(upstreams),
+                syncs,
+                now,
+                allow_private=settings.allow_private_upstreams,
+            ),
+            artifacts=ArtifactServicer(database, syncs, Sources(database, upstreams, credentials), now),
+            nodes=NodeServicer(database, feed, resolver, referring, access, now),
+        )
         registry.register(RateMeasures(transport.rates))
         registry.register(UpstreamMeasures(transport.breakers, credentials.tokens))
         readiness = Readiness(database, syncs)
@@ -150,7 +165,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         http = HTTPServer(
             application(
                 gate=gate,
-                artifacts=artifacts,
+                routes=Routes.of(servicers.by_service()),
                 readiness=readiness,
                 registry=registry,
                 last_syncs=LastSyncs(database, registry),
@@ -162,24 +177,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         stack.push_async_callback(http.close_all_connections)
         stack.callback(http.stop)
 
-        await grpc_port.start(
-            Servicers(
-                organizations=OrganizationServicer(database, now),
-                users=UserServicer(database, now),
-                credentials=CredentialServicer(
-                    database,
-                    keys,
-                    credentials,
-                    CredentialCheck(upstreams),
-                    syncs,
-                    now,
-                    allow_private=settings.allow_private_upstreams,
-                ),
-                artifacts=artifacts,
-                nodes=NodeServicer(database, feed, resolver, referring, access, now),
-            ),
-            Front(gate, CallMeasures(registry)),
-        )
+        await grpc_port.start(servicers, Front(gate, CallMeasures(registry)))
         stack.push_async_callback(grpc_port.stop)
 
         stack.callback(_LOG.info, "The control plane stops.")

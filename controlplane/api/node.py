@@ -5,11 +5,13 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
+import grpc
 from sqlmodel import col, update
 
 from clients.oci.digest import Digest
 from clients.oci.reference import parse_reference
 from controlplane.api.caller import caller
+from controlplane.api.errors import ApiError
 from controlplane.api.nodes import NodeAdmin
 from controlplane.api.timestamps import duration, timestamp
 from controlplane.api.validation import Violations
@@ -160,6 +162,18 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
             allow_private_addresses=found.allow_private_addresses,
             ca_certificates=found.ca_certificates,
         )
+
+    async def RecordPulls(
+        self, _request: node_pb2.RecordPullsRequest, _context: object
+    ) -> node_pb2.RecordPullsResponse:
+        """Not stored yet."""
+        raise ApiError(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED", "Pulls are not recorded yet.")
+
+    async def ReportUse(
+        self, _request: node_pb2.ReportUseRequest, _context: object
+    ) -> node_pb2.ReportUseResponse:
+        """Not stored yet."""
+        raise ApiError(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED", "Uses are not recorded yet.")
 
 
 def _require_artifact(violations: Violations, uid: str) -> None:

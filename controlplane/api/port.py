@@ -1,9 +1,11 @@
 """The gRPC port: every service, with reflection and health."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # it ships no types
 from grpc_health.v1 import (  # type: ignore[import-untyped]  # it ships no types
     health,
@@ -66,6 +68,14 @@ class Servicers:
     credentials: CredentialServiceServicer
     artifacts: ArtifactServiceServicer
     nodes: NodeServiceServicer
+
+    def by_service(self) -> Iterator[tuple[ServiceDescriptor, object]]:
+        """Give each service with what answers it."""
+        yield organization_pb2.DESCRIPTOR.services_by_name["OrganizationService"], self.organizations
+        yield user_pb2.DESCRIPTOR.services_by_name["UserService"], self.users
+        yield credential_pb2.DESCRIPTOR.services_by_name["CredentialService"], self.credentials
+        yield artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"], self.artifacts
+        yield node_pb2.DESCRIPTOR.services_by_name["NodeService"], self.nodes
 
 
 class GrpcPort:

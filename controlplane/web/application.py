@@ -5,13 +5,13 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 from tornado.web import Application, RequestHandler
 
-from controlplane.api.artifacts import ArtifactServicer
 from controlplane.api.gate import Gate
 from controlplane.sync.measures import LastSyncs
 from controlplane.web.handler import NothingHere
 from controlplane.web.health import Healthz, Readiness, Readyz
 from controlplane.web.metrics import Metrics
-from controlplane.web.sync import SyncArtifact
+from controlplane.web.rest.handler import Rest
+from controlplane.web.rest.routes import Routes
 
 MAX_BODY_BYTES: Final = 1 << 20
 """More than any request here needs."""
@@ -20,7 +20,7 @@ MAX_BODY_BYTES: Final = 1 << 20
 def application(
     *,
     gate: Gate,
-    artifacts: ArtifactServicer,
+    routes: Routes,
     readiness: Readiness,
     registry: CollectorRegistry,
     last_syncs: LastSyncs,
@@ -34,14 +34,15 @@ def application(
     )
 
     def count(handler: RequestHandler) -> None:
-        requests.labels(type(handler).__name__, str(handler.get_status())).inc()
+        route = handler.route if isinstance(handler, Rest) else type(handler).__name__
+        requests.labels(route, str(handler.get_status())).inc()
 
     return Application(
         [
             (r"/healthz", Healthz),
             (r"/readyz", Readyz, {"readiness": readiness}),
             (r"/metrics", Metrics, {"registry": registry, "last_syncs": last_syncs}),
-            (r"/api/v1/artifacts/([^/]+)/sync", SyncArtifact, {"gate": gate, "artifacts": artifacts}),
+            (r"/api/v1/.*", Rest, {"routes": routes, "gate": gate}),
         ],
         default_handler_class=NothingHere,
         log_function=count,

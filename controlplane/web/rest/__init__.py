@@ -1,0 +1,1 @@
+"""The gRPC API as REST, from the google.api.http annotations of its methods alone."""

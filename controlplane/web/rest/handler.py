@@ -1,0 +1,111 @@
+"""Answers REST requests by calling the methods that gRPC calls, through the same gate."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from tornado.iostream import StreamClosedError
+
+from controlplane.api.caller import acting_as
+from controlplane.api.errors import Violation, invalid
+from controlplane.api.gate import Gate
+from controlplane.api.translate import translate
+from controlplane.web import errors
+from controlplane.web.handler import Handler
+from controlplane.web.rest.routes import Route, Routes
+
+_MOST_PARAMETERS = 100
+
+
+class Rest(Handler):
+    """Everything below `/api/v1`.
+
+    A method that streams is answered with a line of JSON for each message, `{"result": ...}`, and for an
+    error in between `{"error": ...}` on the last line.
+    """
+
+    route = "none"
+    """The method that answered, for metrics."""
+
+    def initialize(self, routes: Routes, gate: Gate) -> None:
+        """Take what is served, and who admits."""
+        self._routes = routes
+        self._gate = gate
+
+    async def get(self) -> None:
+        """Answer, like the others, with what the method that the path stands for gives."""
+        await self._answer()
+
+    head = post = patch = put = delete = options = get
+
+    async def _answer(self) -> None:
+        verb = "GET" if self.request.method == "HEAD" else str(self.request.method)
+        path = self.request.path
+        found = self._routes.find(verb, path)
+        if found is None:
+            self.write_error(
+                HTTPStatus.METHOD_NOT_ALLOWED if self._routes.verbs(path) else HTTPStatus.NOT_FOUND
+            )
+            return
+        route, values = found
+        self.route = route.method.lstrip("/")
+        try:
+            # Before the request is read: who has no token learns nothing of its fields.
+            caller = await self._gate.admit(route.method, self.request.headers.get("Authorization", ""))
+            request = route.binding.request(values, self._query(), self.request.body)
+            with acting_as(caller):
+                if route.binding.method.server_streaming:
+                    await self._stream(route, request)
+                else:
+                    answer = await getattr(route.servicer, route.binding.method.name)(request, None)
+                    self.finish(_json(answer))
+        except StreamClosedError:
+            return
+        except Exception as error:  # noqa: BLE001 - the last place that can tell the caller
+            self.fail(translate(route.method, error))
+
+    async def _stream(self, route: Route, request: Message) -> None:
+        messages: AsyncIterator[Message] = getattr(route.servicer, route.binding.method.name)(request, None)
+        begun = False
+        async with aclosing(messages) as answers:  # type: ignore[type-var]  # servicers write generators
+            try:
+                async for message in answers:
+                    # The token may have been revoked since, as on the gRPC port.
+                    await self._gate.admit(route.method, self.request.headers.get("Authorization", ""))
+                    begun = True
+                    self.write(f'{{"result": {_json(message)}}}\n')
+                    await self.flush()
+            except StreamClosedError:
+                raise
+            except Exception as error:
+                if not begun:
+                    raise
+                self.write(f'{{"error": {errors.body(translate(route.method, error))}}}\n')
+        self.finish()
+
+    def _query(self) -> dict[str, list[str]]:
+        try:
+            return parse_qs(
+                self.request.query,
+                keep_blank_values=True,
+                strict_parsing=bool(self.request.query),
+                max_num_fields=_MOST_PARAMETERS,
+                errors="strict",
+            )
+        except ValueError as error:
+            raise invalid(
+                [Violation("query", "cannot be read: write it as name=value&name=value.")]
+            ) from error
+
+    def _taken(self) -> list[str]:
+        verbs = self._routes.verbs(self.request.path)
+        return [*verbs, "HEAD"] if "GET" in verbs else verbs
+
+
+def _json(message: Message) -> str:
+    options: dict[str, Any] = {"indent": None, "always_print_fields_with_no_presence": True}
+    return str(json_format.MessageToJson(message, **options))
