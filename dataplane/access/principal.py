@@ -15,3 +15,5 @@ class Principal:
     """A value of penstock.v1.Role: the lower of the token's and its user's."""
     expires_at: float | None
     """Seconds since the epoch; None never."""
+    customer_uid: str = ""
+    """Empty for a member of the organization itself."""

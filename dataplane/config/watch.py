@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from clients.control.errors import ControlError, Unauthenticated, translated
 from dataplane.config.configuration import Configuration
 from dataplane.config.draft import InvalidConfiguration, apply, from_message
+from dataplane.config.pieces import BrokenPieces, whole
 from dataplane.config.relay import Relay
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
@@ -91,21 +92,31 @@ class ConfigWatch:
 
     async def _read_stream(self) -> None:
         call = self._nodes.WatchConfig(node_pb2.WatchConfigRequest(revision=self._state.revision))
-        messages = aiter(call)
+        messages = self._heard(call)
         try:
             while True:
-                try:
-                    async with asyncio.timeout(self._silence):
-                        message = await anext(messages)
-                except TimeoutError:
-                    raise _StreamEnded(f"nothing was heard for {self._silence:g} s") from None
-                except StopAsyncIteration:
-                    raise _StreamEnded("the control plane ended the stream") from None
+                message = await whole(messages)
                 await self._receive(message)
                 self._connected()
                 self._tell(message)
+        except BrokenPieces as error:
+            raise _StreamEnded(str(error)) from None
         finally:
             call.cancel()
+
+    async def _heard(
+        self, call: AsyncIterable[node_pb2.WatchConfigResponse]
+    ) -> AsyncIterator[node_pb2.WatchConfigResponse]:
+        messages = aiter(call)
+        while True:
+            try:
+                async with asyncio.timeout(self._silence):
+                    message = await anext(messages)
+            except TimeoutError:
+                raise _StreamEnded(f"nothing was heard for {self._silence:g} s") from None
+            except StopAsyncIteration:
+                raise _StreamEnded("the control plane ended the stream") from None
+            yield message
 
     async def _receive(self, message: node_pb2.WatchConfigResponse) -> None:
         current = self._state.configuration

@@ -12,7 +12,7 @@ from typing import Final
 
 from clients.oci.digest import Digest
 from dataplane.access.authenticate import admit
-from dataplane.access.authorize import artifact_for
+from dataplane.access.authorize import permit
 from dataplane.blobs.reader import BlobReader
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.state import ConfigState
@@ -67,13 +67,15 @@ class QuickRegistry:
         configuration = self._state.configuration
         if fields is None or configuration is None:
             return None
-        principal = admit(fields.token, configuration.principals, self._clock())
+        now = self._clock()
+        principal = admit(fields.token, configuration.principals, now)
         if principal is None:
             return None
         target = asked.target
-        artifact = artifact_for(principal, target.repository, configuration)
-        if artifact is None:
+        permitted = permit(principal, target.repository, configuration, now)
+        if permitted is None or permitted.rules is not None:
             return None
+        artifact = permitted.artifact
         if isinstance(target, Manifest):
             return self._manifest(artifact, target.reference, asked.method)
         size = self._members.warm(artifact, target.digest)

@@ -8,7 +8,7 @@ from typing import Final
 
 from clients.oci.digest import Digest
 from dataplane.access.authenticate import authenticate
-from dataplane.access.authorize import artifact_for
+from dataplane.access.authorize import permit
 from dataplane.access.principal import Principal
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.source import Source
@@ -89,7 +89,8 @@ class Registry:
         configuration = self._state.configuration
         if configuration is None:
             raise Refusal(Code.UNAVAILABLE, "This node has not got its configuration yet.")
-        principal = authenticate(request.authorization, configuration.principals, self._clock())
+        now = self._clock()
+        principal = authenticate(request.authorization, configuration.principals, now)
         if principal is None:
             raise Refusal(
                 Code.UNAUTHORIZED,
@@ -99,14 +100,14 @@ class Registry:
         if isinstance(target, Base):
             _check_method(request)
             return _SUPPORTED
-        artifact = artifact_for(principal, target.repository, configuration)
+        permitted = permit(principal, target.repository, configuration, now)
         # Only for deletion does the specification want to hear of a missing repository first.
-        if artifact is None and request.method == "DELETE":
+        if permitted is None and request.method == "DELETE":
             raise unknown(Missing.ARTIFACT)
         _check_method(request)
-        if artifact is None:
+        if permitted is None or permitted.rules is not None:
             raise unknown(Missing.ARTIFACT)
-        return await self._found(request, target, principal, artifact)
+        return await self._found(request, target, principal, permitted.artifact)
 
     async def _found(
         self,

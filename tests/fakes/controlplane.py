@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from clients.control.token import TokenKind, new_token, sha256
 from clients.oci.digest import Digest
 from clients.oci.manifest import Manifest
-from penstock.v1 import config_pb2, node_pb2
+from penstock.v1 import config_pb2, entitlement_pb2, node_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceServicer, add_NodeServiceServicer_to_server
 from penstock.v1.user_pb2 import Role
 from tests.fakes.images import Image
@@ -71,6 +71,8 @@ class FakeControlPlane(NodeServiceServicer):
         self.organizations: dict[str, config_pb2.OrganizationConfig] = {}
         self.artifacts: dict[str, FakeArtifact] = {}
         self.tokens: dict[str, config_pb2.TokenConfig] = {}
+        self.customers: dict[str, config_pb2.CustomerConfig] = {}
+        self.entitlements: dict[str, config_pb2.EntitlementConfig] = {}
         # Calls so far, by method; requests of GetUpstreamAccess that said `refused` count as `refused`.
         self.calls: Counter[str] = Counter()
         self.reports: list[node_pb2.ReportStatusRequest] = []
@@ -124,6 +126,7 @@ class FakeControlPlane(NodeServiceServicer):
         organization_uid: str = "",
         role: Role.ValueType = Role.ROLE_READ_ONLY,
         expires_at: float | None = None,
+        customer_uid: str = "",
     ) -> str:
         """Give the secret of a new token; without an organization it is the administrator's."""
         secret = new_token(TokenKind.USER)
@@ -133,12 +136,53 @@ class FakeControlPlane(NodeServiceServicer):
             organization_uid=organization_uid,
             user_uid="user-1",
             role=role,
+            customer_uid=customer_uid,
         )
         if expires_at is not None:
             entry.expire_time.FromNanoseconds(int(expires_at * 1e9))
         self.tokens[entry.uid] = entry
         self._publish(config_pb2.ConfigurationChange(tokens=[entry]))
         return secret
+
+    def close(self, organization_uid: str) -> None:
+        """Let the customers of an organization see only what they are entitled to."""
+        self.organizations[organization_uid].entitled_only = True
+        entry = self.organizations[organization_uid]
+        self._publish(config_pb2.ConfigurationChange(organizations=[entry]))
+
+    def add_customer(self, organization_uid: str) -> str:
+        """Give the uid of a new customer."""
+        uid = f"customer-{next(self._numbers)}"
+        entry = config_pb2.CustomerConfig(uid=uid, organization_uid=organization_uid, customer_id=uid)
+        self.customers[uid] = entry
+        self._publish(config_pb2.ConfigurationChange(customers=[entry]))
+        return uid
+
+    def entitle(
+        self,
+        customer_uid: str,
+        artifact: FakeArtifact,
+        *patterns: str,
+        expires_at: float | None = None,
+    ) -> str:
+        """Give the uid of a new entitlement to tags of an artifact; to all without patterns."""
+        entry = config_pb2.EntitlementConfig(
+            uid=f"entitlement-{next(self._numbers)}", customer_uid=customer_uid
+        )
+        entry.grants.add(
+            artifact_uid=artifact.uid,
+            tags=entitlement_pb2.TagRule(all_tags=not patterns, patterns=patterns),
+        )
+        if expires_at is not None:
+            entry.expire_time.FromNanoseconds(int(expires_at * 1e9))
+        self.entitlements[entry.uid] = entry
+        self._publish(config_pb2.ConfigurationChange(entitlements=[entry]))
+        return entry.uid
+
+    def remove_entitlement(self, uid: str) -> None:
+        """Delete an entitlement."""
+        del self.entitlements[uid]
+        self._publish(config_pb2.ConfigurationChange(removed_entitlement_uids=[uid]))
 
     def remove_token(self, secret: str) -> None:
         """Revoke a token."""
@@ -192,6 +236,8 @@ class FakeControlPlane(NodeServiceServicer):
             organizations=self.organizations.values(),
             artifacts=[artifact.config() for artifact in self.artifacts.values()],
             tokens=self.tokens.values(),
+            customers=self.customers.values(),
+            entitlements=self.entitlements.values(),
         )
 
     def _publish(self, change: config_pb2.ConfigurationChange) -> None:

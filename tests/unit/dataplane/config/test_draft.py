@@ -9,9 +9,12 @@ from penstock.v1.config_pb2 import (
     ArtifactConfig,
     Configuration,
     ConfigurationChange,
+    CustomerConfig,
+    EntitlementConfig,
     OrganizationConfig,
     TokenConfig,
 )
+from penstock.v1.entitlement_pb2 import TagRule
 from penstock.v1.user_pb2 import Role
 
 
@@ -40,8 +43,26 @@ def message() -> Configuration:
             OrganizationConfig(uid="org-2", organization_id="globex"),
         ],
         artifacts=[artifact(), artifact("art-2", "acme/team/app"), artifact("art-3", "globex/app", "org-2")],
-        tokens=[token(), token("token-2", 2, "org-2", 3), token("token-3", 3, "", 3)],
+        tokens=[token(), token("token-2", 2, "org-2", 3), token("token-3", 3, "", 3), of_customer()],
+        customers=[CustomerConfig(uid="cus-1", organization_uid="org-1", customer_id="globex")],
+        entitlements=[entitlement()],
     )
+
+
+def of_customer(uid: str = "token-4", customer: str = "cus-1") -> TokenConfig:
+    """The entry of a customer's token."""
+    made = token(uid, 4)
+    made.customer_uid = customer
+    return made
+
+
+def entitlement(uid: str = "ent-1", customer: str = "cus-1") -> EntitlementConfig:
+    """An entitlement's entry."""
+    made = EntitlementConfig(uid=uid, customer_uid=customer)
+    made.grants.add(artifact_uid="art-1", tags=TagRule(patterns=["1.*"], version_ranges=[">=2 <3"]))
+    made.grants.add(artifact_uid="art-2", tags=TagRule(all_tags=True))
+    made.expire_time.FromNanoseconds(1_795_000_000_500_000_000)
+    return made
 
 
 def test_a_message_becomes_dictionaries() -> None:
@@ -87,7 +108,7 @@ def test_a_change_replaces_adds_and_removes() -> None:
     assert new.revision == 6
     assert sorted(new.repositories) == ["acme/app", "globex/app", "initech/x"]
     assert new.repositories["acme/app"].content_revision == 9
-    assert sorted(new.principals) == [b"\x02" * 32, b"\x09" * 32]
+    assert sorted(new.principals) == [b"\x02" * 32, b"\x04" * 32, b"\x09" * 32]
     # The one before is as it was.
     assert old.repositories["acme/app"].content_revision == 1
     assert from_message(old.message()) == old
@@ -120,6 +141,45 @@ def test_an_organization_may_go_with_all_it_had() -> None:
     assert sorted(new.organizations) == ["org-1"]
 
 
+def test_a_customer_may_go_with_all_it_had() -> None:
+    """Tokens and entitlements in the same change; its artifacts stay."""
+    new = apply(
+        from_message(message()),
+        change(
+            removed_customer_uids=["cus-1"],
+            removed_entitlement_uids=["ent-1"],
+            removed_token_uids=["token-4"],
+        ),
+    )
+    assert (new.customers, new.entitlements, new.entitled) == ({}, {}, {})
+    assert "acme/app" in new.repositories
+
+
+def test_an_artifact_may_go_before_what_names_it() -> None:
+    """An entitlement for something that is not there opens nothing, and stands in nobody's way."""
+    new = apply(from_message(message()), change(removed_artifact_uids=["art-1"]))
+    assert "ent-1" in new.entitlements
+
+
+def test_a_token_that_was_taken_back_is_known_as_such() -> None:
+    """One whose role changed is not taken back; the oldest are forgotten."""
+    new = apply(
+        from_message(message()),
+        change(removed_token_uids=["token-3"], tokens=[token("token-2", 2, "org-2", 1)]),
+    )
+    assert new.revoked == {b"\x03" * 32: "token-3"}
+    for number in range(1000):
+        revision = new.revision
+        uid = f"t-{number}"
+        entry = token(uid)
+        entry.sha256 = number.to_bytes(32, "big")
+        for parts in ({"tokens": [entry]}, {"removed_token_uids": [uid]}):
+            step = ConfigurationChange(from_revision=revision, to_revision=revision + 1, **parts)  # type: ignore[arg-type]
+            new, revision = apply(new, step), revision + 1
+    assert len(new.revoked) == 1000
+    assert b"\x03" * 32 not in new.revoked
+
+
 Break = Callable[[Configuration], object]
 
 
@@ -146,6 +206,19 @@ Break = Callable[[Configuration], object]
         (lambda m: setattr(m.tokens[0], "role", 0), "role 0"),
         (lambda m: setattr(m.tokens[0], "role", 77), "role 77"),
         (lambda m: setattr(m.tokens[0], "organization_uid", "org-9"), "org-9"),
+        (lambda m: setattr(m.customers[0], "uid", "../x"), "malformed"),
+        (lambda m: setattr(m.customers[0], "customer_id", ""), "cus-1"),
+        (lambda m: setattr(m.customers[0], "organization_uid", "org-9"), "org-9"),
+        (lambda m: setattr(m.tokens[3], "customer_uid", "cus-9"), "cus-9"),
+        (lambda m: setattr(m.tokens[1], "customer_uid", "cus-1"), "does not have"),
+        (lambda m: setattr(m.tokens[2], "customer_uid", "cus-1"), "does not have"),
+        (lambda m: setattr(m.entitlements[0], "uid", ""), "malformed"),
+        (lambda m: setattr(m.entitlements[0], "customer_uid", "cus-9"), "cus-9"),
+        (lambda m: m.entitlements[0].grants[0].tags.Clear(), "ent-1"),
+        (lambda m: m.entitlements[0].grants[0].tags.patterns.append("{x}"), "ent-1"),
+        (lambda m: m.entitlements[0].grants[1].tags.patterns.append("1.*"), "ent-1"),
+        (lambda m: m.entitlements.append(entitlement()), "twice"),
+        (lambda m: m.customers.append(m.customers[0]), "twice"),
     ],
 )
 def test_a_message_that_contradicts_itself_is_refused(damage: Break, words: str) -> None:
@@ -167,6 +240,12 @@ def test_a_message_that_contradicts_itself_is_refused(damage: Break, words: str)
         (change(artifacts=[artifact("art-9", "acme/new"), artifact("art-9", "acme/newer")]), "twice"),
         (change(tokens=[token("token-9", 2)]), "twice"),
         (change(tokens=[token("token-9", 9, "org-9")]), "org-9"),
+        (change(tokens=[of_customer("token-9", "cus-9")]), "cus-9"),
+        (change(removed_customer_uids=["cus-1"]), "token-4"),
+        (change(removed_customer_uids=["cus-1"], removed_token_uids=["token-4"]), "entitlements"),
+        (change(removed_customer_uids=["cus-1"], removed_entitlement_uids=["ent-1"]), "token-4"),
+        (change(entitlements=[entitlement("ent-2", "cus-9")]), "cus-9"),
+        (change(customers=[CustomerConfig(uid="cus-1", organization_uid="org-2", customer_id="x")]), "cus-1"),
     ],
 )
 def test_a_change_that_does_not_fit_is_refused(wrong: ConfigurationChange, words: str) -> None:

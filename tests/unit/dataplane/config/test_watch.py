@@ -13,8 +13,9 @@ from clients.control.token import sha256
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from dataplane.config.watch import ConfigWatch
+from penstock.v1.config_pb2 import ArtifactConfig, ConfigurationChange
 from penstock.v1.node_pb2 import WatchConfigResponse
-from tests.fakes.controlplane import FakeControlPlane, Fault
+from tests.fakes.controlplane import FakeArtifact, FakeControlPlane, Fault
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -97,6 +98,47 @@ async def test_a_broken_stream_is_not_a_deletion(
         await until(lambda: node.knows("acme/other"))
         await until(lambda: not node.state.interruption)
     assert "goes on with revision" in caplog.text
+
+
+async def test_what_comes_in_pieces_counts_once_it_is_whole(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """A snapshot or a change whose last piece did not come is nothing, and the node asks again."""
+    one, two = plane.add_artifact("acme/one"), plane.add_artifact("acme/two")
+
+    def piece(*artifacts: FakeArtifact, continued: bool) -> WatchConfigResponse:
+        change = ConfigurationChange(
+            from_revision=plane.revision,
+            to_revision=plane.revision + 1,
+            artifacts=[
+                ArtifactConfig(
+                    uid=artifact.uid,
+                    organization_uid=artifact.organization_uid,
+                    repository=artifact.repository + "-new",
+                )
+                for artifact in artifacts
+            ],
+        )
+        return WatchConfigResponse(change=change, continued=continued)
+
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.knows("acme/two"))
+        plane.send(piece(one, continued=True))
+        plane.send(WatchConfigResponse(heartbeat=WatchConfigResponse.Heartbeat(revision=plane.revision)))
+        await until(lambda: "not sent to its end" in node.state.interruption)
+        await until(lambda: not node.state.interruption)
+        assert node.knows("acme/one")
+        assert not node.knows("acme/one-new")
+        # No heartbeat may come in between.
+        plane.heartbeat = 60.0
+        plane.end_streams()
+        await until(lambda: node.state.interruption)
+        await until(lambda: not node.state.interruption)
+        first, last = piece(one, continued=True), piece(two, continued=False)
+        plane.revision += 1
+        plane.send(first)
+        plane.send(last)
+        await until(lambda: node.state.revision == plane.revision)
+        assert node.knows("acme/one-new")
+        assert node.knows("acme/two-new")
 
 
 async def test_a_node_starts_from_what_it_saved(plane: FakeControlPlane, tmp_path: Path) -> None:
