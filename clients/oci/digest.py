@@ -88,6 +88,16 @@ class Digest:
         """Tells whether content is what this digest names."""
         return _HASHERS[self.algorithm](content).hexdigest() == self.encoded
 
+    # Digests are keys of what is looked up at each request: the methods that a dataclass would get make
+    # two tuples each time.
+    def __hash__(self) -> int:
+        return hash(self.encoded)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Digest):
+            return NotImplemented
+        return self.encoded == other.encoded and self.algorithm == other.algorithm
+
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.encoded}"
 
