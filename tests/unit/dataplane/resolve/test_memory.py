@@ -16,6 +16,19 @@ def test_what_was_used_least_recently_goes_first() -> None:
     assert [memory.get(key) for key in "abcd"] == [0, None, 2, 3]
 
 
+def test_use_counts_once_for_each_time_that_room_is_made() -> None:
+    """What was looked at long ago goes as well, when all else was looked at since."""
+    memory: Memory[str, int] = Memory(30)
+    for number, key in enumerate("abc"):
+        memory.put(key, number, 10)
+    for key in "abc":
+        memory.get(key)
+    memory.put("d", 3, 10)
+    assert memory.get("c") == 2
+    memory.put("e", 4, 10)
+    assert [memory.get(key) for key in "abcde"] == [None, None, 2, 3, 4]
+
+
 def test_a_value_larger_than_all_the_room_is_not_kept() -> None:
     """And nothing goes for it, but what it was to replace."""
     memory: Memory[str, int] = Memory(30)
