@@ -14,6 +14,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Final
 
+from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 
 from dataplane.http.exchange import serve
@@ -24,6 +25,7 @@ from dataplane.http.service import Service
 
 _LOG = logging.getLogger(__name__)
 
+_READABLE: Final = IOLoop.READ
 _READ: Final = 16 << 10
 # What a client may send ahead while it is being answered; the rest waits in the kernel.
 _MOST_AHEAD: Final = 64 << 10
@@ -82,10 +84,14 @@ class Connection(FileStream):
         super().close(exc_info)
 
     def _handle_events(self, fd: Any, events: int) -> None:
-        if events == self.io_loop.READ and self.resting and not self._write_buffer:
+        if (
+            events == _READABLE
+            and not (self._parsing or self._answering)
+            and self._total_write_done_index == self._total_write_index
+        ):
             # What nearly every event is, without Tornado's general way of finding out what comes next.
-            self._handle_read()
-            if self.resting or self._closed:
+            self._receive()
+            if not (self._parsing or self._answering) or self._closed:
                 return
             events = 0
         super()._handle_events(fd, events)
@@ -93,7 +99,10 @@ class Connection(FileStream):
     def _handle_read(self) -> None:
         if self._parsing:
             super()._handle_read()
-            return
+        else:
+            self._receive()
+
+    def _receive(self) -> None:
         try:
             data = self.socket.recv(_READ)
         except BlockingIOError:
@@ -108,16 +117,19 @@ class Connection(FileStream):
             self.close()
             return
         self._begun = self.stirred = True
-        self._ahead = self._ahead + data if self._ahead else data
-        if not self._answering:
-            self._look()
+        if self._ahead or self._answering:
+            self._ahead += data
+            if self._answering:
+                return
+            data, self._ahead = self._ahead, b""
+        self._look(data)
 
-    def _look(self) -> None:
+    def _look(self, data: bytes) -> None:
         """Answer what has arrived, up to the first request that takes its time."""
-        data, self._ahead = self._ahead, b""
-        quick = self._service.quick
-        position = 0
-        while position < len(data):
+        service = self._service
+        quick = service.quick
+        position, length = 0, len(data)
+        while position < length:
             end = data.find(_END, position)
             line = data.find(_LINE, position)
             answer = (
@@ -129,13 +141,10 @@ class Connection(FileStream):
                 self._hand_over(data[position:] if position else data)
                 return
             position = end + len(_END)
-            self._service.quick_answers += 1
-            self._answering = True
-            finished = self._send(answer) if isinstance(answer, bytes) else self._send_file(answer)
-            if not finished:
+            service.quick_answers += 1
+            if not (self._send(answer) if isinstance(answer, bytes) else self._send_file(answer)):
                 self._ahead = data[position:]
                 return
-            self._answering = False
 
     def _send(self, answer: bytes) -> bool:
         """Send a whole answer; False where it is on its way, or the connection has ended."""
@@ -148,11 +157,13 @@ class Connection(FileStream):
             return False
         if count == len(answer):
             return True
+        self._answering = True
         self._wait(self.write(memoryview(answer)[count:]), self._resume)
         return False
 
     def _send_file(self, answer: FileAnswer) -> bool:
         """Send an answer whose body is in a file; False as for `_send`."""
+        self._answering = True
         try:
             self.cork()
             self.write(answer.head)
@@ -161,6 +172,7 @@ class Connection(FileStream):
             answer.done(0)
             return False
         if sent.done() and sent.exception() is None:
+            self._answering = False
             answer.done(self.part_taken)
             return True
         self._wait(sent, partial(self._file_sent, answer))
@@ -219,6 +231,7 @@ class Connection(FileStream):
         if self.closed():
             return
         if self._ahead:
-            self._look()
+            data, self._ahead = self._ahead, b""
+            self._look(data)
         if self.reading():
             self._add_io_state(self.io_loop.READ)

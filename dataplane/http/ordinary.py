@@ -5,13 +5,13 @@ recognised may still be a good request: Tornado's parser decides.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from dataplane.access.authenticate import identify
 from dataplane.http.errors import Refusal
 from dataplane.http.target import Blob, Manifest, parse
-from dataplane.resolve.memory import Memory
 
 # A subset of what RFC 9112 and the target grammar allow: nothing percent-encoded, no query.
 _LINE: Final = re.compile(rb"(GET|HEAD) (/v2/[a-z0-9._/-]+/(?:manifests|blobs)/[A-Za-z0-9._:-]+) HTTP/1\.1")
@@ -25,6 +25,8 @@ _UNUSUAL: Final = frozenset(
 _LONGEST: Final = 4096
 _ENTRY_BYTES: Final = 512
 _ROOM: Final = 4 << 20
+
+ValueT = TypeVar("ValueT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +45,32 @@ class Fields:
     """SHA-256 of the token that is sent; None without a well-formed one."""
 
 
-class Ordinary:
-    """Parses, and remembers what it parsed, within bounds."""
+class Remembered(dict[bytes, ValueT | None]):
+    """What a pure function makes of bytes: `remembered[key]` computes it once, and then looks it up.
 
-    def __init__(self, room: int = _ROOM) -> None:
-        self._lines: Memory[bytes, Asked] = Memory(room)
-        self._blocks: Memory[bytes, Fields] = Memory(room)
+    Takes up to `room` bytes, and forgets all of it when that is full: it costs no more than to parse again
+    what comes again. What is longer than is ordinary is not even parsed, and None is not kept.
+    """
 
-    def asked(self, line: bytes) -> Asked | None:
-        """Parse a request line, without its end; None for what is not ordinary."""
-        asked = self._lines.get(line)
-        if asked is None and len(line) <= _LONGEST and (asked := _asked(line)) is not None:
-            self._lines.put(line, asked, len(line) + _ENTRY_BYTES)
-        return asked
+    def __init__(self, parse: Callable[[bytes], ValueT | None], room: int = _ROOM) -> None:
+        super().__init__()
+        self._parse = parse
+        self._room = room
+        self._taken = 0
 
-    def fields(self, block: bytes) -> Fields | None:
-        """Parse header lines, each with its CRLF; None for what is not ordinary."""
-        fields = self._blocks.get(block)
-        if fields is None and len(block) <= _LONGEST and (fields := _fields(block)) is not None:
-            self._blocks.put(block, fields, len(block) + _ENTRY_BYTES)
-        return fields
+    def __missing__(self, key: bytes) -> ValueT | None:
+        value = self._parse(key) if len(key) <= _LONGEST else None
+        if value is not None:
+            self._taken += len(key) + _ENTRY_BYTES
+            if self._taken > self._room:
+                self.clear()
+                self._taken = len(key) + _ENTRY_BYTES
+            self[key] = value
+        return value
 
 
-def _asked(line: bytes) -> Asked | None:
+def asked(line: bytes) -> Asked | None:
+    """Parse a request line, without its end; None for what is not ordinary."""
     match = _LINE.fullmatch(line)
     if match is None:
         return None
@@ -77,7 +82,8 @@ def _asked(line: bytes) -> Asked | None:
     return Asked(method.decode("ascii"), target) if isinstance(target, Manifest | Blob) else None
 
 
-def _fields(block: bytes) -> Fields | None:
+def fields(block: bytes) -> Fields | None:
+    """Parse header lines, each with its CRLF; None for what is not ordinary."""
     known: dict[bytes, bytes] = {}
     lines = block.split(b"\r\n")
     # Every line has an end: nothing follows the last.

@@ -42,9 +42,10 @@ class _Today:
         self._text = b""
 
     def now(self) -> bytes:
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._text = second, date(second).encode("ascii")
+        # Clocks are set back as well.
+        if not 0 <= time.time() - self._second < 1:
+            self._second = int(time.time())
+            self._text = date(self._second).encode("ascii")
         return self._text
 
 

@@ -19,7 +19,7 @@ from dataplane.config.state import ConfigState
 from dataplane.http import blobs, manifests
 from dataplane.http.message import Answer, FileAnswer, FilePart, Request
 from dataplane.http.metrics import Metrics
-from dataplane.http.ordinary import Ordinary
+from dataplane.http.ordinary import Remembered, asked, fields
 from dataplane.http.prepared import PreparedHead
 from dataplane.http.registry import complete
 from dataplane.http.target import Manifest
@@ -55,15 +55,16 @@ class QuickRegistry:
         self._transfers = transfers
         self._metrics = metrics
         self._clock = clock
-        self._ordinary = Ordinary()
+        self._asked = Remembered(asked)
+        self._fields = Remembered(fields)
         self._heads: Memory[tuple[str, str | int], PreparedHead] = Memory(max_bytes)
 
     def __call__(self, line: bytes, block: bytes, address: str) -> bytes | FileAnswer | None:
         """Answer a request, or leave it alone."""
-        asked = self._ordinary.asked(line)
+        asked = self._asked[line]
         if asked is None:
             return None
-        fields = self._ordinary.fields(block)
+        fields = self._fields[block]
         configuration = self._state.configuration
         if fields is None or configuration is None:
             return None
