@@ -13,9 +13,11 @@ from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.place import prepare
 from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.bucket_client import BucketClient
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.measures import Measures
+from dataplane.blobs.signer import Signer
 from dataplane.blobs.space import Limits
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.saved import SavedConfiguration
@@ -27,6 +29,7 @@ from dataplane.http.metrics import Metrics
 from dataplane.http.node_port import NodePort
 from dataplane.http.quick import QuickRegistry
 from dataplane.http.readiness import details
+from dataplane.http.redirects import Redirects
 from dataplane.http.registry import Registry
 from dataplane.http.server import Server
 from dataplane.http.service import Quick
@@ -156,7 +159,8 @@ class Node:
         disk = Disk(data_dir / "node" / "resolved", settings.manifest_disk_max_bytes)
         await asyncio.to_thread(disk.prepare)
         place = settings.bucket
-        bucket = None if place is None else await stack.enter_async_context(Bucket(place))
+        bucket = None if place is None else Bucket(await stack.enter_async_context(BucketClient(place)))
+        redirects = await self._redirecting(bucket, stack)
         cache = BlobCache(
             FileStore(blobs),
             blobs / "spool",
@@ -169,7 +173,7 @@ class Node:
         if share.alone:
             self._node_server.start(node_sockets)
             stack.push_async_callback(self._node_server.stop, 0)
-        self._following = asyncio.create_task(self._follow(data_dir, disk, cache), name="node")
+        self._following = asyncio.create_task(self._follow(data_dir, disk, cache, redirects), name="node")
         stack.push_async_callback(_cancel, self._following)
         stack.push_async_callback(cache.stop)
         await cache.start()
@@ -179,7 +183,19 @@ class Node:
         self._registry_server.start(registry_sockets)
         stack.push_async_callback(self._registry_server.stop, settings.drain_timeout.total_seconds())
 
-    async def _follow(self, data_dir: Path, disk: Disk, cache: BlobCache) -> None:
+    async def _redirecting(self, bucket: Bucket | None, stack: AsyncExitStack) -> Redirects | None:
+        rule = self._settings.redirect_rule
+        if bucket is None or rule.above is None:
+            return None
+        signer = Signer(bucket.client, self._settings.s3_public_endpoint or bucket.place.endpoint)
+        await signer.start()
+        redirects = Redirects(rule, bucket, signer, self._measures)
+        stack.push_async_callback(redirects.stop)
+        return redirects
+
+    async def _follow(
+        self, data_dir: Path, disk: Disk, cache: BlobCache, redirects: Redirects | None
+    ) -> None:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(await join(self._settings, data_dir))
             transport = await stack.enter_async_context(Transport(allow_private=False))
@@ -210,9 +226,16 @@ class Node:
                 source,
                 self._transfers,
                 self._metrics.count,
+                redirects,
             )
             self._quick = QuickRegistry(
-                self.state, manifests, members, cache.warm, self._transfers, self._metrics
+                self.state,
+                manifests,
+                members,
+                cache.warm,
+                self._transfers,
+                self._metrics,
+                None if redirects is None else redirects.concerns,
             )
             await watch.run()
 

@@ -15,14 +15,14 @@ from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address
 from clients.process.place import DEFAULT_DATA_DIR
+from clients.process.size import parse_size
 from dataplane.blobs.place import Place
 from dataplane.http.limits import Limits
+from dataplane.http.redirects import Rule
 from dataplane.http.tls import server_context
 
 _PREFIX: Final = "PENSTOCK_"
 _OTHER_FILES: Final = 128
-_SIZE = re.compile(r"([0-9]{1,15}) ?(B|KiB|MiB|GiB|TiB)?", re.ASCII)
-_UNITS: Final = {None: 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
 def _duration(value: object) -> object:
@@ -30,12 +30,7 @@ def _duration(value: object) -> object:
 
 
 def _size(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
-        raise ValueError(f"{value!r} is no size: give bytes, or like 20GiB (KiB, MiB, GiB, TiB)")
-    return int(match[1]) << _UNITS[match[2]]
+    return parse_size(value) if isinstance(value, str) else value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -73,6 +68,19 @@ class Settings(BaseSettings):
     )
     s3_ca_file: Path | None = Field(
         default=None, description="file with the certificates to trust for it, in place of the usual ones"
+    )
+    s3_redirect: str = Field(
+        default="never",
+        description="whether clients are sent to S3 for blobs that are there, by a signed URL: `never`,"
+        " `always`, or for blobs larger than a size like `16MiB`",
+    )
+    s3_redirect_except: str = Field(
+        default="",
+        description="networks of clients that never are, like `10.0.0.0/8,2001:db8::/32`",
+    )
+    s3_public_endpoint: str = Field(
+        default="",
+        description="base URL of S3 in these URLs, where clients do not reach it as the node does",
     )
     cache_max_bytes: Size = Field(
         default=50 << 30,
@@ -156,6 +164,7 @@ class Settings(BaseSettings):
             problems = [f"{_PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
         settings.blob_directory(settings.data_dir)
+        _ = settings.redirect_rule
         server_context(settings.tls_certificate, settings.tls_key)
         for field in ("registry_listen", "node_listen", "address"):
             Address.parse(getattr(settings, field), f"{_PREFIX}{field.upper()}")
@@ -179,11 +188,7 @@ class Settings(BaseSettings):
         parts = urlsplit(self.blob_store)
         if parts.scheme != "s3":
             return None
-        endpoint = urlsplit(self.s3_endpoint)
-        if self.s3_endpoint and (endpoint.scheme not in ("http", "https") or not endpoint.netloc):
-            raise ConfigurationError(
-                f"PENSTOCK_S3_ENDPOINT is {self.s3_endpoint!r}: give a URL, like https://s3.example.com."
-            )
+        _check_url(self.s3_endpoint, "PENSTOCK_S3_ENDPOINT")
         if self.s3_ca_file is not None and not self.s3_ca_file.is_file():
             raise ConfigurationError(f"PENSTOCK_S3_CA_FILE is {self.s3_ca_file}: there is no such file.")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc) or parts.query:
@@ -191,6 +196,18 @@ class Settings(BaseSettings):
                 f"PENSTOCK_BLOB_STORE is {self.blob_store!r}: give a bucket, like s3://bucket/prefix."
             )
         return Place(parts.netloc, unquote(parts.path).strip("/"), self.s3_endpoint, self.s3_ca_file)
+
+    @property
+    def redirect_rule(self) -> Rule:
+        """Which requests are redirected to the bucket; raises ConfigurationError."""
+        rule = Rule.parse(self.s3_redirect, self.s3_redirect_except)
+        _check_url(self.s3_public_endpoint, "PENSTOCK_S3_PUBLIC_ENDPOINT")
+        if rule.above is not None and self.bucket is None:
+            raise ConfigurationError(
+                f"PENSTOCK_S3_REDIRECT is {self.s3_redirect!r}, but blobs are not in S3: set"
+                " PENSTOCK_BLOB_STORE to a bucket, like s3://bucket/prefix."
+            )
+        return rule
 
     def blob_directory(self, data_dir: Path) -> Path:
         """Give the directory for blobs; raises ConfigurationError where `blob_store` cannot be used."""
@@ -204,3 +221,9 @@ class Settings(BaseSettings):
                 "file:///var/lib/penstock/blobs, or a bucket, like s3://bucket/prefix."
             )
         return path
+
+
+def _check_url(url: str, setting: str) -> None:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ConfigurationError(f"{setting} is {url!r}: give a URL, like https://s3.example.com.")

@@ -13,6 +13,7 @@ from tests.fakes.images import Image, make_image, make_index
 from tests.fakes.registry import FakeRegistry
 from tests.servers.docker_registry import DockerRegistry
 from tests.servers.leaks import left_open, open_now
+from tests.servers.moto import Moto
 from tests.servers.penstock import Organization, Penstock
 from tests.servers.process import started
 
@@ -119,6 +120,16 @@ def upstream(tmp_path: Path) -> Iterator[DockerRegistry]:
         yield registry.start()
     finally:
         registry.stop()
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """An S3 server; tests have buckets of their own in it."""
+    server = Moto(tmp_path_factory.mktemp("moto"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 @pytest.fixture

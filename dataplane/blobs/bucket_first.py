@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamUnavailable
-from dataplane.blobs.bucket import Bucket, BucketFailed, BucketStream
+from dataplane.blobs.bucket import Bucket, BucketStream
+from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.source import Source, Stream
 

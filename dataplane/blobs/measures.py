@@ -42,6 +42,8 @@ class Measures:
     """Requests to the bucket that failed, so that the upstream was asked, or the upload was given up."""
     bucket_uploads: int = 0
     """Blobs that were put into the bucket."""
+    redirects: int = 0
+    """Requests that were answered with where the blob is in the bucket."""
     cache_bytes: int = 0
     """Gauge of the node: bytes of the blobs in the store."""
     cache_blobs: int = 0

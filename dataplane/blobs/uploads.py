@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from clients.oci.digest import Digest
-from dataplane.blobs.bucket import Bucket, BucketFailed
+from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.store import StoredBlob
 

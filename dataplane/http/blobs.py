@@ -56,10 +56,12 @@ async def answer(
     size: int,
     open_reader: Callable[[], Awaitable[BlobReader]],
     begin: Callable[[], Free] = lambda: _nothing,
+    locate: Callable[[], Awaitable[str | None]] | None = None,
 ) -> Answer:
     """Answer GET or HEAD for a blob of `size` bytes; only a GET that needs bytes opens it.
 
-    `begin` is asked before, and gives what is called when the bytes are sent, or will not be.
+    `begin` is asked before, and gives what is called when the bytes are sent, or will not be. `locate`
+    may give a URL where the client is to get them instead.
 
     Returns once the first byte is there, so that what fails before it gets a status of its own. Raises
     Refusal, and what the reader raises.
@@ -78,6 +80,11 @@ async def answer(
             f"The Range asks for nothing that is in this blob of {size} bytes.",
             headers=(("Content-Range", f"bytes */{size}"), ("Accept-Ranges", "bytes")),
         ) from None
+    # Whoever is redirected asks there with the same Range; what else it may say, only this node understands.
+    if locate is not None and not request.if_range and (span is not None or not request.range):
+        location = await locate()
+        if location is not None:
+            return Answer(307, (("Location", location), ("Docker-Content-Digest", str(digest))))
     if span is None:
         return Answer(200, headers, await _body(open_reader, begin, Span(0, size)), size)
     content_range = ("Content-Range", f"bytes {span.start}-{span.stop - 1}/{size}")

@@ -205,6 +205,7 @@ class _Looks(Collector):
             ("bucket_hits", "Transfers that the bucket began.", measures.bucket_hits),
             ("bucket_failures", "Requests to the bucket that failed.", measures.bucket_failures),
             ("bucket_uploads", "Blobs that were put into the bucket.", measures.bucket_uploads),
+            ("redirects", "Requests for blobs that were redirected to the bucket.", measures.redirects),
         ):
             yield CounterMetricFamily(f"penstock_node_{name}", documentation, count)
         for name, documentation, value in (

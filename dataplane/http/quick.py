@@ -34,7 +34,9 @@ _ENTRY_BYTES: Final = 512
 class QuickRegistry:
     """A Quick (see `service`); `open_blob` opens what is in a local file without waiting, or gives None.
 
-    `max_bytes` bounds what is kept of answers: their heads, since manifests are in memory anyway.
+    `concerns` tells whether a blob of so many bytes may be redirected for a client at an address, which
+    is left to Registry; None for none. `max_bytes` bounds what is kept of answers: their heads, since
+    manifests are in memory anyway.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class QuickRegistry:
         open_blob: Callable[[Digest, int], BlobReader | None],
         transfers: Transfers,
         metrics: Metrics,
+        concerns: Callable[[int, str], bool] | None = None,
         max_bytes: int = 4 << 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -54,6 +57,7 @@ class QuickRegistry:
         self._open_blob = open_blob
         self._transfers = transfers
         self._metrics = metrics
+        self._concerns = concerns
         self._clock = clock
         self._asked = Remembered(asked)
         self._fields = Remembered(fields)
@@ -85,6 +89,8 @@ class QuickRegistry:
         if asked.method == "HEAD":
             self._metrics.count("blob", "HEAD", 200)
             return self._blob_head(target.digest, size).now()
+        if self._concerns is not None and self._concerns(size, address):
+            return None
         if not self._transfers.may_begin(principal.token_uid, address):
             return None
         reader = self._open_blob(target.digest, size)

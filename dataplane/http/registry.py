@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
@@ -18,6 +19,7 @@ from dataplane.http import blobs, manifests, referrers, tags
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.failures import FAILURES, refusal, unknown
 from dataplane.http.message import Answer, Request
+from dataplane.http.redirects import Redirects
 from dataplane.http.target import Base, Blob, Manifest, Referrers, Tags, Target, Upload, parse
 from dataplane.http.transfers import Transfers
 from dataplane.resolve.errors import Missing
@@ -55,6 +57,7 @@ class Registry:
         source: Callable[[ArtifactEntry, Digest], Source],
         transfers: Transfers,
         count: Callable[[str, str, int], None],
+        redirects: Redirects | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._state = state
@@ -66,6 +69,7 @@ class Registry:
         self._source = source
         self._transfers = transfers
         self._count = count
+        self._redirects = redirects
         self._clock = clock
 
     async def answer(self, request: Request) -> Answer:
@@ -123,12 +127,14 @@ class Registry:
                 digest = target.digest
                 size = await self._members.size(artifact, digest)
                 source = self._source(artifact, digest)
+                redirects, address = self._redirects, request.address
                 return await blobs.answer(
                     request,
                     digest,
                     size,
                     lambda: self._cache.open(digest, size, source),
                     lambda: self._transfers.begin(principal.token_uid, request.address),
+                    None if redirects is None else partial(redirects.location, digest, size, address),
                 )
             case Tags():
                 return tags.answer(request, target, await self._tag_lists.get(artifact))

@@ -1,5 +1,6 @@
 """moto's server as an S3 of one's own: quick, on a real socket; it checks no signature."""
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Self
@@ -7,6 +8,8 @@ from typing import Self
 from tests.servers import http
 from tests.servers.ports import free_ports
 from tests.servers.process import Process
+
+_numbers = itertools.count(1)
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-central-1"}
 """What makes a client of it."""
@@ -26,6 +29,12 @@ class Moto:
     def url(self) -> str:
         """Base URL of the endpoint."""
         return f"http://{self.host}"
+
+    def new_bucket(self) -> str:
+        """Makes a bucket, and gives its name."""
+        name = f"bucket-{next(_numbers)}"
+        assert http.request(self.host, "PUT", f"/{name}").status == 200
+        return name
 
     def start(self) -> Self:
         self._process.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from io import FileIO
 from pathlib import Path
@@ -13,11 +13,14 @@ import pytest
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamNotFound
 from dataplane.blobs import bucket as bucket_module
-from dataplane.blobs.bucket import Bucket, BucketFailed, Place
+from dataplane.blobs import bucket_client
+from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.bucket_client import BucketClient, BucketFailed
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.patience import Patience
+from dataplane.blobs.place import Place
 from dataplane.blobs.space import Limits
 from tests.fakes.blobs import Blob, BytesBlob, GeneratedBlob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
@@ -28,16 +31,6 @@ from tests.unit.dataplane.blobs.reading import MIB, failed_pull, instantly, pull
 
 BLOB = GeneratedBlob(1, 3 * MIB)
 GONE = UpstreamNotFound("registry.example", "registry.example does not have it.")
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
-    """An S3 server for all tests here; each has a bucket of its own."""
-    server = Moto(tmp_path_factory.mktemp("moto"))
-    try:
-        yield server.start()
-    finally:
-        server.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -55,17 +48,11 @@ async def proxy(moto: Moto) -> AsyncIterator[FaultyBucket]:
 
 
 @pytest.fixture
-async def bucket(
-    proxy: FaultyBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Bucket]:
+async def bucket(proxy: FaultyBucket, moto: Moto, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bucket]:
     """An empty bucket, used under a prefix, with little patience for silence."""
-    monkeypatch.setattr(bucket_module, "_SILENCE", 1.0)
-    name = tmp_path.name.replace("_", "-").lower()[:60].strip("-")
-    async with Bucket(Place(name, "cache/blobs-of-ours", proxy.url)) as bucket:
-        await bucket._client.create_bucket(
-            Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
-        yield bucket
+    monkeypatch.setattr(bucket_client, "_SILENCE", 1.0)
+    async with BucketClient(Place(moto.new_bucket(), "cache/blobs-of-ours", proxy.url)) as client:
+        yield Bucket(client)
 
 
 @pytest.fixture
@@ -167,20 +154,20 @@ async def test_an_upload_that_breaks_off_leaves_nothing(
 ) -> None:
     """The object is not there, and its parts are taken back."""
     monkeypatch.setattr(bucket_module, "_PART", 5 * MIB)
-    ask = bucket._ask
+    ask = bucket.client.ask
 
     async def broken(operation: str, **parameters: Any) -> Any:
         if operation == "complete_multipart_upload":
             raise BucketFailed("no more")
         return await ask(operation, **parameters)
 
-    monkeypatch.setattr(bucket, "_ask", broken)
+    monkeypatch.setattr(bucket.client, "ask", broken)
     blob = GeneratedBlob(3, 6 * MIB)
     with pytest.raises(BucketFailed):
         await put(bucket, blob.digest, content_of(blob))
 
     assert await bucket.size(blob.digest) is None
-    left = await bucket._client.list_multipart_uploads(Bucket=bucket.place.bucket)
+    left = await bucket.client.ask("list_multipart_uploads")
     assert left.get("Uploads", []) == []
 
 
@@ -240,7 +227,7 @@ async def test_a_bucket_in_trouble_costs_nothing_but_the_upstream(
 ) -> None:
     """The upstream gives the blob, from where the bucket stopped, and is asked at once for a while."""
     await filled(await make_node("one"), BLOB)
-    monkeypatch.setattr(bucket_module, "_ANSWER", 0.3)
+    monkeypatch.setattr(bucket_client, "_ANSWER", 0.3)
     cache = await make_node("two")
     proxy.fault = fault
     proxy.asked.clear()
