@@ -12,9 +12,9 @@ import uvloop
 from clients.process import log
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.listen import Address, bind
-from clients.process.place import prepare
 from dataplane.http.node_port import NodePort
 from dataplane.http.server import Server
+from dataplane.place import prepare_data_dir
 from dataplane.settings import Settings
 from dataplane.signals import Signals
 from dataplane.workers.reserve import reserve
@@ -78,7 +78,7 @@ async def _supervise(settings: Settings, count: int) -> int:
         server = Server(NodePort(supervisor.readiness, supervisor.exposition).answer)
         server.start(listeners)
         stack.push_async_callback(server.stop, 0)
-        prepare(settings.data_dir)
+        prepare_data_dir(settings.data_dir)
         return await supervisor.run(
             lambda: _announce(str(registry), str(node)), signals.first, signals.second
         )

@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
-from clients.process.place import prepare
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketClient
 from dataplane.blobs.cache import BlobCache
@@ -36,6 +35,7 @@ from dataplane.http.service import Quick
 from dataplane.http.tls import server_context
 from dataplane.http.transfers import Shares, Transfers
 from dataplane.join import join
+from dataplane.place import prepare_data_dir
 from dataplane.resolve.control import PATIENCE, ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
@@ -134,6 +134,11 @@ class Node:
         readiness = details(self.state, draining=self._draining, trouble=trouble)
         return {"readiness": readiness, "metrics": pack(self._metrics.collect())}
 
+    def hear_trouble(self, sentence: str) -> None:
+        """Take over what another worker found to be wrong with the disk; empty when it works again."""
+        if self._cache is not None:
+            self._cache.hear_trouble(sentence)
+
     async def hurry(self) -> None:
         """Cut the transfers that a stopping node still waits for."""
         await self._registry_server.cut()
@@ -154,7 +159,7 @@ class Node:
         if share.alone:
             node_sockets = _bind(settings.node_listen, "PENSTOCK_NODE_LISTEN", stack)
             self.node_address = _name(node_sockets)
-        data_dir = await asyncio.to_thread(prepare, settings.data_dir)
+        data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
         blobs = settings.blob_directory(data_dir)
         disk = Disk(data_dir / "node" / "resolved", settings.manifest_disk_max_bytes)
         await asyncio.to_thread(disk.prepare)
@@ -168,6 +173,7 @@ class Node:
             scrub_rate=settings.scrub_rate,
             bucket=bucket,
             measures=self._measures,
+            tell_trouble=self._crew.tell_trouble,
         )
         # What is pushed later ends earlier: health and metrics last.
         if share.alone:

@@ -1,9 +1,11 @@
 """The data directory, and private files in it that are whole or not there."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from clients.process.exits import ConfigurationError
 
@@ -12,6 +14,23 @@ DEFAULT_DATA_DIR = Path("data")
 ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 NODE_TOKEN_FILE = "node-token"  # noqa: S105 - a file's name
 _SECRET_LIMIT = 4096
+
+DISK_TROUBLE: Final = frozenset(
+    {
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.ESTALE,
+    }
+)
+"""What a directory that is right may fail with today, and not tomorrow: its disk is the cause."""
+
+
+class Unwritable(ConfigurationError):
+    """The directory could be used, but its disk takes nothing now."""
 
 
 def data_dir(environment: Mapping[str, str]) -> Path:
@@ -22,7 +41,8 @@ def data_dir(environment: Mapping[str, str]) -> Path:
 def prepare(directory: Path, setting: str = DATA_DIR_SETTING) -> Path:
     """Create the directory where it is missing (mode 0700), and give its absolute path.
 
-    Raises ConfigurationError, naming the setting, unless files can be created in it.
+    Raises ConfigurationError, naming the setting, unless files can be created in it; Unwritable where that
+    may change by itself.
     """
     directory = directory.expanduser().absolute()
     try:
@@ -32,7 +52,8 @@ def prepare(directory: Path, setting: str = DATA_DIR_SETTING) -> Path:
             pass
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ConfigurationError(
+        kind = Unwritable if error.errno in DISK_TROUBLE else ConfigurationError
+        raise kind(
             f"The directory {directory} is not writable ({reason}): set {setting} to one that is."
         ) from error
     return directory

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
+from clients.process.place import DISK_TROUBLE
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.detour import Detours
 from dataplane.blobs.errors import BlobFailed, Fault
@@ -60,19 +62,21 @@ class BlobCache:
         bucket: Bucket | None = None,
         measures: Measures | None = None,
         patience: Patience | None = None,
+        tell_trouble: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe a cache; spool_folder belongs to it alone, on the file system of a FileStore.
 
         A blob that is larger than the limits allow is passed through and not kept. `scrub_rate` is the
         bytes a second that are read again to find what is rotten; 0 for none. With a bucket, which
         outlives the cache, the store is a hot tier in front of it: what the store does not have is looked
-        for there before it is fetched from upstream, and what was fetched is put there.
+        for there before it is fetched from upstream, and what was fetched is put there. `tell_trouble` is
+        told what the other processes should `hear_trouble` of.
         """
         self.measures = measures or Measures()
         self._store = store
         self._folder = spool_folder
         self._threads = Threads()
-        self._trouble = Trouble(self.measures)
+        self._trouble = Trouble(self.measures, tell=tell_trouble)
         patience = patience or Patience()
         self._space = Space(
             store, spool_folder, limits or Limits(), self.measures, self._threads, self._trouble
@@ -94,17 +98,25 @@ class BlobCache:
         """What is wrong with the disk, in a sentence for operators; empty when nothing is."""
         return self._trouble.sentence
 
+    def hear_trouble(self, sentence: str) -> None:
+        """Take over what another process found to be wrong with the disk; empty when it works again."""
+        self._trouble.hear(sentence)
+
     async def start(self) -> None:
-        """Make store and spool folder ready; raises ConfigurationError where they cannot be used."""
-        await self._store.prepare()
+        """Make store and spool folder ready; raises ConfigurationError where they never will be.
+
+        Where it is only that the disk takes nothing now, what is stored is served, everything else is passed
+        through, and that is the trouble until the disk is better.
+        """
         try:
-            await self._threads.disk(self._prepare)
-            await self._space.sweep()
+            await self._make_ready()
         except OSError as error:
-            raise ConfigurationError(
-                f"The folder {self._folder} for blobs that are being fetched cannot be used: "
-                f"{error.strerror or error}; make it a directory that this process may write to."
-            ) from error
+            if error.errno not in DISK_TROUBLE:
+                raise ConfigurationError(
+                    f"The folder {self._folder} for blobs that are being fetched cannot be used: "
+                    f"{error.strerror or error}; make it a directory that this process may write to."
+                ) from error
+            self._note(error)
         self._spawn(self._tend, "blob space")
         if self._scrub_rate:
             scrubber = Scrubber(
@@ -213,7 +225,7 @@ class BlobCache:
             return await self._join(way)
         except OSError as error:
             logger.exception("blob %s cannot be spooled, and is passed through", way.digest)
-            self._trouble.note(f"The disk does not take blobs: {error.strerror}. They are passed through.")
+            self._note(error)
             return self._uncached(way)
         finally:
             self._opening.discard(key)
@@ -253,18 +265,35 @@ class BlobCache:
         self.measures.unspooled += 1
         return BlobReader(None, way.size, None, way, self._detours)
 
+    async def _make_ready(self) -> None:
+        await self._store.prepare()
+        await self._threads.disk(self._prepare)
+        await self._space.sweep()
+
     async def _tend(self) -> None:
         looks = 0
         while True:
             await asyncio.sleep(_LOOK)
             looks += 1
-            try:
-                await (self._space.look() if looks % _LOOKS_TO_SWEEP else self._space.sweep())
-                if self.trouble and not self._trouble.pauses:
-                    await self._threads.disk(self._prepare)
-                    self._trouble.over()
-            except OSError as error:
-                logger.warning("the room that blobs take cannot be looked after now: %s", error)
+            with suppress(OSError):
+                await self._look(whole=not looks % _LOOKS_TO_SWEEP)
+
+    async def _look(self, *, whole: bool) -> None:
+        """See how the disk does, and make room on it if there is too little. Raises OSError."""
+        if self._trouble.pauses:
+            return
+        try:
+            if self.trouble:
+                await self._make_ready()
+                self._trouble.over()
+            else:
+                await (self._space.sweep() if whole else self._space.look())
+        except OSError as error:
+            self._note(error)
+            raise
+
+    def _note(self, error: OSError) -> None:
+        self._trouble.note(f"The disk does not take blobs: {error.strerror}. They are passed through.")
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         if self._stopping:

@@ -1,5 +1,6 @@
 """Blobs on disk, as an OCI image layout that other tools can read (OCI image spec, image-layout.md)."""
 
+import errno
 import json
 import os
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from clients.oci.digest import Digest, InvalidReference
 from clients.process.exits import ConfigurationError
+from clients.process.place import DISK_TROUBLE
 from dataplane.blobs.held import open_held, remove_unless_held
 from dataplane.blobs.store import Entry, StoredBlob
 from dataplane.blobs.threads import in_thread
@@ -33,10 +35,12 @@ class FileStore:
         self._clock = clock
 
     async def prepare(self) -> None:
-        """Create the layout where it is missing; raises ConfigurationError if that is impossible."""
+        """Create the layout where it is missing; see BlobStore."""
         try:
             await in_thread(None, self._prepare)
         except OSError as error:
+            if error.errno in DISK_TROUBLE:
+                raise
             raise ConfigurationError(
                 f"The blob store {self._root} cannot be used: {error.strerror or error}; make it a directory "
                 "that this process may write to, or set PENSTOCK_BLOB_STORE to another one."
@@ -92,7 +96,9 @@ class FileStore:
             folder = self._root / "blobs" / algorithm
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise PermissionError(0, f"{folder} is not writable")
+                read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+                cause = errno.EROFS if read_only else errno.EACCES
+                raise OSError(cause, os.strerror(cause), str(folder))
         for name, content in (("oci-layout", _LAYOUT), ("index.json", _INDEX)):
             path = self._root / name
             if not path.exists():

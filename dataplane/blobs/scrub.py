@@ -60,8 +60,8 @@ class Scrubber:
                     while alone:
                         await self.round()
                         await self._sleep(_IDLE)
-            except OSError:
-                logger.exception("stored blobs cannot be verified now")
+            except OSError as error:
+                logger.warning("stored blobs cannot be verified now: %s", error.strerror)
             await self._sleep(_IDLE)
 
     async def round(self) -> None:

@@ -39,7 +39,10 @@ class BlobStore(Protocol):
     """
 
     async def prepare(self) -> None:
-        """Make the store ready; raises ConfigurationError when it cannot be used."""
+        """Make the store ready; raises ConfigurationError when it never will be, OSError when its disk fails.
+
+        What is there can be opened all the same.
+        """
         ...
 
     def open(self, digest: Digest) -> StoredBlob | None:

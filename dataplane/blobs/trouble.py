@@ -1,20 +1,32 @@
 """What is wrong with the disk, for as long as it is."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
 from dataplane.blobs.measures import Measures
 
+logger = logging.getLogger(__name__)
+
 _PAUSE: Final = 10.0
 
 
 class Trouble:
-    """The last trouble, in a sentence for operators; `clock` gives seconds that never jump."""
+    """The last trouble, in a sentence for operators; `clock` gives seconds that never jump.
 
-    def __init__(self, measures: Measures, clock: Callable[[], float] = time.monotonic) -> None:
+    The disk is the node's: `tell` is told what this process finds, so that all others `hear` it.
+    """
+
+    def __init__(
+        self,
+        measures: Measures,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._measures = measures
         self._clock = clock
+        self._tell = tell
         self._until = 0.0
         self.sentence = ""
         """Empty when all is well, as far as was seen."""
@@ -26,12 +38,20 @@ class Trouble:
 
     def note(self, sentence: str) -> None:
         """Note that the disk failed, or has no room."""
-        self.sentence = sentence
-        self._measures.troubled = 1
-        self._until = self._clock() + _PAUSE
+        if sentence != self.sentence:
+            logger.error("%s", sentence)
+        self._tell(sentence)
+        self.hear(sentence)
 
     def over(self) -> None:
         """Note that it works."""
-        self.sentence = ""
-        self._measures.troubled = 0
-        self._until = 0.0
+        if self.sentence:
+            logger.info("The disk takes blobs again.")
+            self._tell("")
+        self.hear("")
+
+    def hear(self, sentence: str) -> None:
+        """Take over what another process of the node found; empty when all is well."""
+        self.sentence = sentence
+        self._measures.troubled = int(bool(sentence))
+        self._until = self._clock() + _PAUSE if sentence else 0.0

@@ -6,6 +6,7 @@ from clients.oci.digest import Digest
 from dataplane.blobs.reader import BlobReader
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.message import Answer, FilePart, Headers, Request
+from dataplane.http.multipart import Layout, MultipartBody
 from dataplane.http.ranges import Span, Unsatisfiable, is_unchanged, select
 from dataplane.http.transfers import Free
 
@@ -73,23 +74,30 @@ async def answer(
     if request.method == "HEAD":
         return Answer(200, headers, length=size)
     try:
-        span = select(request.range, request.if_range, etag, size)
+        spans = select(request.range, request.if_range, etag, size)
     except Unsatisfiable:
         raise Refusal(
             Code.RANGE_INVALID,
-            f"The Range asks for nothing that is in this blob of {size} bytes.",
+            f"The Range asks for nothing of this blob of {size} bytes, or for the same again and again.",
             headers=(("Content-Range", f"bytes */{size}"), ("Accept-Ranges", "bytes")),
         ) from None
     # Whoever is redirected asks there with the same Range; what else it may say, only this node understands.
-    if locate is not None and not request.if_range and (span is not None or not request.range):
+    plain = not request.range or (len(spans) == 1 and "," not in request.range)
+    if locate is not None and not request.if_range and plain:
         location = await locate()
         if location is not None:
             return Answer(307, (("Location", location), ("Docker-Content-Digest", str(digest))))
-    if span is None:
-        return Answer(200, headers, await _body(open_reader, begin, Span(0, size)), size)
-    content_range = ("Content-Range", f"bytes {span.start}-{span.stop - 1}/{size}")
-    body = await _body(open_reader, begin, span)
-    return Answer(206, (*headers, content_range), body, span.stop - span.start)
+    first = spans[0] if spans else Span(0, size)
+    reader, free = await _opened(open_reader, begin, first)
+    if len(spans) > 1:
+        layout = Layout(_MEDIA_TYPE, size, spans)
+        headers = (("Content-Type", layout.content_type), *_headers(digest))
+        return Answer(206, headers, MultipartBody(reader, layout, free), layout.length)
+    body = BlobBody(reader, first, free)
+    if not spans:
+        return Answer(200, headers, body, size)
+    content_range = ("Content-Range", f"bytes {first.start}-{first.stop - 1}/{size}")
+    return Answer(206, (*headers, content_range), body, first.stop - first.start)
 
 
 def full_headers(digest: Digest) -> Headers:
@@ -105,9 +113,9 @@ def _headers(digest: Digest) -> Headers:
     )
 
 
-async def _body(
+async def _opened(
     open_reader: Callable[[], Awaitable[BlobReader]], begin: Callable[[], Free], span: Span
-) -> BlobBody:
+) -> tuple[BlobReader, Free]:
     free = begin()
     try:
         reader = await open_reader()
@@ -120,7 +128,7 @@ async def _body(
     except BaseException:
         free()
         raise
-    return BlobBody(reader, span, free)
+    return reader, free
 
 
 def _nothing() -> None:

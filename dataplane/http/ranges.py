@@ -2,6 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import Final
+
+MOST_RANGES: Final = 64
+"""More at once are ignored: clients that read parts of layers ask for some dozens."""
+_MOST_OVERLAPPING: Final = 2
+_MOST_UNORDERED: Final = 8
+# Bytes between two parts that cost less than the head of a part does.
+_GAP: Final = 128
 
 _SPEC = re.compile(r"([0-9]{0,100})-([0-9]{0,100})", re.ASCII)
 _ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -19,37 +27,69 @@ class Unsatisfiable(Exception):
     """The Range asks for nothing that there is, or cannot be understood: 416 (section 15.5.17)."""
 
 
-def select(header: str, if_range: str, etag: str, size: int) -> Span | None:
-    """Decide which part of `size` bytes a GET asks for; None is all of it, as a plain 200.
+def select(header: str, if_range: str, etag: str, size: int) -> tuple[Span, ...]:
+    """Decide which parts of `size` bytes a GET asks for, in its order; none means all of it, as a plain 200.
 
-    `header` is the Range header and `if_range` If-Range, empty where missing; `etag` is the strong
-    entity tag, quoted. All of it is also the answer to units other than bytes, and to several ranges
-    at once, which a server may ignore (section 14.2). Raises Unsatisfiable.
+    `header` is the Range header and `if_range` If-Range, empty where missing; `etag` is the strong entity
+    tag, quoted. All of it is also the answer to units other than bytes, and to more ranges than are worth
+    it, which a server may ignore (section 14.2). Of several, those that there is nothing of are left out,
+    and those that overlap or nearly touch are one (section 15.3.7.2). Raises Unsatisfiable.
     """
     unit, separator, specs = header.partition("=")
     if not separator or unit.strip().lower() != "bytes":
-        return None
+        return ()
     # A date or a weak tag never matches: only equality byte for byte makes joining parts safe (13.1.5).
     if if_range and if_range.strip() != etag:
-        return None
+        return ()
     wanted = [spec.strip() for spec in specs.split(",") if spec.strip()]
-    if len(wanted) > 1:
-        return None
-    match = _SPEC.fullmatch(wanted[0]) if wanted else None
+    if len(wanted) > MOST_RANGES:
+        return ()
+    spans = [span for spec in wanted if (span := _span(spec, size)) is not None]
+    if not spans or _is_abuse(spans):
+        raise Unsatisfiable
+    return _joined(spans)
+
+
+def _span(spec: str, size: int) -> Span | None:
+    """Read one range; None where there is nothing of it. Raises Unsatisfiable for what is none."""
+    match = _SPEC.fullmatch(spec)
     if match is None:
         raise Unsatisfiable
     first, last = match.groups()
     if first:
-        start, stop = int(first), min(int(last) + 1, size) if last else size
-        if last and int(last) < start:
+        if last and int(last) < int(first):
             raise Unsatisfiable
+        span = Span(int(first), min(int(last) + 1, size) if last else size)
     elif last:
-        start, stop = max(0, size - int(last)), size
+        span = Span(max(0, size - int(last)), size)
     else:
         raise Unsatisfiable
-    if start >= stop:
-        raise Unsatisfiable
-    return Span(start, stop)
+    return span if span.start < span.stop else None
+
+
+def _is_abuse(spans: list[Span]) -> bool:
+    """Whether it is what section 14.2 says to refuse: ranges that overlap, or many without order."""
+    ordered = sorted(spans, key=lambda span: span.start)
+    overlapping: set[int] = set()
+    furthest = 0
+    for index, span in enumerate(ordered[1:], 1):
+        if ordered[furthest].stop > span.start:
+            overlapping |= {furthest, index}
+        if span.stop > ordered[furthest].stop:
+            furthest = index
+    return len(overlapping) > _MOST_OVERLAPPING or (len(spans) > _MOST_UNORDERED and spans != ordered)
+
+
+def _joined(spans: list[Span]) -> tuple[Span, ...]:
+    # Each stands where the first of those it is made of stood.
+    joined: list[tuple[int, Span]] = []
+    for index, span in sorted(enumerate(spans), key=lambda item: item[1].start):
+        if joined and span.start - joined[-1][1].stop < _GAP:
+            before, last = joined[-1]
+            joined[-1] = (min(before, index), Span(last.start, max(last.stop, span.stop)))
+        else:
+            joined.append((index, span))
+    return tuple(span for _, span in sorted(joined, key=lambda item: item[0]))
 
 
 def is_unchanged(if_none_match: str, etag: str) -> bool:

@@ -55,7 +55,9 @@ class Disk:
         path = self._root / name
         try:
             sealed = path.read_bytes()
-            os.utime(path)
+            # A disk that has become read-only still serves.
+            with suppress(OSError):
+                os.utime(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -105,8 +107,8 @@ class Disk:
         found = []
         now = time.time()
         for path in self._root.rglob("*"):
-            # Another process may remove it meanwhile.
-            with suppress(FileNotFoundError):
+            # Another process may remove it meanwhile, and the disk be read-only.
+            with suppress(OSError):
                 status = path.stat()
                 if not path.name.startswith(_SPOOL):
                     if path.is_file():

@@ -21,6 +21,8 @@ class Crew:
     board: Board | None = None
     send: Callable[[Message], None] = lambda _: None
     """What it says goes to all others from the leading worker, and to that one from the others."""
+    tell_trouble: Callable[[str], None] = lambda _: None
+    """Tells all others what is wrong with the disk."""
     received: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
     """What others said."""
 

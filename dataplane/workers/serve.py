@@ -35,7 +35,12 @@ async def serve(settings: Settings, share: Share, descriptor: int, board: int) -
     signals = Signals()
     listening: asyncio.Task[None] | None = None
     try:
-        crew = Crew(share, Board(board), lambda message: channel.send({"configuration": message}))
+        crew = Crew(
+            share,
+            Board(board),
+            lambda message: channel.send({"configuration": message}),
+            lambda sentence: channel.send({"trouble": sentence}),
+        )
         node = Node(settings, crew=crew)
         listening = asyncio.create_task(_listen(channel, node, crew, signals))
         await run(node, signals, lambda: channel.send({"ready": True}))
@@ -58,6 +63,8 @@ async def _listen(channel: Channel, node: Node, crew: Crew, signals: Signals) ->
     async for message in channel.received():
         if "configuration" in message:
             crew.received.put_nowait(message["configuration"])
+        elif "trouble" in message:
+            node.hear_trouble(message["trouble"])
         else:
             channel.send(node.report())
     # The supervisor died: what this worker does cannot be seen or stopped any more.

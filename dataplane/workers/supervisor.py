@@ -118,7 +118,7 @@ class Supervisor:
                 worker.terminate()
             code = await worker.run()
             del self._workers[share.index]
-            self._pass_on(share, {"interruption": "the worker that follows it has ended"})
+            self._pass_on(share, {"configuration": {"interruption": "the worker that follows it has ended"}})
             self._past = sums.add([self._past, sums.counters(worker.metrics)])
             if worker.failure:
                 raise ConfigurationError(worker.failure)
@@ -141,13 +141,15 @@ class Supervisor:
         self._awaited.discard(index)
 
     def _pass_on(self, share: Share, message: dict[str, Any]) -> None:
-        """Hand the configuration on: from the leading worker to all others, and how far they are to it."""
-        others = [worker for index, worker in self._workers.items() if not Share(index).leads]
-        if share.leads:
-            for worker in others:
-                worker.tell(message)
+        """Hand on what a worker says: to all others, but only to the leading one what it runs."""
+        if share.leads or "trouble" in message:
+            for index, worker in self._workers.items():
+                if index != share.index:
+                    worker.tell(message)
         elif (leader := self._workers.get(0)) is not None:
-            leader.tell({"revision": min((w.revision for w in others if w.revision), default=None)})
+            others = [w.revision for index, w in self._workers.items() if not Share(index).leads]
+            oldest = min(filter(None, others), default=None)
+            leader.tell({"configuration": {"revision": oldest}})
 
     async def _hurry(self, at_once: asyncio.Event) -> None:
         await at_once.wait()

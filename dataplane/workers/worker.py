@@ -56,7 +56,7 @@ class Worker:
     ) -> Self:
         """Start a process, which ends with this one; raises OSError.
 
-        `ready` is called once it serves, `told` with what it says of the configuration.
+        `ready` is called once it serves, `told` with what it says to the others.
 
         It shares nothing with this process but its output and the channel: libraries that keep threads,
         gRPC above all, do not survive a mere fork.
@@ -100,8 +100,8 @@ class Worker:
         return True
 
     def tell(self, message: Mapping[str, Any]) -> None:
-        """Tell it what another worker says of the configuration."""
-        self._channel.send({"configuration": message})
+        """Tell it what another worker says."""
+        self._channel.send(dict(message))
 
     def terminate(self) -> None:
         """Ask it to end; a second time, to end at once."""
@@ -117,9 +117,9 @@ class Worker:
         elif "ready" in message:
             self.serves = True
             self._ready()
-        elif "configuration" in message:
-            self.revision = message["configuration"].get("revision", self.revision)
-            self._told(message["configuration"])
+        elif "configuration" in message or "trouble" in message:
+            self.revision = message.get("configuration", {}).get("revision", self.revision)
+            self._told(message)
         else:
             self.readiness = message["readiness"]
             self.metrics = unpack(message["metrics"])

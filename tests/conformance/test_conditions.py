@@ -69,6 +69,7 @@ def test_several_ranges(repository: Repository) -> None:
     else:
         assert answer.status == 206
         assert answer.headers["Content-Type"].startswith("multipart/byteranges")
+        assert answer.body.count(b"\r\nContent-Range: bytes ") == 2
 
 
 def test_range_of_head(repository: Repository) -> None:

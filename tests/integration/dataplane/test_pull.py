@@ -5,7 +5,7 @@ import pytest
 from clients.oci.digest import Digest
 from tests.fakes.blobs import content_of
 from tests.fakes.images import Image, make_artifact, make_chart, make_image, make_index
-from tests.integration.dataplane.conftest import Setup
+from tests.integration.dataplane.conftest import Pulled, Setup
 
 ABSENT = Digest.of(b"nobody has this")
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -135,14 +135,14 @@ async def test_one_range_of_a_blob(
 
 
 async def test_ranges_that_get_the_whole_or_nothing(setup: Setup, image: Image) -> None:
-    """Several ranges and a changed If-Range: 200. Nothing to give: 416 with the size."""
+    """Another unit and a changed If-Range: 200. Nothing to give: 416 with the size."""
     await setup.artifact(image)
     blob = image.layers[0]
     path = f"blobs/{blob.digest}"
     whole = content_of(blob)
     for headers in (
-        {"Range": "bytes=0-1,3-4"},
         {"Range": "lines=0-1"},
+        {"Range": "bytes=0-1,300-301", "If_Range": '"other"'},
         {"Range": "bytes=0-1", "If_Range": '"other"'},
         {"Range": "bytes=0-1", "If_Range": "Mon, 23 Nov 2026 10:00:00 GMT"},
     ):
@@ -150,10 +150,68 @@ async def test_ranges_that_get_the_whole_or_nothing(setup: Setup, image: Image) 
         assert (answer.status, answer.body) == (200, whole)
     answer = await setup.get(path, Range="bytes=0-1", If_Range=f'"{blob.digest}"')
     assert (answer.status, answer.body) == (206, whole[:2])
-    for malformed in (f"bytes={blob.size}-", "bytes=9-1", "bytes=x", "bytes=-0"):
+    for malformed in (f"bytes={blob.size}-", "bytes=9-1", "bytes=x", "bytes=-0", "bytes=0-,1-,2-"):
         answer = await setup.get(path, Range=malformed)
         assert (answer.status, answer.code) == (416, "RANGE_INVALID")
         assert answer.headers["Content-Range"] == f"bytes */{blob.size}"
+
+
+def parts(answer: Pulled) -> list[tuple[str, bytes]]:
+    """The parts of a multipart/byteranges body: Content-Range and bytes."""
+    kind, _, boundary = answer.headers["Content-Type"].partition("; boundary=")
+    assert kind == "multipart/byteranges"
+    delimiter = f"\r\n--{boundary}".encode()
+    preamble, *pieces, end = answer.body.split(delimiter)
+    assert (preamble, end) == (b"", b"--\r\n")
+    found = []
+    for piece in pieces:
+        head, _, content = piece.partition(b"\r\n\r\n")
+        start, media_type, content_range = head.decode().split("\r\n")
+        assert (start, media_type) == ("", "Content-Type: application/octet-stream")
+        found.append((content_range.removeprefix("Content-Range: "), content))
+    return found
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("bytes=0-0,1000-1999", [(0, 1), (1000, 2000)]),
+        ("bytes=600000-600009,5-9", [(600_000, 600_010), (5, 10)]),
+        ("bytes=10-300000,-416", [(10, 300_001), (700_000, 700_416)]),
+        ("bytes=0-9,99999999-,400-409", [(0, 10), (400, 410)]),
+    ],
+)
+async def test_several_ranges_of_a_blob(
+    setup: Setup, image: Image, warm: bool, header: str, expected: list[tuple[int, int]]
+) -> None:
+    """RFC 9110, section 14.6: one 206 with a part for each, from the cache and while it is being filled."""
+    await setup.artifact(image)
+    blob = image.layers[-1]
+    if warm:
+        await setup.get(f"blobs/{blob.digest}")
+    answer = await setup.get(f"blobs/{blob.digest}", Range=header, If_Range=f'"{blob.digest}"')
+    assert (answer.status, answer.broken) == (206, False)
+    assert answer.headers["Content-Length"] == str(len(answer.body))
+    assert "Content-Range" not in answer.headers
+    assert answer.headers["Docker-Content-Digest"] == str(blob.digest)
+    content = content_of(blob)
+    assert parts(answer) == [
+        (f"bytes {start}-{stop - 1}/{blob.size}", content[start:stop]) for start, stop in expected
+    ]
+
+
+async def test_ranges_that_are_one(setup: Setup, image: Image) -> None:
+    """A single part never stands in a multipart body (section 15.3.7.2); far too many get the whole."""
+    await setup.artifact(image)
+    blob = image.layers[-1]
+    content = content_of(blob)
+    answer = await setup.get(f"blobs/{blob.digest}", Range="bytes=0-99,50-149")
+    assert (answer.status, answer.body) == (206, content[:150])
+    assert answer.headers["Content-Range"] == f"bytes 0-149/{blob.size}"
+    many = "bytes=" + ",".join(f"{number * 300}-{number * 300}" for number in range(200))
+    answer = await setup.get(f"blobs/{blob.digest}", Range=many)
+    assert (answer.status, answer.body) == (200, content)
 
 
 async def test_tags_in_pages(setup: Setup, image: Image) -> None:

@@ -64,9 +64,11 @@ async def plane() -> AsyncIterator[FakeControlPlane]:
 
 
 @asynccontextmanager
-async def node_of(plane: FakeControlPlane, data_dir: Path, count: int = 3) -> AsyncIterator[Node]:
+async def node_of(
+    plane: FakeControlPlane, data_dir: Path, count: int = 3, **settings: str
+) -> AsyncIterator[Node]:
     """A node with so many workers."""
-    async with running(plane, data_dir, WORKERS=str(count)) as process:
+    async with running(plane, data_dir, WORKERS=str(count), **settings) as process:
         yield Node(process)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.process.exits import ConfigurationError
-from clients.process.place import data_dir, prepare, read_secret, write_private
+from clients.process.place import Unwritable, data_dir, prepare, read_secret, write_private
 
 
 def test_where_it_is():
@@ -34,6 +34,21 @@ def test_it_cannot_be_written(tmp_path, monkeypatch, place):
     with pytest.raises(ConfigurationError, match="PENSTOCK_DATA_DIR") as error:
         prepare(Path(place))
     assert place in str(error.value)
+
+
+def test_a_disk_that_takes_nothing_now(tmp_path, monkeypatch):
+    """Is told from a directory that is wrong: it may be better tomorrow."""
+
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(Unwritable, match=r"no space left on device.*PENSTOCK_DATA_DIR"):
+        prepare(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError) as error:
+        prepare(tmp_path / "file")
+    assert not isinstance(error.value, Unwritable)
 
 
 def test_private_files(tmp_path):

@@ -168,6 +168,30 @@ async def test_a_stored_blob_that_cannot_be_read_is_dropped(
     assert stored(root) == set()
 
 
+async def test_what_one_process_finds_the_others_know(make_cache: Callable[..., Any]) -> None:
+    """The disk is the node's: if one process finds it wanting all leave it alone, and return together."""
+    heard: list[str] = []
+    other = await make_cache()
+    cache = await make_cache(
+        tell_trouble=lambda sentence: (heard.append(sentence), other.hear_trouble(sentence))
+    )
+    with pytest.MonkeyPatch.context() as broken:
+        full_after(-1, broken)
+        assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+        await settled(cache)
+    assert "No space left" in other.trouble
+    assert other.measures.troubled == 1
+    assert await pull(other, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+    assert other.measures.unspooled == 1
+
+    cache._trouble._until = 0.0
+    await cache._look(whole=False)
+    assert (cache.trouble, other.trouble, heard[-1]) == ("", "", "")
+    assert await pull(other, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+    await settled(other)
+    assert other.measures.misses == 1
+
+
 async def test_a_spool_folder_that_is_gone_is_made_again(cache: BlobCache, root: Path) -> None:
     """Somebody cleans up by hand, and the node goes on."""
     shutil.rmtree(root / "spool")

@@ -65,6 +65,20 @@ async def test_a_far_part_is_resumed_within_its_bounds(cache: BlobCache) -> None
     assert source.stops[1:] == [STOP, STOP]
 
 
+async def test_several_far_parts_by_one_reader(cache: BlobCache) -> None:
+    """In any order, and with near ones between them: each comes by itself, and they leave nothing behind."""
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    content = content_of(BLOB)
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        await reader.available(0)
+        await reader.available(START, STOP)
+        for start, stop in ((START, STOP), (10, 20), (BLOB.size - 100, BLOB.size), (START - 10, START)):
+            assert await read(reader, start, stop) == content[start:stop]
+    gate.set()
+    await settled(cache)
+
+
 async def test_a_far_part_that_is_refused_is_an_error_before_a_status(cache: BlobCache) -> None:
     """What the upstream says to the ranged request reaches the client; the fetch is untouched."""
     gate = asyncio.Event()

@@ -132,3 +132,46 @@ async def test_a_disk_that_becomes_read_only(make: Callable[..., Any], root: Pat
     await settled(cache)
     assert str(other.digest) in stored(root)
     assert cache.trouble == ""
+
+
+async def test_a_start_on_a_disk_that_is_read_only(make: Callable[..., Any], root: Path) -> None:
+    """What is stored is served, all else passes through; when the disk takes blobs again, it is used."""
+    first = await make()
+    await pull(first, SMALL, ScriptedSource(SMALL))
+    await settled(first)
+    await first.stop()
+    mount("-o", "remount,ro", str(root))
+    try:
+        cache = await make()
+        assert "Read-only" in cache.trouble
+        never = ScriptedSource(SMALL)
+        assert await pull(cache, SMALL, never) == content_of(SMALL)
+        assert never.asked == []
+        assert await pull(cache, LARGE, ScriptedSource(LARGE)) == content_of(LARGE)
+    finally:
+        mount("-o", "remount,rw", str(root))
+    cache._trouble._until = 0.0
+    await cache._look(whole=False)
+
+    assert cache.trouble == ""
+    other = GeneratedBlob(3, MIB)
+    assert await pull(cache, other, ScriptedSource(other)) == content_of(other)
+    await settled(cache)
+    assert str(other.digest) in stored(root)
+
+
+async def test_a_first_start_on_a_disk_that_is_read_only(make: Callable[..., Any], root: Path) -> None:
+    """There is no folder yet, and none can be made: everything passes through, until one can."""
+    mount("-o", "remount,ro", str(root))
+    try:
+        cache = await make()
+        assert "Read-only" in cache.trouble
+        assert await pull(cache, LARGE, ScriptedSource(LARGE)) == content_of(LARGE)
+    finally:
+        mount("-o", "remount,rw", str(root))
+    cache._trouble._until = 0.0
+    await cache._look(whole=False)
+
+    assert await pull(cache, SMALL, ScriptedSource(SMALL)) == content_of(SMALL)
+    await settled(cache)
+    assert stored(root) == {str(SMALL.digest)}

@@ -1,0 +1,93 @@
+"""A node whose disk is read-only from the start: it serves all the same, and says what is wrong."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.blobs import content_of
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+from tests.integration.dataplane.conftest import until
+from tests.integration.dataplane.test_process import offer
+from tests.integration.dataplane.test_workers import node_of
+
+
+def remount(disk: Path, how: str) -> None:
+    """Make a disk read-only, or writable again."""
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[FakeControlPlane]:
+    """A control plane."""
+    async with FakeControlPlane() as plane:
+        yield plane
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED, for it takes root to mount a file system")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "penstock-test", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"NOT TESTED, for it takes root to mount a file system: {done.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+async def test_a_node_on_a_read_only_disk(plane: FakeControlPlane, fake: FakeRegistry, disk: Path) -> None:
+    """Every worker serves what is stored and what is not; all of it is ready, and names the trouble."""
+    image = make_image([1_000_000, 2_000_000])
+    warm, cold = image.layers[:2]
+    token = offer(plane, fake, image)
+    async with node_of(plane, disk / "data", 2, CACHE_MIN_FREE_BYTES="0") as node:
+        assert await node.process.get(f"/v2/acme/app/blobs/{warm.digest}", token) == content_of(warm)
+        assert await node.process.get("/v2/acme/app/manifests/1.0", token) == image.manifest
+        await until(lambda: (disk / "data" / "blobs" / "blobs" / "sha256" / warm.digest.encoded).exists())
+        node.process.process.terminate()
+        await node.process.process.wait()
+    fetched = fake.count("GET", "blobs")
+
+    remount(disk, "ro")
+    async with node_of(plane, disk / "data", 2, CACHE_MIN_FREE_BYTES="0") as node:
+        ready = await node.ready()
+        assert "Read-only file system" in ready["cache"]["trouble"]
+        assert ready["workers"]["serving"] == 2
+        assert await node.metric("penstock_node_troubled ") == 1
+        bodies = await asyncio.gather(
+            *(node.process.get(f"/v2/acme/app/blobs/{warm.digest}", token) for _ in range(10))
+        )
+        assert all(body == content_of(warm) for body in bodies)
+        assert fake.count("GET", "blobs") == fetched
+        for _ in range(4):
+            assert await node.process.get(f"/v2/acme/app/blobs/{cold.digest}", token) == content_of(cold)
+            assert await node.process.get("/v2/acme/app/manifests/1.0", token) == image.manifest
+        assert fake.count("GET", "blobs") == fetched + 4
+    assert "Read-only file system" in node.process.errors
+    assert "Traceback" not in node.process.errors
+
+
+async def test_a_first_start_without_a_directory(
+    plane: FakeControlPlane, fake: FakeRegistry, disk: Path
+) -> None:
+    """Nothing is there and nothing can be made: the node still serves."""
+    image = make_image([1_000_000])
+    token = offer(plane, fake, image)
+    remount(disk, "ro")
+    async with node_of(plane, disk / "data", 1) as node:
+        assert "Read-only file system" in (await node.ready())["cache"]["trouble"]
+        blob = image.layers[0]
+        for _ in range(2):
+            assert await node.process.get(f"/v2/acme/app/blobs/{blob.digest}", token) == content_of(blob)
+    assert "PENSTOCK_DATA_DIR" in node.process.errors
