@@ -13,6 +13,9 @@ from tornado.httpserver import HTTPServer
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.place import prepare
+from controlplane.analytics.keeper import Keeper
+from controlplane.analytics.measures import PullMeasures, split_labels
+from controlplane.analytics.recorder import Recorder
 from controlplane.api.artifact_source import Sources
 from controlplane.api.artifacts import ArtifactServicer
 from controlplane.api.authenticate import Authenticator
@@ -143,6 +146,15 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
 
         gate = Gate(Authenticator(database, now))
         upstreams = Upstreams(partial(check, access), allow_private=settings.allow_private_upstreams)
+        recorder = Recorder(
+            database,
+            PullMeasures(registry, split_labels(settings.metrics_pull_labels), settings.metrics_pull_series),
+            keep=settings.pull_retention,
+            now=now,
+        )
+        keeper = Keeper(database, events=settings.pull_retention, sums=settings.pull_sum_retention, now=now)
+        await keeper.start()
+        stack.push_async_callback(keeper.stop)
         servicers = Servicers(
             organizations=OrganizationServicer(database, now),
             users=UserServicer(database, now),
@@ -156,7 +168,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 allow_private=settings.allow_private_upstreams,
             ),
             artifacts=ArtifactServicer(database, syncs, Sources(database, upstreams, credentials), now),
-            nodes=NodeServicer(database, feed, resolver, referring, access, now),
+            nodes=NodeServicer(database, feed, resolver, referring, access, recorder, now),
         )
         registry.register(RateMeasures(transport.rates))
         registry.register(UpstreamMeasures(transport.breakers, credentials.tokens))

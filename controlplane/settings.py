@@ -12,6 +12,7 @@ from clients.process import log
 from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
 from clients.process.place import DEFAULT_DATA_DIR
+from controlplane.analytics.measures import LABELS, split_labels
 from controlplane.sync.cron import parse_time_zone
 from controlplane.sync.hosts import PARALLEL, SHARE
 from controlplane.sync.limits import Limits
@@ -33,6 +34,13 @@ def _cron(text: str) -> str:
 def _time_zone(name: str) -> str:
     parse_time_zone(name)
     return name
+
+
+def _pull_labels(text: str) -> str:
+    unknown = set(split_labels(text)) - set(LABELS)
+    if unknown:
+        raise ValueError(f"{min(unknown)!r} is none of {', '.join(LABELS)}")
+    return text
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -116,6 +124,31 @@ class Settings(BaseSettings):
         default=timedelta(days=7),
         ge=timedelta(0),
         description="how long ended sync jobs are kept; the last one of each artifact always is",
+    )
+    pull_retention: Duration = Field(
+        default=timedelta(days=90),
+        ge=timedelta(days=1),
+        le=timedelta(days=3650),
+        description="how long each pull is kept, and the sums of hours and users",
+    )
+    pull_sum_retention: Duration = Field(
+        default=timedelta(days=1100),
+        ge=timedelta(days=1),
+        le=timedelta(days=36500),
+        description="how long the daily sums of artifacts, tags and customers are kept; at least as long as"
+        " pulls",
+    )
+    metrics_pull_labels: Annotated[str, AfterValidator(_pull_labels)] = Field(
+        default="",
+        description="what the metric of pulls tells apart beside organization and artifact: `customer`, `tag`"
+        " or `customer,tag`",
+    )
+    metrics_pull_series: int = Field(
+        default=2000,
+        ge=1,
+        le=1_000_000,
+        description="how many combinations of labels the metric of pulls has; those that come later count as"
+        " `other`",
     )
     sync_timeout: Duration = Field(
         default=timedelta(minutes=10),

@@ -10,6 +10,7 @@ from sqlmodel import col, update
 
 from clients.oci.digest import Digest
 from clients.oci.reference import parse_reference
+from controlplane.analytics.recorder import Recorder
 from controlplane.api.caller import caller
 from controlplane.api.errors import ApiError
 from controlplane.api.nodes import NodeAdmin
@@ -26,6 +27,7 @@ from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import node_pb2, node_pb2_grpc
 
 _TAGS_IN_A_MESSAGE: Final = 1000
+_MOST_EVENTS: Final = 1000
 # Characters of what a node says of itself that are kept.
 _LONGEST_ERROR: Final = 1000
 _LONGEST_VERSION: Final = 100
@@ -41,6 +43,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         resolver: Resolver,
         referring: Referring,
         access: UpstreamAccess,
+        recorder: Recorder,
         now: Callable[[], datetime],
     ) -> None:
         super().__init__(database, now)
@@ -48,6 +51,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         self._resolver = resolver
         self._referring = referring
         self._access = access
+        self._recorder = recorder
 
     async def WatchConfig(
         self, _request: node_pb2.WatchConfigRequest, _context: object
@@ -164,10 +168,14 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         )
 
     async def RecordPulls(
-        self, _request: node_pb2.RecordPullsRequest, _context: object
+        self, request: node_pb2.RecordPullsRequest, _context: object
     ) -> node_pb2.RecordPullsResponse:
-        """Not stored yet."""
-        raise ApiError(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED", "Pulls are not recorded yet.")
+        """Store pulls; when this has answered, the node may forget them."""
+        with Violations() as violations:
+            if len(request.events) > _MOST_EVENTS:
+                violations.add("events", f"are more than {_MOST_EVENTS}: report them in parts.")
+        await self._recorder.record(request.events)
+        return node_pb2.RecordPullsResponse()
 
     async def ReportUse(
         self, _request: node_pb2.ReportUseRequest, _context: object

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from controlplane.model.tables import Singleton
+from controlplane.model.pull_tables import PullName
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Singleton.metadata,
+    target_metadata=PullName.metadata,
     user_module_prefix="sqltypes.",
     # SQLite changes columns only by copying the table.
     render_as_batch=True,

@@ -6,6 +6,7 @@ from contextlib import aclosing
 import pytest
 from sqlmodel import select
 
+from controlplane.analytics.recorder import Recorder
 from controlplane.api.caller import Caller, acting_as
 from controlplane.api.errors import ApiError
 from controlplane.api.node import NodeServicer
@@ -20,6 +21,7 @@ from controlplane.model.tables import Artifact, Node
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import node_pb2
 from tests.fakes.images import make_artifact, make_image
+from tests.fakes.pulls import KEPT, Counts
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.rows import NOW, add, add_artifact
 from tests.fakes.tokens import TokenService
@@ -33,7 +35,8 @@ async def servicer(database: Database, access: UpstreamAccess) -> AsyncIterator[
     feed, resolver = ConfigFeed(database), Resolver(database, access)
     referring = Referring(database, access, now=lambda: NOW)
     await feed.start()
-    yield NodeServicer(database, feed, resolver, referring, access, lambda: NOW)
+    recorder = Recorder(database, Counts(), keep=KEPT, now=lambda: NOW)
+    yield NodeServicer(database, feed, resolver, referring, access, recorder, lambda: NOW)
     await referring.stop()
     await resolver.stop()
     await feed.stop()

@@ -22,18 +22,108 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import client_pb2 as google_dot_api_dot_client__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/pull.proto\x12\x0bpenstock.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\tPullEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.penstock.v1.PullEvent.Kind\x12\x18\n\x10organization_uid\x18\x04 \x01(\t\x12\x14\n\x0c\x61rtifact_uid\x18\x05 \x01(\t\x12\x14\n\x0c\x63ustomer_uid\x18\x06 \x01(\t\x12\x10\n\x08user_uid\x18\x07 \x01(\t\x12\x11\n\ttoken_uid\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\x10\n\x08platform\x18\x0b \x01(\t\x12\x17\n\x0fplatform_digest\x18\x0c \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\r \x01(\t\x12\x0e\n\x06\x63lient\x18\x0e \x01(\t\x12\x12\n\nbytes_sent\x18\x0f \x01(\x03\x12\x12\n\nwarm_blobs\x18\x10 \x01(\x05\x12\x12\n\ncold_blobs\x18\x11 \x01(\x05\x12\x11\n\tcompleted\x18\x12 \x01(\x08\"1\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04PULL\x10\x01\x12\t\n\x05\x43HECK\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penstock/v1/pull.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\tPullEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.penstock.v1.PullEvent.Kind\x12\x18\n\x10organization_uid\x18\x04 \x01(\t\x12\x14\n\x0c\x61rtifact_uid\x18\x05 \x01(\t\x12\x14\n\x0c\x63ustomer_uid\x18\x06 \x01(\t\x12\x10\n\x08user_uid\x18\x07 \x01(\t\x12\x11\n\ttoken_uid\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\x10\n\x08platform\x18\x0b \x01(\t\x12\x17\n\x0fplatform_digest\x18\x0c \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\r \x01(\t\x12\x0e\n\x06\x63lient\x18\x0e \x01(\t\x12\x12\n\nbytes_sent\x18\x0f \x01(\x03\x12\x12\n\nwarm_blobs\x18\x10 \x01(\x05\x12\x12\n\ncold_blobs\x18\x11 \x01(\x05\x12\x11\n\tcompleted\x18\x12 \x01(\x08\"1\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04PULL\x10\x01\x12\t\n\x05\x43HECK\x10\x02\"\xbd\x03\n\x04Pull\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.penstock.v1.PullEvent.Kind\x12\x10\n\x08\x61rtifact\x18\x04 \x01(\t\x12\x14\n\x0c\x61rtifact_uid\x18\x05 \x01(\t\x12\x10\n\x08\x63ustomer\x18\x06 \x01(\t\x12\x14\n\x0c\x63ustomer_uid\x18\x07 \x01(\t\x12\x0c\n\x04user\x18\x08 \x01(\t\x12\x10\n\x08user_uid\x18\t \x01(\t\x12\x19\n\x11user_display_name\x18\n \x01(\t\x12\x11\n\ttoken_uid\x18\x0b \x01(\t\x12\x0b\n\x03tag\x18\x0c \x01(\t\x12\x0e\n\x06\x64igest\x18\r \x01(\t\x12\x10\n\x08platform\x18\x0e \x01(\t\x12\x17\n\x0fplatform_digest\x18\x0f \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x10 \x01(\t\x12\x0e\n\x06\x63lient\x18\x11 \x01(\t\x12\x12\n\nbytes_sent\x18\x12 \x01(\x03\x12\x12\n\nwarm_blobs\x18\x13 \x01(\x05\x12\x12\n\ncold_blobs\x18\x14 \x01(\x05\x12\x11\n\tcompleted\x18\x15 \x01(\x08\"\xae\x03\n\nPullFilter\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x61rtifact\x18\x03 \x01(\tB\x1a\xfa\x41\x17\n\x15penstock.dev/Artifact\x12\x0b\n\x03tag\x18\x04 \x01(\t\x12\x15\n\rversion_range\x18\x05 \x01(\t\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12,\n\x08\x63ustomer\x18\x07 \x01(\tB\x1a\xfa\x41\x17\n\x15penstock.dev/Customer\x12$\n\x04user\x18\x08 \x01(\tB\x16\xfa\x41\x13\n\x11penstock.dev/User\x12\x11\n\ttoken_uid\x18\t \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\n \x01(\t\x12\x0e\n\x06\x63lient\x18\x0b \x01(\t\x12)\n\x04kind\x18\x0c \x01(\x0e\x32\x1b.penstock.v1.PullEvent.Kind\x12-\n\x0btemperature\x18\r \x01(\x0e\x32\x18.penstock.v1.Temperature\"\xa8\x01\n\x10ListPullsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\x12-\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x17.penstock.v1.PullFilterB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x11ListPullsResponse\x12 \n\x05pulls\x18\x01 \x03(\x0b\x32\x11.penstock.v1.Pull\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x04\n\x0fSumPullsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\x12-\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x17.penstock.v1.PullFilterB\x04\xe2\x41\x01\x01\x12\x39\n\x06period\x18\x03 \x01(\x0e\x32#.penstock.v1.SumPullsRequest.PeriodB\x04\xe2\x41\x01\x01\x12>\n\x08group_by\x18\x04 \x03(\x0e\x32&.penstock.v1.SumPullsRequest.DimensionB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x64istinct\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"=\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x08\n\x04HOUR\x10\x01\x12\x07\n\x03\x44\x41Y\x10\x02\x12\x08\n\x04WEEK\x10\x03\"\x93\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41RTIFACT\x10\x01\x12\x07\n\x03TAG\x10\x02\x12\n\n\x06\x44IGEST\x10\x03\x12\x0c\n\x08\x43USTOMER\x10\x04\x12\x08\n\x04USER\x10\x05\x12\t\n\x05TOKEN\x10\x06\x12\x0b\n\x07\x41\x44\x44RESS\x10\x07\x12\n\n\x06\x43LIENT\x10\x08\x12\x0c\n\x08PLATFORM\x10\t\"\xb6\x03\n\x07PullSum\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61rtifact\x18\x02 \x01(\t\x12\x14\n\x0c\x61rtifact_uid\x18\x03 \x01(\t\x12\x0b\n\x03tag\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x10\n\x08\x63ustomer\x18\x06 \x01(\t\x12\x14\n\x0c\x63ustomer_uid\x18\x07 \x01(\t\x12\x0c\n\x04user\x18\x08 \x01(\t\x12\x10\n\x08user_uid\x18\t \x01(\t\x12\x11\n\ttoken_uid\x18\n \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x0b \x01(\t\x12\x0e\n\x06\x63lient\x18\x0c \x01(\t\x12\x10\n\x08platform\x18\r \x01(\t\x12\r\n\x05pulls\x18\x0e \x01(\x03\x12\x12\n\ncold_pulls\x18\x0f \x01(\x03\x12\x0e\n\x06\x63hecks\x18\x10 \x01(\x03\x12\x12\n\nbytes_sent\x18\x11 \x01(\x03\x12-\n\tlast_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64istinct_users\x18\x13 \x01(\x03\x12\x1a\n\x12\x64istinct_customers\x18\x14 \x01(\x03\"\xad\x01\n\x10SumPullsResponse\x12\"\n\x04sums\x18\x01 \x03(\x0b\x32\x14.penstock.v1.PullSum\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x01\n\x19ListVersionHoldersRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.dev/Artifact\x12\x1b\n\rversion_range\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"s\n\rVersionHolder\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x14\n\x0c\x63ustomer_uid\x18\x02 \x01(\t\x12\x0b\n\x03tag\x18\x03 \x01(\t\x12-\n\tlast_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x1aListVersionHoldersResponse\x12\x33\n\x0fversion_holders\x18\x01 \x03(\x0b\x32\x1a.penstock.v1.VersionHolder\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf0\x01\n\x12\x45xportPullsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\x12-\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x17.penstock.v1.PullFilterB\x04\xe2\x41\x01\x01\x12<\n\x06\x66ormat\x18\x03 \x01(\x0e\x32&.penstock.v1.ExportPullsRequest.FormatB\x04\xe2\x41\x01\x02\"9\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x07\n\x03\x43SV\x10\x01\x12\x0e\n\nJSON_LINES\x10\x02\"D\n\x13\x45xportPullsResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\r\n\x05pulls\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\x03*>\n\x0bTemperature\x12\x1b\n\x17TEMPERATURE_UNSPECIFIED\x10\x00\x12\x08\n\x04WARM\x10\x01\x12\x08\n\x04\x43OLD\x10\x02\x32\xe5\x04\n\x0bPullService\x12\x83\x01\n\tListPulls\x12\x1d.penstock.v1.ListPullsRequest\x1a\x1e.penstock.v1.ListPullsResponse\"7\xda\x41\x06parent\x82\xd3\xe4\x93\x02(\x12&/api/v1/{parent=organizations/*}/pulls\x12\x84\x01\n\x08SumPulls\x12\x1c.penstock.v1.SumPullsRequest\x1a\x1d.penstock.v1.SumPullsResponse\";\xda\x41\x06parent\x82\xd3\xe4\x93\x02,\x12*/api/v1/{parent=organizations/*}/pulls:sum\x12\xb3\x01\n\x12ListVersionHolders\x12&.penstock.v1.ListVersionHoldersRequest\x1a\'.penstock.v1.ListVersionHoldersResponse\"L\xda\x41\x06parent\x82\xd3\xe4\x93\x02=\x12;/api/v1/{parent=organizations/*/artifacts/*}/versionHolders\x12\x92\x01\n\x0b\x45xportPulls\x12\x1f.penstock.v1.ExportPullsRequest\x1a .penstock.v1.ExportPullsResponse\">\xda\x41\x06parent\x82\xd3\xe4\x93\x02/\x12-/api/v1/{parent=organizations/*}/pulls:export0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.v1.pull_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PULLEVENT']._serialized_start=73
-  _globals['_PULLEVENT']._serialized_end=523
-  _globals['_PULLEVENT_KIND']._serialized_start=474
-  _globals['_PULLEVENT_KIND']._serialized_end=523
+  _globals['_PULLFILTER'].fields_by_name['artifact']._loaded_options = None
+  _globals['_PULLFILTER'].fields_by_name['artifact']._serialized_options = b'\372A\027\n\025penstock.dev/Artifact'
+  _globals['_PULLFILTER'].fields_by_name['customer']._loaded_options = None
+  _globals['_PULLFILTER'].fields_by_name['customer']._serialized_options = b'\372A\027\n\025penstock.dev/Customer'
+  _globals['_PULLFILTER'].fields_by_name['user']._loaded_options = None
+  _globals['_PULLFILTER'].fields_by_name['user']._serialized_options = b'\372A\023\n\021penstock.dev/User'
+  _globals['_LISTPULLSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTPULLSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\033\n\031penstock.dev/Organization'
+  _globals['_LISTPULLSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTPULLSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPULLSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPULLSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPULLSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTPULLSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_SUMPULLSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_SUMPULLSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\033\n\031penstock.dev/Organization'
+  _globals['_SUMPULLSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_SUMPULLSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_SUMPULLSREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_SUMPULLSREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\001'
+  _globals['_SUMPULLSREQUEST'].fields_by_name['group_by']._loaded_options = None
+  _globals['_SUMPULLSREQUEST'].fields_by_name['group_by']._serialized_options = b'\342A\001\001'
+  _globals['_SUMPULLSREQUEST'].fields_by_name['distinct']._loaded_options = None
+  _globals['_SUMPULLSREQUEST'].fields_by_name['distinct']._serialized_options = b'\342A\001\001'
+  _globals['_SUMPULLSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_SUMPULLSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_SUMPULLSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_SUMPULLSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.dev/Artifact'
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['version_range']._loaded_options = None
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['version_range']._serialized_options = b'\342A\001\001'
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTVERSIONHOLDERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTPULLSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_EXPORTPULLSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\033\n\031penstock.dev/Organization'
+  _globals['_EXPORTPULLSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_EXPORTPULLSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTPULLSREQUEST'].fields_by_name['format']._loaded_options = None
+  _globals['_EXPORTPULLSREQUEST'].fields_by_name['format']._serialized_options = b'\342A\001\002'
+  _globals['_PULLSERVICE'].methods_by_name['ListPulls']._loaded_options = None
+  _globals['_PULLSERVICE'].methods_by_name['ListPulls']._serialized_options = b'\332A\006parent\202\323\344\223\002(\022&/api/v1/{parent=organizations/*}/pulls'
+  _globals['_PULLSERVICE'].methods_by_name['SumPulls']._loaded_options = None
+  _globals['_PULLSERVICE'].methods_by_name['SumPulls']._serialized_options = b'\332A\006parent\202\323\344\223\002,\022*/api/v1/{parent=organizations/*}/pulls:sum'
+  _globals['_PULLSERVICE'].methods_by_name['ListVersionHolders']._loaded_options = None
+  _globals['_PULLSERVICE'].methods_by_name['ListVersionHolders']._serialized_options = b'\332A\006parent\202\323\344\223\002=\022;/api/v1/{parent=organizations/*/artifacts/*}/versionHolders'
+  _globals['_PULLSERVICE'].methods_by_name['ExportPulls']._loaded_options = None
+  _globals['_PULLSERVICE'].methods_by_name['ExportPulls']._serialized_options = b'\332A\006parent\202\323\344\223\002/\022-/api/v1/{parent=organizations/*}/pulls:export'
+  _globals['_TEMPERATURE']._serialized_start=3669
+  _globals['_TEMPERATURE']._serialized_end=3731
+  _globals['_PULLEVENT']._serialized_start=188
+  _globals['_PULLEVENT']._serialized_end=638
+  _globals['_PULLEVENT_KIND']._serialized_start=589
+  _globals['_PULLEVENT_KIND']._serialized_end=638
+  _globals['_PULL']._serialized_start=641
+  _globals['_PULL']._serialized_end=1086
+  _globals['_PULLFILTER']._serialized_start=1089
+  _globals['_PULLFILTER']._serialized_end=1519
+  _globals['_LISTPULLSREQUEST']._serialized_start=1522
+  _globals['_LISTPULLSREQUEST']._serialized_end=1690
+  _globals['_LISTPULLSRESPONSE']._serialized_start=1692
+  _globals['_LISTPULLSRESPONSE']._serialized_end=1770
+  _globals['_SUMPULLSREQUEST']._serialized_start=1773
+  _globals['_SUMPULLSREQUEST']._serialized_end=2300
+  _globals['_SUMPULLSREQUEST_PERIOD']._serialized_start=2089
+  _globals['_SUMPULLSREQUEST_PERIOD']._serialized_end=2150
+  _globals['_SUMPULLSREQUEST_DIMENSION']._serialized_start=2153
+  _globals['_SUMPULLSREQUEST_DIMENSION']._serialized_end=2300
+  _globals['_PULLSUM']._serialized_start=2303
+  _globals['_PULLSUM']._serialized_end=2741
+  _globals['_SUMPULLSRESPONSE']._serialized_start=2744
+  _globals['_SUMPULLSRESPONSE']._serialized_end=2917
+  _globals['_LISTVERSIONHOLDERSREQUEST']._serialized_start=2920
+  _globals['_LISTVERSIONHOLDERSREQUEST']._serialized_end=3129
+  _globals['_VERSIONHOLDER']._serialized_start=3131
+  _globals['_VERSIONHOLDER']._serialized_end=3246
+  _globals['_LISTVERSIONHOLDERSRESPONSE']._serialized_start=3248
+  _globals['_LISTVERSIONHOLDERSRESPONSE']._serialized_end=3354
+  _globals['_EXPORTPULLSREQUEST']._serialized_start=3357
+  _globals['_EXPORTPULLSREQUEST']._serialized_end=3597
+  _globals['_EXPORTPULLSREQUEST_FORMAT']._serialized_start=3540
+  _globals['_EXPORTPULLSREQUEST_FORMAT']._serialized_end=3597
+  _globals['_EXPORTPULLSRESPONSE']._serialized_start=3599
+  _globals['_EXPORTPULLSRESPONSE']._serialized_end=3667
+  _globals['_PULLSERVICE']._serialized_start=3734
+  _globals['_PULLSERVICE']._serialized_end=4347
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -17,6 +19,28 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Temperature:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TemperatureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Temperature.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEMPERATURE_UNSPECIFIED: _Temperature.ValueType  # 0
+    WARM: _Temperature.ValueType  # 1
+    """No blob had to be fetched for it."""
+    COLD: _Temperature.ValueType  # 2
+    """At least one had."""
+
+class Temperature(_Temperature, metaclass=_TemperatureEnumTypeWrapper):
+    """Whether the cache had all that was pulled."""
+
+TEMPERATURE_UNSPECIFIED: Temperature.ValueType  # 0
+WARM: Temperature.ValueType  # 1
+"""No blob had to be fetched for it."""
+COLD: Temperature.ValueType  # 2
+"""At least one had."""
+Global___Temperature: _TypeAlias = Temperature  # noqa: Y015
 
 @_typing.final
 class PullEvent(_message.Message):
@@ -123,3 +147,599 @@ class PullEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PullEvent: _TypeAlias = PullEvent  # noqa: Y015
+
+@_typing.final
+class Pull(_message.Message):
+    """A PullEvent with the names of what it is about, as they were last known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    ARTIFACT_UID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    CUSTOMER_UID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    USER_UID_FIELD_NUMBER: _builtins.int
+    USER_DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    TOKEN_UID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    PLATFORM_DIGEST_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    BYTES_SENT_FIELD_NUMBER: _builtins.int
+    WARM_BLOBS_FIELD_NUMBER: _builtins.int
+    COLD_BLOBS_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """32 hexadecimal digits."""
+    kind: Global___PullEvent.Kind.ValueType
+    artifact: _builtins.str
+    """`organizations/acme/artifacts/redis`; there may be none of this name any more."""
+    artifact_uid: _builtins.str
+    customer: _builtins.str
+    """`organizations/acme/customers/globex`; empty for users of the organization itself."""
+    customer_uid: _builtins.str
+    user: _builtins.str
+    """E-mail address; where it is not known, the uid."""
+    user_uid: _builtins.str
+    user_display_name: _builtins.str
+    token_uid: _builtins.str
+    tag: _builtins.str
+    """Empty where it was pulled by digest."""
+    digest: _builtins.str
+    platform: _builtins.str
+    platform_digest: _builtins.str
+    address: _builtins.str
+    client: _builtins.str
+    bytes_sent: _builtins.int
+    warm_blobs: _builtins.int
+    cold_blobs: _builtins.int
+    completed: _builtins.bool
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___PullEvent.Kind.ValueType = ...,
+        artifact: _builtins.str = ...,
+        artifact_uid: _builtins.str = ...,
+        customer: _builtins.str = ...,
+        customer_uid: _builtins.str = ...,
+        user: _builtins.str = ...,
+        user_uid: _builtins.str = ...,
+        user_display_name: _builtins.str = ...,
+        token_uid: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        platform: _builtins.str = ...,
+        platform_digest: _builtins.str = ...,
+        address: _builtins.str = ...,
+        client: _builtins.str = ...,
+        bytes_sent: _builtins.int = ...,
+        warm_blobs: _builtins.int = ...,
+        cold_blobs: _builtins.int = ...,
+        completed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact", b"artifact", "artifact_uid", b"artifact_uid", "bytes_sent", b"bytes_sent", "client", b"client", "cold_blobs", b"cold_blobs", "completed", b"completed", "customer", b"customer", "customer_uid", b"customer_uid", "digest", b"digest", "id", b"id", "kind", b"kind", "platform", b"platform", "platform_digest", b"platform_digest", "tag", b"tag", "time", b"time", "token_uid", b"token_uid", "user", b"user", "user_display_name", b"user_display_name", "user_uid", b"user_uid", "warm_blobs", b"warm_blobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pull: _TypeAlias = Pull  # noqa: Y015
+
+@_typing.final
+class PullFilter(_message.Message):
+    """Which pulls: those that all fields which are set agree with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    VERSION_RANGE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    TOKEN_UID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    artifact: _builtins.str
+    """`organizations/acme/artifacts/redis`, also one that is gone."""
+    tag: _builtins.str
+    version_range: _builtins.str
+    """Only tags that are versions of this range: `>=1.1 <2`, `1.1.x`."""
+    digest: _builtins.str
+    """Of an index, or of the manifest."""
+    customer: _builtins.str
+    """`organizations/acme/customers/globex`, also one that is gone."""
+    user: _builtins.str
+    """`organizations/acme/users/ci@example.com`, or with the uid."""
+    token_uid: _builtins.str
+    address: _builtins.str
+    """IP address."""
+    client: _builtins.str
+    """The whole User-Agent, or its beginning followed by `*`: `docker/*`."""
+    kind: Global___PullEvent.Kind.ValueType
+    temperature: Global___Temperature.ValueType
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From here on."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Before this."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        artifact: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        version_range: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        customer: _builtins.str = ...,
+        user: _builtins.str = ...,
+        token_uid: _builtins.str = ...,
+        address: _builtins.str = ...,
+        client: _builtins.str = ...,
+        kind: Global___PullEvent.Kind.ValueType = ...,
+        temperature: Global___Temperature.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact", b"artifact", "client", b"client", "customer", b"customer", "digest", b"digest", "end_time", b"end_time", "kind", b"kind", "start_time", b"start_time", "tag", b"tag", "temperature", b"temperature", "token_uid", b"token_uid", "user", b"user", "version_range", b"version_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PullFilter: _TypeAlias = PullFilter  # noqa: Y015
+
+@_typing.final
+class ListPullsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`organizations/acme`."""
+    page_size: _builtins.int
+    page_token: _builtins.str
+    @_builtins.property
+    def filter(self) -> Global___PullFilter: ...
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: Global___PullFilter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPullsRequest: _TypeAlias = ListPullsRequest  # noqa: Y015
+
+@_typing.final
+class ListPullsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PULLS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def pulls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pull]: ...
+    def __init__(
+        self,
+        *,
+        pulls: _abc.Iterable[Global___Pull] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "pulls", b"pulls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPullsResponse: _TypeAlias = ListPullsResponse  # noqa: Y015
+
+@_typing.final
+class SumPullsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Period:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _PeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SumPullsRequest._Period.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        PERIOD_UNSPECIFIED: SumPullsRequest._Period.ValueType  # 0
+        """All of the time in one."""
+        HOUR: SumPullsRequest._Period.ValueType  # 1
+        DAY: SumPullsRequest._Period.ValueType  # 2
+        """From midnight, UTC."""
+        WEEK: SumPullsRequest._Period.ValueType  # 3
+        """From Monday."""
+
+    class Period(_Period, metaclass=_PeriodEnumTypeWrapper): ...
+    PERIOD_UNSPECIFIED: SumPullsRequest.Period.ValueType  # 0
+    """All of the time in one."""
+    HOUR: SumPullsRequest.Period.ValueType  # 1
+    DAY: SumPullsRequest.Period.ValueType  # 2
+    """From midnight, UTC."""
+    WEEK: SumPullsRequest.Period.ValueType  # 3
+    """From Monday."""
+
+    class _Dimension:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DimensionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SumPullsRequest._Dimension.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DIMENSION_UNSPECIFIED: SumPullsRequest._Dimension.ValueType  # 0
+        ARTIFACT: SumPullsRequest._Dimension.ValueType  # 1
+        TAG: SumPullsRequest._Dimension.ValueType  # 2
+        DIGEST: SumPullsRequest._Dimension.ValueType  # 3
+        CUSTOMER: SumPullsRequest._Dimension.ValueType  # 4
+        USER: SumPullsRequest._Dimension.ValueType  # 5
+        TOKEN: SumPullsRequest._Dimension.ValueType  # 6
+        ADDRESS: SumPullsRequest._Dimension.ValueType  # 7
+        CLIENT: SumPullsRequest._Dimension.ValueType  # 8
+        PLATFORM: SumPullsRequest._Dimension.ValueType  # 9
+
+    class Dimension(_Dimension, metaclass=_DimensionEnumTypeWrapper): ...
+    DIMENSION_UNSPECIFIED: SumPullsRequest.Dimension.ValueType  # 0
+    ARTIFACT: SumPullsRequest.Dimension.ValueType  # 1
+    TAG: SumPullsRequest.Dimension.ValueType  # 2
+    DIGEST: SumPullsRequest.Dimension.ValueType  # 3
+    CUSTOMER: SumPullsRequest.Dimension.ValueType  # 4
+    USER: SumPullsRequest.Dimension.ValueType  # 5
+    TOKEN: SumPullsRequest.Dimension.ValueType  # 6
+    ADDRESS: SumPullsRequest.Dimension.ValueType  # 7
+    CLIENT: SumPullsRequest.Dimension.ValueType  # 8
+    PLATFORM: SumPullsRequest.Dimension.ValueType  # 9
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    DISTINCT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`organizations/acme`."""
+    period: Global___SumPullsRequest.Period.ValueType
+    distinct: _builtins.bool
+    """Whether to count users and customers, each once in each sum."""
+    page_size: _builtins.int
+    page_token: _builtins.str
+    @_builtins.property
+    def filter(self) -> Global___PullFilter:
+        """Without a time to start from, the last thirty days."""
+
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___SumPullsRequest.Dimension.ValueType]:
+        """One sum for each combination that occurs."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: Global___PullFilter | None = ...,
+        period: Global___SumPullsRequest.Period.ValueType = ...,
+        group_by: _abc.Iterable[Global___SumPullsRequest.Dimension.ValueType] | None = ...,
+        distinct: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distinct", b"distinct", "filter", b"filter", "group_by", b"group_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SumPullsRequest: _TypeAlias = SumPullsRequest  # noqa: Y015
+
+@_typing.final
+class PullSum(_message.Message):
+    """What some pulls come to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    ARTIFACT_UID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    CUSTOMER_UID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    USER_UID_FIELD_NUMBER: _builtins.int
+    TOKEN_UID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    PULLS_FIELD_NUMBER: _builtins.int
+    COLD_PULLS_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    BYTES_SENT_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    DISTINCT_USERS_FIELD_NUMBER: _builtins.int
+    DISTINCT_CUSTOMERS_FIELD_NUMBER: _builtins.int
+    artifact: _builtins.str
+    """The value of each dimension of `group_by`, as in Pull; others are empty."""
+    artifact_uid: _builtins.str
+    tag: _builtins.str
+    digest: _builtins.str
+    customer: _builtins.str
+    customer_uid: _builtins.str
+    user: _builtins.str
+    user_uid: _builtins.str
+    token_uid: _builtins.str
+    address: _builtins.str
+    client: _builtins.str
+    platform: _builtins.str
+    pulls: _builtins.int
+    cold_pulls: _builtins.int
+    """Of the pulls, those for which a blob was fetched."""
+    checks: _builtins.int
+    bytes_sent: _builtins.int
+    distinct_users: _builtins.int
+    """Where the request asks for it."""
+    distinct_customers: _builtins.int
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When its period begins; unset without periods."""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """The last of them."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        artifact: _builtins.str = ...,
+        artifact_uid: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        customer: _builtins.str = ...,
+        customer_uid: _builtins.str = ...,
+        user: _builtins.str = ...,
+        user_uid: _builtins.str = ...,
+        token_uid: _builtins.str = ...,
+        address: _builtins.str = ...,
+        client: _builtins.str = ...,
+        platform: _builtins.str = ...,
+        pulls: _builtins.int = ...,
+        cold_pulls: _builtins.int = ...,
+        checks: _builtins.int = ...,
+        bytes_sent: _builtins.int = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        distinct_users: _builtins.int = ...,
+        distinct_customers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact", b"artifact", "artifact_uid", b"artifact_uid", "bytes_sent", b"bytes_sent", "checks", b"checks", "client", b"client", "cold_pulls", b"cold_pulls", "customer", b"customer", "customer_uid", b"customer_uid", "digest", b"digest", "distinct_customers", b"distinct_customers", "distinct_users", b"distinct_users", "last_time", b"last_time", "platform", b"platform", "pulls", b"pulls", "start_time", b"start_time", "tag", b"tag", "token_uid", b"token_uid", "user", b"user", "user_uid", b"user_uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PullSum: _TypeAlias = PullSum  # noqa: Y015
+
+@_typing.final
+class SumPullsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def sums(self) -> _containers.RepeatedCompositeFieldContainer[Global___PullSum]:
+        """By period, oldest first, and in each by pulls, most first."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """What the sums are of, after rounding."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        sums: _abc.Iterable[Global___PullSum] | None = ...,
+        next_page_token: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "next_page_token", b"next_page_token", "start_time", b"start_time", "sums", b"sums"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SumPullsResponse: _TypeAlias = SumPullsResponse  # noqa: Y015
+
+@_typing.final
+class ListVersionHoldersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    VERSION_RANGE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`organizations/acme/artifacts/redis`, also one that is gone."""
+    version_range: _builtins.str
+    """Only holders of these: `>=1.1 <2`, `1.1.x`; all without it."""
+    page_size: _builtins.int
+    page_token: _builtins.str
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Pulls before this count for nothing; by default the last ninety days count."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        version_range: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "start_time", b"start_time", "version_range", b"version_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVersionHoldersRequest: _TypeAlias = ListVersionHoldersRequest  # noqa: Y015
+
+@_typing.final
+class VersionHolder(_message.Message):
+    """Somebody, and the tag that they pulled last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    CUSTOMER_UID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    customer: _builtins.str
+    """`organizations/acme/customers/globex`; empty for the organization's own users, who count as one."""
+    customer_uid: _builtins.str
+    tag: _builtins.str
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        customer: _builtins.str = ...,
+        customer_uid: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "customer_uid", b"customer_uid", "last_time", b"last_time", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionHolder: _TypeAlias = VersionHolder  # noqa: Y015
+
+@_typing.final
+class ListVersionHoldersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_HOLDERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def version_holders(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionHolder]:
+        """By customer."""
+
+    def __init__(
+        self,
+        *,
+        version_holders: _abc.Iterable[Global___VersionHolder] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "version_holders", b"version_holders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVersionHoldersResponse: _TypeAlias = ListVersionHoldersResponse  # noqa: Y015
+
+@_typing.final
+class ExportPullsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Format:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ExportPullsRequest._Format.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        FORMAT_UNSPECIFIED: ExportPullsRequest._Format.ValueType  # 0
+        CSV: ExportPullsRequest._Format.ValueType  # 1
+        """RFC 4180, with a line of column names."""
+        JSON_LINES: ExportPullsRequest._Format.ValueType  # 2
+        """An object a line."""
+
+    class Format(_Format, metaclass=_FormatEnumTypeWrapper): ...
+    FORMAT_UNSPECIFIED: ExportPullsRequest.Format.ValueType  # 0
+    CSV: ExportPullsRequest.Format.ValueType  # 1
+    """RFC 4180, with a line of column names."""
+    JSON_LINES: ExportPullsRequest.Format.ValueType  # 2
+    """An object a line."""
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`organizations/acme`."""
+    format: Global___ExportPullsRequest.Format.ValueType
+    @_builtins.property
+    def filter(self) -> Global___PullFilter: ...
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: Global___PullFilter | None = ...,
+        format: Global___ExportPullsRequest.Format.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "format", b"format", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportPullsRequest: _TypeAlias = ExportPullsRequest  # noqa: Y015
+
+@_typing.final
+class ExportPullsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    PULLS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The next piece of the file, whole lines."""
+    pulls: _builtins.int
+    """How many pulls it holds."""
+    total: _builtins.int
+    """How many there are in all, as of the first message, which alone has it."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        pulls: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "pulls", b"pulls", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportPullsResponse: _TypeAlias = ExportPullsResponse  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from penstock.v1 import pull_pb2 as penstock_dot_v1_dot_pull__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -22,3 +23,218 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
+
+
+class PullServiceStub:
+    """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
+
+    For members of the organization; a customer's own users see their customer's pulls alone.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListPulls = channel.unary_unary(
+                '/penstock.v1.PullService/ListPulls',
+                request_serializer=penstock_dot_v1_dot_pull__pb2.ListPullsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_pull__pb2.ListPullsResponse.FromString,
+                _registered_method=True)
+        self.SumPulls = channel.unary_unary(
+                '/penstock.v1.PullService/SumPulls',
+                request_serializer=penstock_dot_v1_dot_pull__pb2.SumPullsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_pull__pb2.SumPullsResponse.FromString,
+                _registered_method=True)
+        self.ListVersionHolders = channel.unary_unary(
+                '/penstock.v1.PullService/ListVersionHolders',
+                request_serializer=penstock_dot_v1_dot_pull__pb2.ListVersionHoldersRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_pull__pb2.ListVersionHoldersResponse.FromString,
+                _registered_method=True)
+        self.ExportPulls = channel.unary_stream(
+                '/penstock.v1.PullService/ExportPulls',
+                request_serializer=penstock_dot_v1_dot_pull__pb2.ExportPullsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_pull__pb2.ExportPullsResponse.FromString,
+                _registered_method=True)
+
+
+class PullServiceServicer:
+    """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
+
+    For members of the organization; a customer's own users see their customer's pulls alone.
+    """
+
+    def ListPulls(self, request, context):
+        """Lists pulls, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SumPulls(self, request, context):
+        """Sums pulls by time and by whatever else the request names. Times are rounded to whole hours or days (UTC).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVersionHolders(self, request, context):
+        """Lists whose last pull of an artifact was of a version in a range: who is still on it. Last pulls are
+        known by the day.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportPulls(self, request, context):
+        """Streams pulls, newest first, as a file in pieces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PullServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListPulls': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPulls,
+                    request_deserializer=penstock_dot_v1_dot_pull__pb2.ListPullsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_pull__pb2.ListPullsResponse.SerializeToString,
+            ),
+            'SumPulls': grpc.unary_unary_rpc_method_handler(
+                    servicer.SumPulls,
+                    request_deserializer=penstock_dot_v1_dot_pull__pb2.SumPullsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_pull__pb2.SumPullsResponse.SerializeToString,
+            ),
+            'ListVersionHolders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVersionHolders,
+                    request_deserializer=penstock_dot_v1_dot_pull__pb2.ListVersionHoldersRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_pull__pb2.ListVersionHoldersResponse.SerializeToString,
+            ),
+            'ExportPulls': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportPulls,
+                    request_deserializer=penstock_dot_v1_dot_pull__pb2.ExportPullsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_pull__pb2.ExportPullsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'penstock.v1.PullService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('penstock.v1.PullService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PullService:
+    """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
+
+    For members of the organization; a customer's own users see their customer's pulls alone.
+    """
+
+    @staticmethod
+    def ListPulls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.PullService/ListPulls',
+            penstock_dot_v1_dot_pull__pb2.ListPullsRequest.SerializeToString,
+            penstock_dot_v1_dot_pull__pb2.ListPullsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SumPulls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.PullService/SumPulls',
+            penstock_dot_v1_dot_pull__pb2.SumPullsRequest.SerializeToString,
+            penstock_dot_v1_dot_pull__pb2.SumPullsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVersionHolders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.PullService/ListVersionHolders',
+            penstock_dot_v1_dot_pull__pb2.ListVersionHoldersRequest.SerializeToString,
+            penstock_dot_v1_dot_pull__pb2.ListVersionHoldersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportPulls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.v1.PullService/ExportPulls',
+            penstock_dot_v1_dot_pull__pb2.ExportPullsRequest.SerializeToString,
+            penstock_dot_v1_dot_pull__pb2.ExportPullsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

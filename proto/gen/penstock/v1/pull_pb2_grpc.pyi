@@ -4,7 +4,70 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from grpc import aio as _aio
+from penstock.v1 import pull_pb2 as _pull_pb2
+import abc as _abc_1
 
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
+
+class PullServiceStub:
+    """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
+
+    For members of the organization; a customer's own users see their customer's pulls alone.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListPulls: _aio.UnaryUnaryMultiCallable[_pull_pb2.ListPullsRequest, _pull_pb2.ListPullsResponse]
+    """Lists pulls, newest first."""
+    SumPulls: _aio.UnaryUnaryMultiCallable[_pull_pb2.SumPullsRequest, _pull_pb2.SumPullsResponse]
+    """Sums pulls by time and by whatever else the request names. Times are rounded to whole hours or days (UTC)."""
+    ListVersionHolders: _aio.UnaryUnaryMultiCallable[_pull_pb2.ListVersionHoldersRequest, _pull_pb2.ListVersionHoldersResponse]
+    """Lists whose last pull of an artifact was of a version in a range: who is still on it. Last pulls are
+    known by the day.
+    """
+    ExportPulls: _aio.UnaryStreamMultiCallable[_pull_pb2.ExportPullsRequest, _pull_pb2.ExportPullsResponse]
+    """Streams pulls, newest first, as a file in pieces."""
+
+class PullServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
+
+    For members of the organization; a customer's own users see their customer's pulls alone.
+    """
+
+    @_abc_1.abstractmethod
+    def ListPulls(
+        self,
+        request: _pull_pb2.ListPullsRequest,
+        context: _aio.ServicerContext[_pull_pb2.ListPullsRequest, _abc.Awaitable[_pull_pb2.ListPullsResponse]],
+    ) -> _abc.Awaitable[_pull_pb2.ListPullsResponse]:
+        """Lists pulls, newest first."""
+
+    @_abc_1.abstractmethod
+    def SumPulls(
+        self,
+        request: _pull_pb2.SumPullsRequest,
+        context: _aio.ServicerContext[_pull_pb2.SumPullsRequest, _abc.Awaitable[_pull_pb2.SumPullsResponse]],
+    ) -> _abc.Awaitable[_pull_pb2.SumPullsResponse]:
+        """Sums pulls by time and by whatever else the request names. Times are rounded to whole hours or days (UTC)."""
+
+    @_abc_1.abstractmethod
+    def ListVersionHolders(
+        self,
+        request: _pull_pb2.ListVersionHoldersRequest,
+        context: _aio.ServicerContext[_pull_pb2.ListVersionHoldersRequest, _abc.Awaitable[_pull_pb2.ListVersionHoldersResponse]],
+    ) -> _abc.Awaitable[_pull_pb2.ListVersionHoldersResponse]:
+        """Lists whose last pull of an artifact was of a version in a range: who is still on it. Last pulls are
+        known by the day.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportPulls(
+        self,
+        request: _pull_pb2.ExportPullsRequest,
+        context: _aio.ServicerContext[_pull_pb2.ExportPullsRequest, _abc.AsyncIterator[_pull_pb2.ExportPullsResponse]],
+    ) -> _abc.AsyncIterator[_pull_pb2.ExportPullsResponse]:
+        """Streams pulls, newest first, as a file in pieces."""
+
+def add_PullServiceServicer_to_server(servicer: PullServiceServicer, server: _aio.Server) -> None: ...

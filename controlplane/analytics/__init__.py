@@ -1,0 +1,1 @@
+"""Who pulled what: taken from nodes, stored by time, summed, asked for, exported."""

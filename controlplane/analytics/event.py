@@ -1,0 +1,86 @@
+"""What nodes report, parsed: an event that can be stored, or a ValueError that says why not."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+from controlplane.analytics.times import milliseconds
+from penstock.v1.pull_pb2 import PullEvent
+
+_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_LONGEST: Final = 200
+_MOST_BYTES: Final = 1 << 60
+_MOST_BLOBS: Final = 1 << 30
+# How far the clock of a node may be before this one.
+_AHEAD: Final = timedelta(days=1)
+_TEXTS: Final = (
+    "organization_uid",
+    "artifact_uid",
+    "customer_uid",
+    "user_uid",
+    "token_uid",
+    "tag",
+    "digest",
+    "platform",
+    "platform_digest",
+    "address",
+    "client",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A pull or check that a node served; the fields are those of penstock.v1.PullEvent."""
+
+    event_id: bytes
+    # Milliseconds since 1970.
+    time: int
+    kind: int
+    organization_uid: str
+    artifact_uid: str
+    customer_uid: str
+    user_uid: str
+    token_uid: str
+    tag: str
+    digest: str
+    platform: str
+    platform_digest: str
+    address: str
+    client: str
+    bytes_sent: int
+    warm_blobs: int
+    cold_blobs: int
+    completed: bool
+
+    @classmethod
+    def parse(cls, message: PullEvent, *, now: datetime, keep: timedelta) -> Self:
+        """Read an event; raises ValueError with a sentence.
+
+        Events that are older than what is kept, or of a clock that is a day ahead, cannot be stored.
+        """
+        if not _ID.fullmatch(message.id):
+            raise ValueError("its id is not 32 hexadecimal digits")
+        if message.kind not in (PullEvent.PULL, PullEvent.CHECK):
+            raise ValueError("it is neither a pull nor a check")
+        if not message.organization_uid or not message.artifact_uid:
+            raise ValueError("it names no organization or no artifact")
+        time = message.time.seconds * 1000 + message.time.nanos // 1_000_000
+        if not milliseconds(now - keep) <= time <= milliseconds(now + _AHEAD):
+            raise ValueError("its time is older than what is kept, or ahead of the control plane's")
+        texts = {name: _line(getattr(message, name)) for name in _TEXTS}
+        return cls(
+            event_id=bytes.fromhex(message.id),
+            time=time,
+            kind=message.kind,
+            bytes_sent=min(max(message.bytes_sent, 0), _MOST_BYTES),
+            warm_blobs=min(max(message.warm_blobs, 0), _MOST_BLOBS),
+            cold_blobs=min(max(message.cold_blobs, 0), _MOST_BLOBS),
+            completed=message.completed,
+            **texts,
+        )
+
+
+def _line(text: str) -> str:
+    # PostgreSQL takes no NUL, and tables show no control characters.
+    return "".join(character for character in text[:_LONGEST] if character.isprintable())

@@ -1,0 +1,74 @@
+"""Sums of hours and days, kept up with every batch of events."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import case
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controlplane.analytics.times import DAY, HOUR
+from controlplane.catalog.store import insert_into
+from controlplane.model.pull_tables import NOTHING, Grain, PullSum, Shape
+
+LENGTH: Final = {Grain.HOUR: HOUR, Grain.DAY: DAY}
+"""Milliseconds."""
+DIMENSIONS: Final[Mapping[Shape, tuple[str, ...]]] = {
+    Shape.TOTAL: (),
+    Shape.ARTIFACT: ("artifact_id",),
+    Shape.TAG: ("artifact_id", "tag_id"),
+    Shape.CUSTOMER: ("customer_id",),
+    Shape.HOLDER: ("artifact_id", "tag_id", "customer_id"),
+    Shape.USER: ("artifact_id", "tag_id", "customer_id", "user_id"),
+}
+"""What each shape tells apart, those that have fewer sums first."""
+SHAPES: Final[Mapping[Grain, tuple[Shape, ...]]] = {
+    Grain.HOUR: (Shape.TOTAL, Shape.ARTIFACT, Shape.CUSTOMER, Shape.TAG),
+    Grain.DAY: (Shape.TOTAL, Shape.ARTIFACT, Shape.CUSTOMER, Shape.TAG, Shape.HOLDER, Shape.USER),
+}
+"""What there are sums of, in the order in which they should be asked."""
+_COLUMNS: Final = ("artifact_id", "tag_id", "customer_id", "user_id")
+_KEY: Final = ("organization_id", "grain", "shape", "bucket", *_COLUMNS, "kind")
+
+
+async def add(session: AsyncSession, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add new events, given as rows of their table, to the sums."""
+    sums: dict[tuple[int, ...], list[int]] = {}
+    for row in rows:
+        cold = int(row["cold_blobs"] > 0)
+        for key in _keys(row):
+            found = sums.setdefault(key, [0, 0, 0, 0])
+            found[0] += 1
+            found[1] += cold
+            found[2] += row["bytes_sent"]
+            found[3] = max(found[3], row["time"])
+    if not sums:
+        return
+    insert = insert_into(session, PullSum)
+    new = insert.excluded
+    upsert = insert.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={
+            "count": col(PullSum.count) + new.count,
+            "cold": col(PullSum.cold) + new.cold,
+            "bytes_sent": col(PullSum.bytes_sent) + new.bytes_sent,
+            "last_time": case(
+                (col(PullSum.last_time) < new.last_time, new.last_time), else_=col(PullSum.last_time)
+            ),
+        },
+    )
+    values = ("count", "cold", "bytes_sent", "last_time")
+    # In one order everywhere, so that replicas wait for each other in turn.
+    parameters = [
+        dict(zip((*_KEY, *values), (*key, *found), strict=True)) for key, found in sorted(sums.items())
+    ]
+    await (await session.connection()).execute(upsert, parameters)
+
+
+def _keys(row: Mapping[str, Any]) -> Iterable[tuple[int, ...]]:
+    for grain, shapes in SHAPES.items():
+        bucket = row["time"] // LENGTH[grain]
+        for shape in shapes:
+            told = DIMENSIONS[shape]
+            values = (row[column] if column in told else NOTHING for column in _COLUMNS)
+            yield (row["organization_id"], grain.value, shape.value, bucket, *values, row["kind"])
