@@ -23,17 +23,16 @@ from dataplane.workers.supervisor import Supervisor
 
 
 def main(arguments: list[str]) -> int:
-    """Run a node, or one worker of it (`--worker <index>/<count> <channel> <board>`); gives the exit code."""
+    """Run a node, or one worker of it (`--worker <index>/<count> <descriptors>`); gives the exit code."""
     try:
         settings = Settings.load()
         log.configure(settings.log_level, settings.log_format)
         _raise_file_limit()
         count = settings.workers or cores()
         match arguments:
-            case ["--worker", share, channel, board]:
-                return _run(
-                    _work(settings, Share.parse(share), int(channel), int(board)), uvloop.new_event_loop
-                )
+            case ["--worker", share, channel, board, clocks]:
+                work = _work(settings, Share.parse(share), int(channel), int(board), int(clocks))
+                return _run(work, uvloop.new_event_loop)
             case _ if count == 1:
                 return _run(_serve(settings), uvloop.new_event_loop)
             case _:
@@ -52,11 +51,11 @@ def _run(work: Coroutine[Any, Any, int], loop: Callable[[], asyncio.AbstractEven
 # What serves is imported where it is used: a supervisor stays small.
 
 
-async def _work(settings: Settings, share: Share, channel: int, board: int) -> int:
+async def _work(settings: Settings, share: Share, channel: int, board: int, clocks: int) -> int:
     from dataplane.workers.serve import serve, tie  # noqa: PLC0415
 
     tie()
-    return await serve(settings, share, channel, board)
+    return await serve(settings, share, channel, board, clocks)
 
 
 async def _serve(settings: Settings) -> int:

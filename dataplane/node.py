@@ -21,11 +21,13 @@ from dataplane.blobs.space import Limits
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
+from dataplane.http.clocks import Clocks
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, FileAnswer, Request
 from dataplane.http.metrics import Metrics
 from dataplane.http.node_port import NodePort
+from dataplane.http.pace import Paces, Rates
 from dataplane.http.quick import QuickRegistry
 from dataplane.http.readiness import details
 from dataplane.http.redirects import Redirects
@@ -86,8 +88,13 @@ class Node:
         self._lookups = Lookups()
         self._measures = Measures()
         self._hits = Hits()
+        self._clocks = crew.clocks or (Clocks.create() if settings.rates != Rates() else None)
         self._transfers = Transfers(
-            Shares(settings.max_transfers_per_token, settings.max_transfers_per_address), self._hits
+            Shares(
+                settings.max_transfers_per_token, settings.max_transfers_per_address, settings.max_transfers
+            ),
+            self._hits,
+            Paces(settings.rates, self._clocks, self._hits),
         )
         self._quick: Quick | None = None
         self._registry_server = Server(
@@ -127,6 +134,8 @@ class Node:
         """Stop accepting, let transfers finish for up to the drain time-out, and end everything."""
         self._draining = True
         await self._stack.aclose()
+        if self._clocks is not None:
+            self._clocks.close()
 
     def report(self) -> dict[str, Any]:
         """Give readiness and metrics, as `workers.supervisor` adds them up."""

@@ -18,6 +18,7 @@ from clients.process.place import DEFAULT_DATA_DIR
 from clients.process.size import parse_size
 from dataplane.blobs.place import Place
 from dataplane.http.limits import Limits
+from dataplane.http.pace import Rates
 from dataplane.http.redirects import Rule
 from dataplane.http.tls import server_context
 
@@ -131,6 +132,24 @@ class Settings(BaseSettings):
         default=1000,
         description="how many blobs one IP address may pull from a worker at once; 0 for any number",
     )
+    max_transfers: Count = Field(
+        default=5000, description="how many blobs a worker sends at once; 0 for any number"
+    )
+    max_rate_per_token: Size = Field(
+        default=0,
+        description="how many bytes of blobs a second a node sends to one token, like `50MiB`; 0 for any"
+        " number",
+    )
+    max_rate_per_address: Size = Field(
+        default=0,
+        description="how many bytes of blobs a second a node sends to one IP address, like `50MiB`; 0 for any"
+        " number",
+    )
+    max_rate: Size = Field(
+        default=0,
+        description="how many bytes of blobs a second a node sends in all, shared evenly by its transfers,"
+        " like `1GiB`; 0 for any number",
+    )
     idle_timeout: Duration = Field(
         default=timedelta(seconds=75),
         gt=timedelta(0),
@@ -169,6 +188,11 @@ class Settings(BaseSettings):
         for field in ("registry_listen", "node_listen", "address"):
             Address.parse(getattr(settings, field), f"{_PREFIX}{field.upper()}")
         return settings
+
+    @property
+    def rates(self) -> Rates:
+        """How fast blobs are sent."""
+        return Rates(self.max_rate, self.max_rate_per_token, self.max_rate_per_address)
 
     @property
     def server_limits(self) -> Limits:

@@ -56,7 +56,7 @@ async def answer(
     digest: Digest,
     size: int,
     open_reader: Callable[[], Awaitable[BlobReader]],
-    begin: Callable[[], Free] = lambda: _nothing,
+    begin: Callable[[], Free] = Free,
     locate: Callable[[], Awaitable[str | None]] | None = None,
 ) -> Answer:
     """Answer GET or HEAD for a blob of `size` bytes; only a GET that needs bytes opens it.
@@ -92,12 +92,12 @@ async def answer(
     if len(spans) > 1:
         layout = Layout(_MEDIA_TYPE, size, spans)
         headers = (("Content-Type", layout.content_type), *_headers(digest))
-        return Answer(206, headers, MultipartBody(reader, layout, free), layout.length)
+        return Answer(206, headers, MultipartBody(reader, layout, free), layout.length, free.pace)
     body = BlobBody(reader, first, free)
     if not spans:
-        return Answer(200, headers, body, size)
+        return Answer(200, headers, body, size, free.pace)
     content_range = ("Content-Range", f"bytes {first.start}-{first.stop - 1}/{size}")
-    return Answer(206, (*headers, content_range), body, first.stop - first.start)
+    return Answer(206, (*headers, content_range), body, first.stop - first.start, free.pace)
 
 
 def full_headers(digest: Digest) -> Headers:
@@ -129,7 +129,3 @@ async def _opened(
         free()
         raise
     return reader, free
-
-
-def _nothing() -> None:
-    pass

@@ -167,7 +167,7 @@ class Connection(FileStream):
         try:
             self.cork()
             self.write(answer.head)
-            sent = self.send_part(answer.part.descriptor, answer.part.start, answer.part.stop)
+            sent = self.send_part(answer.part.descriptor, answer.part.start, answer.part.stop, answer.pace)
         except StreamClosedError:
             answer.done(0)
             return False

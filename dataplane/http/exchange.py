@@ -36,6 +36,8 @@ class Exchange(HTTPMessageDelegate):
         self._connection = connection
         self._task: asyncio.Task[None] | None = None
         self._method = ""
+        self.begun = False
+        """Whether the headers have come."""
         self._request: Request | Refusal = _INCOMPLETE
 
     def headers_received(
@@ -44,7 +46,10 @@ class Exchange(HTTPMessageDelegate):
         """Take the request line and headers; answers at once where the body is better not sent."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server gets requests
         self._method = start_line.method
+        self.begun = True
         self._request = _read(start_line, headers, str(self._connection.context))
+        if isinstance(self._request, Refusal) and self._request.status in (414, 431):
+            self._service.hits.large_header += 1
         if isinstance(self._request, Refusal) or _is_too_large(headers):
             # Tornado then closes the connection behind the answer, and reads until it is sent.
             self._connection.set_max_body_size(1 << 62)
@@ -113,7 +118,7 @@ class Exchange(HTTPMessageDelegate):
             await connection.write_headers(start_line, headers, body)
             self._service.sent(len(body))
         else:
-            await transfer.send(connection, start_line, headers, body, self._service.sent)
+            await transfer.send(connection, start_line, headers, body, self._service.sent, answer.pace)
         connection.finish()
 
 
@@ -123,14 +128,22 @@ async def serve(stream: IOStream, service: Service, address: str) -> bool:
     `address` is the client's IP address.
     """
     connection = HTTP1Connection(stream, is_client=False, params=service.parameters, context=address)
+    exchange, begun = Exchange(service, connection), asyncio.get_running_loop().time()
     try:
-        return await connection.read_response(Exchange(service, connection)) and not stream.closed()
+        again = await connection.read_response(exchange)
+        if not (again or exchange.begun) and _is_late(begun, service.parameters.header_timeout):
+            service.hits.slow_header += 1
+        return again and not stream.closed()
     except (StreamClosedError, UnsatisfiableReadError):
         return False
     except Exception:  # noqa: BLE001 - the last to hear of it, and it is logged
         _LOG.exception("A connection is closed.")
         connection.close()
         return False
+
+
+def _is_late(begun: float, limit: float | None) -> bool:
+    return limit is not None and asyncio.get_running_loop().time() - begun >= limit
 
 
 def _read(start_line: RequestStartLine, headers: HTTPHeaders, address: str) -> Request | Refusal:

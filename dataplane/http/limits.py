@@ -26,5 +26,11 @@ class Hits:
     connections: int = 0
     idle: int = 0
     stall: int = 0
+    slow_header: int = 0
+    large_header: int = 0
     token_transfers: int = 0
     address_transfers: int = 0
+    node_transfers: int = 0
+    token_rate: int = 0
+    address_rate: int = 0
+    node_rate: int = 0

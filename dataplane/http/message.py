@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from dataplane.http.pace import Pace
 
 Headers = tuple[tuple[str, str], ...]
 Chunk = bytes | memoryview
@@ -72,6 +75,8 @@ class Answer:
     body: bytes | Stream = b""
     length: int = 0
     """Content-Length, in bytes; ignored for 304."""
+    pace: "Pace | None" = None
+    """How fast a Stream is sent; None for as fast as it can be."""
 
     @classmethod
     def whole(cls, status: int, headers: Headers, body: bytes) -> "Answer":
@@ -103,3 +108,5 @@ class FileAnswer:
     """Gives the body's bytes from an offset on, where the file cannot be read."""
     done: Callable[[int], None]
     """To be called once, with the bytes of the body that were sent; lets go of the file."""
+    pace: "Pace | None" = None
+    """See Answer."""

@@ -103,6 +103,7 @@ class QuickRegistry:
             FilePart(reader.fileno(), 0, size),
             reader.read,
             partial(self._done, reader, free),
+            free.pace,
         )
 
     def _manifest(self, artifact: ArtifactEntry, reference: str | Digest, method: str) -> bytes | None:

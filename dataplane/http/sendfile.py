@@ -13,6 +13,7 @@ from typing import Any, Final
 from tornado.iostream import IOStream
 
 from dataplane.http import pages
+from dataplane.http.pace import Pace
 
 # Bytes for one client before the others get their turn, and how much the kernel is asked for at once.
 TURN: Final = 4 << 20
@@ -37,6 +38,9 @@ class FileStream(IOStream):
         # Up to where the part's bytes were brought into memory.
         self._near = 0
         self._paging = False
+        self._pace: Pace | None = None
+        # What ends the wait of a client that has had its share for now.
+        self._waiting: asyncio.TimerHandle | None = None
         self._corked = False
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -55,9 +59,12 @@ class FileStream(IOStream):
         """Announce that what is written next is followed by a part of a file at once."""
         self._corked = True
 
-    def send_part(self, descriptor: int, start: int, stop: int) -> "asyncio.Future[None]":
+    def send_part(
+        self, descriptor: int, start: int, stop: int, pace: Pace | None = None
+    ) -> "asyncio.Future[None]":
         """Send bytes of a file after all that was written; done when the kernel has taken the last.
 
+        With a pace it takes its time.
         The descriptor must stay open until the future is done or the connection is closed. Nothing can be
         written before that. The future raises StreamClosedError, or FileFailed, after which the connection
         still works. Its cancellation does not stop the transfer: close the connection for that.
@@ -70,6 +77,9 @@ class FileStream(IOStream):
         self._total_write_index += stop - start
         self._write_futures.append((self._total_write_index, future))
         self._part, self._near = (descriptor, stop), 0
+        self._pace = pace
+        if pace is not None:
+            self._wait_for(pace.pay(0))
         self._handle_write()
         if not self._closed:
             if self.writing():
@@ -94,12 +104,14 @@ class FileStream(IOStream):
 
     def writing(self) -> bool:
         """See IOStream."""
-        return bool(self._write_buffer) or (self._part is not None and not self._paging)
+        return bool(self._write_buffer) or (
+            self._part is not None and not self._paging and self._waiting is None
+        )
 
     @property
     def sending(self) -> bool:
-        """Whether something was written, or a part given, that the kernel has not taken yet."""
-        return bool(self._write_buffer) or self._part is not None
+        """Whether there is something that the client could take and has not taken yet."""
+        return bool(self._write_buffer) or (self._part is not None and self._waiting is None)
 
     def set_nodelay(self, value: bool) -> None:
         """See IOStream; it is always on, for heads are held back by MSG_MORE."""
@@ -107,6 +119,9 @@ class FileStream(IOStream):
     def close(self, exc_info: Any = False) -> None:
         """See IOStream; the descriptor of a part is not used any more after this."""
         self._part = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
         super().close(exc_info)
 
     def _handle_write(self) -> None:
@@ -114,13 +129,15 @@ class FileStream(IOStream):
             super()._handle_write()
         if self._closed or self._part is None or self._write_buffer or self._paging:
             return
+        if self._waiting is not None:
+            return
         self._corked = False
         self._send_some()
 
     def _send_some(self) -> None:
         descriptor, stop = self._part or (0, 0)
         begun = position = self._position
-        turn = min(stop, begun + TURN)
+        turn = min(stop, begun + (TURN if self._pace is None else self._pace.turn))
         if turn > self._near and not pages.are_near(descriptor, begun, turn):
             self._page(descriptor, begun, turn)
             return
@@ -137,12 +154,26 @@ class FileStream(IOStream):
             failed = error
         self._position = position
         self._total_write_done_index += position - begun
+        if self._pace is not None and position > begun:
+            wait = self._pace.pay(position - begun)
+            if position < stop:
+                self._wait_for(wait)
         if position == stop:
             self._part = None
             # Everything is sent: this resolves the future.
             super()._handle_write()
         elif failed is not None:
             self._fail(failed, stop)
+
+    def _wait_for(self, seconds: float) -> None:
+        if seconds > 0:
+            self._waiting = asyncio.get_running_loop().call_later(seconds, self._go_on_sending)
+
+    def _go_on_sending(self) -> None:
+        self._waiting = None
+        self._handle_write()
+        if not self._closed and self.writing():
+            self._add_io_state(self.io_loop.WRITE)
 
     def _fail(self, error: OSError, stop: int) -> None:
         if error.errno not in _FILE_ERRORS:

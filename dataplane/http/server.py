@@ -52,7 +52,7 @@ class Server:
             header_timeout=limits.header if tls is None else limits.idle,
             body_timeout=limits.body,
         )
-        self._service = Service(answer, sent, quick, parameters)
+        self._service = Service(answer, sent, quick, parameters, self._hits)
         self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
         self._listening: list[tuple[socket.socket, Callable[[], None]]] = []
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1ConnectionParameters
 
+from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, FileAnswer, Request
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Service:
     quick: Quick | None
     """None while only `answer` answers."""
     parameters: HTTP1ConnectionParameters
+    hits: Hits = field(default_factory=Hits)
     quick_answers: int = 0
     """Answers that `quick` gave."""
     connections: "set[Watched]" = field(default_factory=set)

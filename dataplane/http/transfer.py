@@ -1,5 +1,6 @@
 """Sends the head and body of an answer on a Tornado connection: by the kernel where the body is in a file."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -7,6 +8,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from dataplane.http.message import FileBody, FilePart, Stream
+from dataplane.http.pace import Pace
 from dataplane.http.sendfile import FileFailed, FileStream
 
 # Bytes after which it is counted what was sent.
@@ -19,8 +21,9 @@ async def send(
     headers: HTTPHeaders,
     body: Stream,
     sent: Callable[[int], None],
+    pace: Pace | None = None,
 ) -> None:
-    """Send all of it as fast as the client takes it; `sent` is told of body bytes that the kernel took.
+    """Send all of it as fast as the client takes it, at most at its pace; `sent` is told of body bytes.
 
     Raises StreamClosedError where the client left, and what the body raises; the connection is of no more
     use after that. Cancelled, it closes the connection, so that nothing is sent from a file that is closed.
@@ -30,13 +33,17 @@ async def send(
         stream.cork()
         # Not waited for: it is on its way before the part.
         connection.write_headers(start_line, headers)
-        await _send_parts(connection, stream, body, part, sent)
+        await _send_parts(connection, stream, body, part, sent, pace)
     else:
         await connection.write_headers(start_line, headers)
+    if pace is not None:
+        await asyncio.sleep(pace.pay(0))
     while (chunk := await body.read()) is not None:
         # Tornado's annotation knows bytes only; its streams take a memoryview as it is.
         await connection.write(chunk)  # type: ignore[arg-type]
         sent(len(chunk))
+        if pace is not None:
+            await asyncio.sleep(pace.pay(len(chunk)))
 
 
 async def _send_parts(
@@ -45,11 +52,12 @@ async def _send_parts(
     body: FileBody,
     part: FilePart | None,
     sent: Callable[[int], None],
+    pace: Pace | None,
 ) -> None:
     try:
         while part is not None:
             try:
-                await stream.send_part(part.descriptor, part.start, min(part.stop, part.start + _MOST))
+                await stream.send_part(part.descriptor, part.start, min(part.stop, part.start + _MOST), pace)
             except FileFailed:
                 # The disk fails; the body may find its way round it.
                 return

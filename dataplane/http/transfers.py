@@ -1,4 +1,4 @@
-"""How many transfers a token, and an address, may have at once."""
+"""How many transfers a token, an address and a worker may have at once, and how fast they go."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,11 +8,22 @@ from typing import Final
 
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
+from dataplane.http.pace import Pace, Paces
 
 _RETRY_AFTER: Final = 5.0
 
-Free = Callable[[], None]
-"""Ends a transfer; to be called once."""
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """A transfer that was begun; to be called once, to end it."""
+
+    end: Callable[[], None] = lambda: None
+    pace: Pace | None = None
+    """How fast it may go; None for as fast as it can."""
+
+    def __call__(self) -> None:
+        """End the transfer."""
+        self.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +32,17 @@ class Shares:
 
     token: int = 0
     address: int = 0
+    all: int = 0
 
 
 class Transfers:
     """Counts the transfers that run; knows nothing of a token or address that has none."""
 
-    def __init__(self, shares: Shares, hits: Hits) -> None:
+    def __init__(self, shares: Shares, hits: Hits, paces: Paces | None = None) -> None:
         self._shares = shares
         self._hits = hits
+        self._paces = paces
+        self._running = 0
         self._tokens: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
 
@@ -48,15 +62,25 @@ class Transfers:
                 f"Your address has {self._shares.address} transfers under way, and may not have more.",
                 retry_after=_RETRY_AFTER,
             )
+        if self._shares.all and self._running >= self._shares.all:
+            self._hits.node_transfers += 1
+            raise Refusal(
+                Code.TOOMANYREQUESTS,
+                f"This node has {self._shares.all} transfers under way, and takes no more now.",
+                retry_after=_RETRY_AFTER,
+            )
         self._tokens[token_uid] += 1
         self._addresses[address] += 1
-        return partial(self._end, token_uid, address)
+        self._running += 1
+        pace = None if self._paces is None else self._paces.of(token_uid, address)
+        return Free(partial(self._end, token_uid, address), pace)
 
     def may_begin(self, token_uid: str, address: str) -> bool:
         """Whether `begin` would raise nothing."""
         return not (
             _is_full(self._tokens, token_uid, self._shares.token)
             or _is_full(self._addresses, address, self._shares.address)
+            or (self._shares.all and self._running >= self._shares.all)
         )
 
     @property
@@ -65,6 +89,7 @@ class Transfers:
         return len(self._tokens) + len(self._addresses)
 
     def _end(self, token_uid: str, address: str) -> None:
+        self._running -= 1
         for counts, key in ((self._tokens, token_uid), (self._addresses, address)):
             counts[key] -= 1
             if not counts[key]:

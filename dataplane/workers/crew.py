@@ -9,6 +9,7 @@ from dataplane.config.relay import ConfigFollow, Message, Relay
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from dataplane.config.watch import ConfigWatch
+from dataplane.http.clocks import Clocks
 from dataplane.workers.share import Share
 from penstock.v1.node_pb2_grpc import NodeServiceStub
 
@@ -19,6 +20,8 @@ class Crew:
 
     share: Share = field(default_factory=Share)
     board: Board | None = None
+    clocks: Clocks | None = None
+    """When each client may take more bytes from the node."""
     send: Callable[[Message], None] = lambda _: None
     """What it says goes to all others from the leading worker, and to that one from the others."""
     tell_trouble: Callable[[str], None] = lambda _: None

@@ -8,6 +8,7 @@ from typing import Final
 
 from clients.process.exits import ConfigurationError, Exit
 from dataplane.config.board import Board
+from dataplane.http.clocks import Clocks
 from dataplane.node import Node
 from dataplane.run import run
 from dataplane.settings import Settings
@@ -24,10 +25,10 @@ def tie() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-async def serve(settings: Settings, share: Share, descriptor: int, board: int) -> int:
+async def serve(settings: Settings, share: Share, descriptor: int, board: int, clocks: int) -> int:
     """Be a worker, whose supervisor is at the other end of this socket; gives the exit code.
 
-    `board` is the descriptor of the node's board.
+    `board` and `clocks` are the descriptors of what the node's workers share.
     """
     end = socket.socket(fileno=descriptor)
     mouth = end.dup()
@@ -38,6 +39,7 @@ async def serve(settings: Settings, share: Share, descriptor: int, board: int) -
         crew = Crew(
             share,
             Board(board),
+            Clocks(clocks),
             lambda message: channel.send({"configuration": message}),
             lambda sentence: channel.send({"trouble": sentence}),
         )

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from clients.process.exits import ConfigurationError, Exit
 from dataplane.config.board import Board
+from dataplane.http.clocks import Clocks
 from dataplane.http.readiness import together
 from dataplane.workers import sums
 from dataplane.workers.share import Share
@@ -41,7 +42,9 @@ class Supervisor:
         self._awaited = set(range(count))
         # Counters of workers that have ended.
         self._past: list[Metric] = []
+        # What they share.
         self._board = Board.create()
+        self._clocks = Clocks.create()
 
     async def run(self, announce: Callable[[], None], stop: asyncio.Event, at_once: asyncio.Event) -> int:
         """Keep all running until `stop`, then let them end; gives the exit code.
@@ -69,6 +72,7 @@ class Supervisor:
             hurrying.cancel()
             await asyncio.gather(stopping, hurrying, return_exceptions=True)
             self._board.close()
+            self._clocks.close()
         for code in codes:
             if isinstance(code, BaseException):
                 raise code
@@ -109,7 +113,7 @@ class Supervisor:
             worker = await Worker.start(
                 share,
                 self._environment,
-                self._board,
+                (self._board.fileno(), self._clocks.fileno()),
                 lambda: self._serves(share.index, announce),
                 lambda message: self._pass_on(share, message),
             )

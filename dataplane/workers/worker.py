@@ -6,12 +6,11 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from prometheus_client.core import Metric
 
-from dataplane.config.board import Board
 from dataplane.workers.channel import Channel
 from dataplane.workers.share import Share
 from dataplane.workers.sums import unpack
@@ -50,13 +49,14 @@ class Worker:
         cls,
         share: Share,
         environment: Mapping[str, str],
-        board: Board,
+        shared: Sequence[int],
         ready: Callable[[], None],
         told: Callable[[dict[str, Any]], None],
     ) -> Self:
         """Start a process, which ends with this one; raises OSError.
 
-        `ready` is called once it serves, `told` with what it says to the others.
+        It inherits the `shared` descriptors. `ready` is called once it serves, `told` with what it says to
+        the others.
 
         It shares nothing with this process but its output and the channel: libraries that keep threads,
         gRPC above all, do not survive a mere fork.
@@ -66,10 +66,10 @@ class Worker:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "dataplane", "--worker", str(share)),
-                    *(str(there.fileno()), str(board.fileno())),
+                    *map(str, (there.fileno(), *shared)),
                     stdin=DEVNULL,
                     env=environment,
-                    pass_fds=(there.fileno(), board.fileno()),
+                    pass_fds=(there.fileno(), *shared),
                     # Ctrl-C at the terminal reaches the supervisor alone, which then ends workers in order.
                     process_group=0,
                 )

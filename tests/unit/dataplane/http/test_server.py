@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from clients.oci.errors import UpstreamUnavailable
-from dataplane.http.limits import Limits
+from dataplane.http.limits import Hits, Limits
 from dataplane.http.message import Answer, Chunk, Pieces, Request
 from dataplane.http.server import Server
 from dataplane.http.service import Quick
@@ -43,6 +43,7 @@ class Running:
         self.answers: dict[str, Callable[[], Answer]] = {}
         self.sent = 0
         self.port = 0
+        self.hits = Hits()
         self.server: Server
 
     async def answer(self, request: Request) -> Answer:
@@ -71,7 +72,7 @@ class Running:
 async def running(quick: Quick | None = None, **options: float) -> AsyncIterator[Running]:
     """Run a server on a free port."""
     found = Running()
-    found.server = Server(found.answer, found.count, limits=Limits(**options), quick=quick)
+    found.server = Server(found.answer, found.count, limits=Limits(**options), hits=found.hits, quick=quick)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     found.port = listener.getsockname()[1]
@@ -399,3 +400,17 @@ async def test_many_connections_that_come_and_go_leave_nothing() -> None:
         async with asyncio.timeout(20):
             while server.server.active:  # noqa: ASYNC110 - nobody sets an event
                 await asyncio.sleep(0.01)
+
+
+async def test_headers_that_are_slow_or_large_are_counted() -> None:
+    """So that an operator sees when these limits bite; a client that just leaves is neither."""
+    async with running(header=0.2) as server:
+        assert await server.exchange(b"GET / HTTP/1.1\r\nHost: x") == b""
+        assert (server.hits.slow_header, server.hits.large_header) == (1, 0)
+        assert status(await server.exchange(get("/", b"X: " + b"x" * 40_000))) == 431
+        assert status(await server.exchange(get("/" + "x" * 10_000))) == 414
+        _, writer = await server.connect()
+        writer.write(b"GET / HTT")
+        writer.close()
+        await asyncio.sleep(0.05)
+        assert (server.hits.slow_header, server.hits.large_header) == (1, 2)
