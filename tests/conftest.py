@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import itertools
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tests.servers.process import started
 os.environ["REGISTRY_UPSTREAM_SYNC_CRON"] = ""
 
 _seeds = itertools.count(1)
+_LONGEST_ID = 40
+_TOKEN = re.compile("ps[tn]_[A-Za-z0-9]")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,6 +41,13 @@ def pytest_runtest_setup() -> None:
     """Begins a new page in every server's log."""
     for process in started:
         process.turn_page()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Keeps what is random or long out of the names of tests: each process finds the same ones."""
+    if isinstance(val, str) and (len(val) > _LONGEST_ID or _TOKEN.search(val)):
+        return argname
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
