@@ -1,13 +1,7 @@
 #!/bin/sh
-# Lint, then every test. Arguments go to pytest: `sh tests/run.sh tests/unit -k digest`.
-#
-# In CI, what failed is run once more by itself. A test that passes then depends on load or on time: it
-# does not stop a change that has nothing to do with it, but it is named here, and is to be mended.
+# Lint, then every test, in as many processes as cores, four at most; those of one file run in one process.
+# Arguments go to pytest: `sh tests/run.sh tests/unit -k digest`; `-n 0` keeps all in one process.
 set -eu
 cd "$(dirname "$0")/.."
 [ "$#" -gt 0 ] || sh tests/lint.sh
-.venv/bin/python -m pytest "$@" && exit 0
-status=$?
-if [ -z "${CI:-}" ] || [ "$status" -ne 1 ]; then exit "$status"; fi
-printf '\ntests/run.sh: UNSTABLE, or broken: what failed above is run once more by itself\n\n'
-exec .venv/bin/python -m pytest --last-failed --last-failed-no-failures none "$@"
+exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"
