@@ -43,10 +43,12 @@ from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
+from dataplane.resolve.reach import Reach
 from dataplane.resolve.referrers import ReferrerLists
 from dataplane.resolve.shelf import Shelf
 from dataplane.resolve.tags import TagLists
 from dataplane.resolve.upstream import Grants, UpstreamBlob
+from dataplane.resolve.witnesses import Witnesses
 from dataplane.settings import Settings
 from dataplane.workers.crew import Crew
 from dataplane.workers.sums import pack
@@ -218,11 +220,13 @@ class Node:
             grants = Grants(control)
             shelf = Shelf(disk)
             half = self._share.of(self._settings.manifest_memory_max_bytes) // 2
-            members = Members(control, shelf, half // 2)
-            manifests = Manifests(control, shelf, members, self._lookups, half)
-            tag_lists = TagLists(control, disk, half // 2)
-            referrer_lists = ReferrerLists(control, disk)
-            for part in (grants, members, manifests, tag_lists, referrer_lists):
+            witnesses = Witnesses(half // 4)
+            members = Members(control, shelf, half // 4, witnesses)
+            manifests = Manifests(control, shelf, members, witnesses, self._lookups, half)
+            reach = Reach(control, manifests, members, witnesses, half // 8)
+            tag_lists = TagLists(control, disk, 3 * half // 8)
+            referrer_lists = ReferrerLists(control, disk, witnesses)
+            for part in (grants, members, manifests, reach, tag_lists, referrer_lists):
                 stack.push_async_callback(part.stop)
 
             def source(artifact: ArtifactEntry, digest: Digest) -> UpstreamBlob:
@@ -235,6 +239,7 @@ class Node:
                 self.state,
                 manifests,
                 members,
+                reach,
                 tag_lists,
                 referrer_lists,
                 cache,
@@ -247,6 +252,7 @@ class Node:
                 self.state,
                 manifests,
                 members,
+                reach,
                 cache.warm,
                 self._transfers,
                 self._metrics,

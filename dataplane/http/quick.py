@@ -22,11 +22,12 @@ from dataplane.http.metrics import Metrics
 from dataplane.http.ordinary import Remembered, asked, fields
 from dataplane.http.prepared import PreparedHead
 from dataplane.http.registry import complete
-from dataplane.http.target import Manifest
+from dataplane.http.target import Blob, Manifest
 from dataplane.http.transfers import Free, Transfers
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
 from dataplane.resolve.memory import Memory
+from dataplane.resolve.reach import Reach
 
 _ENTRY_BYTES: Final = 512
 
@@ -44,6 +45,7 @@ class QuickRegistry:
         state: ConfigState,
         manifests: Manifests,
         members: Members,
+        reach: Reach,
         open_blob: Callable[[Digest, int], BlobReader | None],
         transfers: Transfers,
         metrics: Metrics,
@@ -54,6 +56,7 @@ class QuickRegistry:
         self._state = state
         self._manifests = manifests
         self._members = members
+        self._reach = reach
         self._open_blob = open_blob
         self._transfers = transfers
         self._metrics = metrics
@@ -78,9 +81,11 @@ class QuickRegistry:
             return None
         target = asked.target
         permitted = permit(principal, target.repository, configuration, now)
-        if permitted is None or permitted.rules is not None:
+        if permitted is None:
             return None
-        artifact = permitted.artifact
+        artifact, rules = permitted
+        if rules is not None and not self._reach.vouched(artifact, _reference(target), rules):
+            return None
         if isinstance(target, Manifest):
             return self._manifest(artifact, target.reference, asked.method)
         size = self._members.warm(artifact, target.digest)
@@ -135,3 +140,7 @@ class QuickRegistry:
         reader.close()
         free()
         self._metrics.sent(count)
+
+
+def _reference(target: Manifest | Blob) -> str | Digest:
+    return target.reference if isinstance(target, Manifest) else target.digest

@@ -2,30 +2,33 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
+from dataplane.access import catalog as access
 from dataplane.access.authenticate import authenticate
 from dataplane.access.authorize import permit
 from dataplane.access.principal import Principal
+from dataplane.access.rules import Rules
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.source import Source
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.state import ConfigState
-from dataplane.http import blobs, manifests, referrers, tags
+from dataplane.http import blobs, catalog, manifests, referrers, tags
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.failures import FAILURES, refusal, unknown
 from dataplane.http.message import Answer, Request
 from dataplane.http.redirects import Redirects
-from dataplane.http.target import Base, Blob, Manifest, Referrers, Tags, Target, Upload, parse
+from dataplane.http.target import Base, Blob, Catalog, Manifest, Referrers, Tags, Target, Upload, parse
 from dataplane.http.transfers import Transfers
-from dataplane.resolve.errors import Missing
+from dataplane.resolve.errors import Missing, Unknown
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
-from dataplane.resolve.referrers import ReferrerLists
+from dataplane.resolve.reach import Reach
+from dataplane.resolve.referrers import Referrer, ReferrerLists
 from dataplane.resolve.tags import TagLists
 
 _LOG = logging.getLogger(__name__)
@@ -51,6 +54,7 @@ class Registry:
         state: ConfigState,
         manifests: Manifests,
         members: Members,
+        reach: Reach,
         tag_lists: TagLists,
         referrer_lists: ReferrerLists,
         cache: BlobCache,
@@ -63,6 +67,8 @@ class Registry:
         self._state = state
         self._manifests = manifests
         self._members = members
+        self._reach = reach
+        self._catalog = access.Catalog()
         self._tag_lists = tag_lists
         self._referrer_lists = referrer_lists
         self._cache = cache
@@ -104,14 +110,19 @@ class Registry:
         if isinstance(target, Base):
             _check_method(request)
             return _SUPPORTED
+        if isinstance(target, Catalog):
+            _check_method(request)
+            limit = catalog.limit_of(target)
+            names, more = self._catalog.page(principal, configuration, now, limit, target.last)
+            return catalog.answer(target, names, more=more)
         permitted = permit(principal, target.repository, configuration, now)
         # Only for deletion does the specification want to hear of a missing repository first.
         if permitted is None and request.method == "DELETE":
             raise unknown(Missing.ARTIFACT)
         _check_method(request)
-        if permitted is None or permitted.rules is not None:
+        if permitted is None:
             raise unknown(Missing.ARTIFACT)
-        return await self._found(request, target, principal, permitted.artifact)
+        return await self._found(request, target, principal, *permitted)
 
     async def _found(
         self,
@@ -119,12 +130,18 @@ class Registry:
         target: Manifest | Blob | Tags | Referrers | Upload,
         principal: Principal,
         artifact: ArtifactEntry,
+        rules: Rules | None,
     ) -> Answer:
         match target:
             case Manifest():
-                return manifests.answer(request, await self._manifests.get(artifact, target.reference))
+                reference = target.reference
+                if rules is not None:
+                    await self._reach.require(artifact, reference, rules, Missing.MANIFEST)
+                return manifests.answer(request, await self._manifests.get(artifact, reference))
             case Blob():
                 digest = target.digest
+                if rules is not None:
+                    await self._reach.require(artifact, digest, rules, Missing.BLOB)
                 size = await self._members.size(artifact, digest)
                 source = self._source(artifact, digest)
                 redirects, address = self._redirects, request.address
@@ -137,11 +154,24 @@ class Registry:
                     None if redirects is None else partial(redirects.location, digest, size, address),
                 )
             case Tags():
-                return tags.answer(request, target, await self._tag_lists.get(artifact))
+                return tags.answer(request, target, await self._tag_lists.get(artifact, rules))
             case Referrers():
-                return referrers.answer(target, await self._referrer_lists.get(artifact, target.digest))
+                return referrers.answer(target, await self._referrers(artifact, target.digest, rules))
             case Upload():
                 raise Refusal(Code.BLOB_UPLOAD_UNKNOWN, "This registry is read-only: it has no uploads.")
+
+    async def _referrers(
+        self, artifact: ArtifactEntry, subject: Digest, rules: Rules | None
+    ) -> Sequence[Referrer]:
+        if rules is not None:
+            try:
+                await self._reach.require(artifact, subject, rules, Missing.MANIFEST)
+            except Unknown as error:
+                if error.missing is not Missing.MANIFEST:
+                    raise
+                # What is not there has no referrers.
+                return ()
+        return await self._referrer_lists.get(artifact, subject)
 
 
 def complete(answer: Answer) -> Answer:

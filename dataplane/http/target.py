@@ -30,6 +30,14 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
+class Catalog:
+    """`/v2/_catalog?n=<limit>&last=<last>`, which the specification leaves to registries; see Tags."""
+
+    limit: int | None
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """`/v2/<name>/manifests/<reference>` (end-3); the reference is a tag or a digest."""
 
@@ -70,7 +78,7 @@ class Upload:
     repository: str
 
 
-Target = Base | Manifest | Blob | Tags | Referrers | Upload
+Target = Base | Catalog | Manifest | Blob | Tags | Referrers | Upload
 
 
 def parse(text: str) -> Target:
@@ -83,6 +91,9 @@ def parse(text: str) -> Target:
     match [unquote(segment, "latin-1") for segment in path.split("/")]:
         case ["", "v2"] | ["", "v2", ""]:
             return Base()
+        case ["", "v2", "_catalog"]:
+            fields = _fields(query)
+            return Catalog(_limit(fields.get("n")), fields.get("last", ""))
         case ["", "v2", *name, "manifests", reference]:
             return Manifest(_repository(name), _reference(reference))
         case ["", "v2", *name, "blobs", "uploads"] | ["", "v2", *name, "blobs", "uploads", _]:
@@ -138,7 +149,7 @@ def _limit(text: str | None) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= _LIMIT_DIGITS):
         raise Refusal(
-            Code.PAGINATION_NUMBER_INVALID, "The number of tags, n, must be 0 or a positive whole number."
+            Code.PAGINATION_NUMBER_INVALID, "The number of entries, n, must be 0 or a positive whole number."
         )
     return int(text)
 

@@ -18,8 +18,9 @@ from clients.oci.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
+from dataplane.access.rules import Rules
 from dataplane.resolve.errors import ControlPlaneAway, ControlPlaneSilent, Missing, Unknown
-from penstock.v1 import node_pb2
+from penstock.v1 import entitlement_pb2, node_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceStub
 
 PATIENCE: Final = 3.0
@@ -52,6 +53,17 @@ class Reference:
     content_revision: int
     max_age: float | None = None
     """Seconds for which it may be used without asking again; None: until the content revision is another."""
+    reached_by: str = ""
+    """A tag of the rules that it was asked for with, which leads to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob that an artifact reaches; size in bytes, `reached_by` as for a Reference."""
+
+    size: int
+    content_revision: int
+    reached_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +102,18 @@ class ControlPlane:
                     raise
             await asyncio.sleep(_PAUSE)
 
-    async def reference(self, artifact_uid: str, reference: str, known: Digest | None) -> Reference:
-        """Resolve a tag or digest; `known` is the digest of content that need not be sent."""
+    async def reference(
+        self, artifact_uid: str, reference: str, known: Digest | None, rules: Rules | None = None
+    ) -> Reference:
+        """Resolve a tag or digest; `known` is the digest of content that need not be sent.
+
+        With `rules`, a digest that no tag of theirs leads to is unknown, and no upstream is asked for it.
+        """
         request = node_pb2.ResolveReferenceRequest(
-            artifact_uid=artifact_uid, reference=reference, known_digest="" if known is None else str(known)
+            artifact_uid=artifact_uid,
+            reference=reference,
+            known_digest="" if known is None else str(known),
+            scope=_scope(rules),
         )
         with _translated(Missing.MANIFEST):
             answer = await self._nodes.ResolveReference(request, timeout=_TIMEOUT)
@@ -103,14 +123,17 @@ class ControlPlane:
                 answer.content,
                 answer.content_revision,
                 answer.max_age.ToNanoseconds() / 1e9 if answer.HasField("max_age") else None,
+                answer.reached_by,
             )
 
-    async def blob(self, artifact_uid: str, digest: Digest) -> tuple[int, int]:
-        """Give size in bytes of a blob that the artifact reaches, and the content revision."""
-        request = node_pb2.ResolveBlobRequest(artifact_uid=artifact_uid, digest=str(digest))
+    async def blob(self, artifact_uid: str, digest: Digest, rules: Rules | None = None) -> Blob:
+        """Describe a blob that the artifact reaches; with `rules`, one that a tag of theirs leads to."""
+        request = node_pb2.ResolveBlobRequest(
+            artifact_uid=artifact_uid, digest=str(digest), scope=_scope(rules)
+        )
         with _translated(Missing.BLOB):
             answer = await self._nodes.ResolveBlob(request, timeout=_TIMEOUT)
-            return answer.size, answer.content_revision
+            return Blob(answer.size, answer.content_revision, answer.reached_by)
 
     async def tags(self, artifact_uid: str) -> tuple[list[str], int]:
         """List all tags of an artifact, and the content revision."""
@@ -138,6 +161,8 @@ class ControlPlane:
         request = node_pb2.ListReferrersRequest(artifact_uid=artifact_uid, digest=str(subject))
         with _translated(Missing.ARTIFACT):
             answer = await self._nodes.ListReferrers(request, timeout=_TIMEOUT)
+            for referrer in answer.referrers:
+                Digest.parse(referrer.digest)
         return answer.referrers
 
     async def upstream_access(self, artifact_uid: str, *, refused: bool) -> Grant:
@@ -154,6 +179,19 @@ class ControlPlane:
         )
         expires_at = answer.expire_time.seconds if answer.HasField("expire_time") else None
         return Grant(access, expires_at)
+
+
+def _scope(rules: Rules | None) -> node_pb2.TagScope | None:
+    if rules is None:
+        return None
+    return node_pb2.TagScope(
+        rules=[
+            entitlement_pb2.TagRule(
+                all_tags=rule.all_tags, patterns=rule.patterns, version_ranges=rule.version_ranges
+            )
+            for rule in rules.rules
+        ]
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from clients.oci.digest import Digest, InvalidReference
+from dataplane.resolve.witnesses import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class ResolvedManifest:
     """Of the artifact; stale once the configuration names a later one."""
     fresh_until: float | None = None
     """Seconds since the epoch, when it is to be asked for by its tag again; None for never."""
+    witnesses: tuple[Witness, ...] = ()
+    """Tags that are known to lead to it; those of older content revisions may have moved."""
 
     def encode(self) -> bytes:
         """Give bytes that `decode` takes: one line of JSON, and the content."""
@@ -26,6 +29,7 @@ class ResolvedManifest:
             "media_type": self.media_type,
             "content_revision": self.content_revision,
             "fresh_until": self.fresh_until,
+            "witnesses": self.witnesses,
         }
         return json.dumps(header).encode() + b"\n" + self.content
 
@@ -41,6 +45,7 @@ class ResolvedManifest:
                 content,
                 int(fields["content_revision"]),
                 fields.get("fresh_until"),
+                tuple(Witness(str(tag), int(revision)) for tag, revision in fields.get("witnesses", ())),
             )
         except (ValueError, TypeError, KeyError, InvalidReference):
             return None

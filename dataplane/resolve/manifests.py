@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.members import Members
 from dataplane.resolve.memory import Memory
 from dataplane.resolve.shelf import Shelf
+from dataplane.resolve.witnesses import Witness, Witnesses, join
 
 # What an entry costs beyond its content.
 _ENTRY_BYTES: Final = 1024
@@ -35,6 +37,7 @@ class Manifests:
         control: ControlPlane,
         shelf: Shelf,
         members: Members,
+        witnesses: Witnesses,
         lookups: Lookups,
         max_bytes: int,
         clock: Callable[[], float] = time.time,
@@ -42,6 +45,7 @@ class Manifests:
         self._control = control
         self._shelf = shelf
         self._members = members
+        self._witnesses = witnesses
         self._lookups = lookups
         self._clock = clock
         self._memory: Memory[tuple[str, str | Digest], ResolvedManifest] = Memory(max_bytes)
@@ -66,6 +70,24 @@ class Manifests:
         key = (artifact.uid, reference, artifact.content_revision)
         return await self._resolving.run(key, lambda: self._resolve(artifact, reference))
 
+    async def recall(self, artifact_uid: str, digest: Digest) -> None:
+        """Learn again which tags were known to lead to a manifest that this node has, stale or not."""
+        held = self._memory.get((artifact_uid, digest)) or await self._shelf.get(artifact_uid, digest)
+        if held is not None:
+            self._members.note(artifact_uid, held)
+
+    def renew(self, artifact_uid: str, digest: Digest) -> None:
+        """Hand on to the members of a manifest, and keep, what is known by now of tags that lead to it."""
+        held = self._memory.get((artifact_uid, digest))
+        if held is not None:
+            self._put(artifact_uid, {digest}, held, kept=held)
+
+    async def stands(self, artifact_uid: str, witness: Witness) -> bool:
+        """Tell whether nothing newer was heard of a tag than what it is witness for."""
+        held = self._memory.get((artifact_uid, witness.tag))
+        held = held or await self._shelf.get(artifact_uid, witness.tag)
+        return held is not None and held.content_revision <= witness.content_revision
+
     async def stop(self) -> None:
         """Give up what is being resolved, and wait for what is being written."""
         await self._resolving.stop()
@@ -77,8 +99,7 @@ class Manifests:
             held = await self._shelf.get(artifact.uid, reference)
             if held is not None and not self._is_stale(held, artifact, reference):
                 self._lookups.disk += 1
-                self._keep(artifact.uid, {reference}, held)
-                return held
+                return self._put(artifact.uid, {reference}, held, kept=held)
         known = None if held is None else held.digest
         ask = partial(self._control.reference, artifact.uid, str(reference), known)
         try:
@@ -95,10 +116,7 @@ class Manifests:
             return held
         self._lookups.control_plane += 1
         manifest = _complete(answer, reference, held, self._clock())
-        references = {reference, manifest.digest}
-        self._keep(artifact.uid, references, manifest)
-        self._write(self._shelf.put(artifact.uid, references, manifest))
-        return manifest
+        return self._put(artifact.uid, {reference, manifest.digest}, manifest)
 
     def _is_stale(self, manifest: ResolvedManifest, artifact: ArtifactEntry, reference: str | Digest) -> bool:
         if manifest.content_revision < artifact.content_revision:
@@ -108,10 +126,23 @@ class Manifests:
             return False
         return self._clock() >= manifest.fresh_until
 
-    def _keep(self, artifact_uid: str, references: set[str | Digest], manifest: ResolvedManifest) -> None:
+    def _put(
+        self,
+        artifact_uid: str,
+        references: set[str | Digest],
+        manifest: ResolvedManifest,
+        kept: ResolvedManifest | None = None,
+    ) -> ResolvedManifest:
+        """Keep a manifest, with all witnesses that are known; on disk unless it is there like that."""
+        witnesses = join(manifest.witnesses, self._witnesses.of(artifact_uid, manifest.digest))
+        if witnesses != manifest.witnesses:
+            manifest = replace(manifest, witnesses=witnesses)
         self._members.note(artifact_uid, manifest)
         for reference in references:
             self._memory.put((artifact_uid, reference), manifest, len(manifest.content) + _ENTRY_BYTES)
+        if manifest != kept:
+            self._write(self._shelf.put(artifact_uid, references, manifest))
+        return manifest
 
     def _write(self, work: Coroutine[Any, Any, None]) -> None:
         # The answer does not wait for the disk.
@@ -134,4 +165,8 @@ def _complete(
     if asked != answer.digest or not asked.matches(content):
         raise UpstreamInvalid("the control plane", "The control plane's answer is not what its digest names.")
     fresh_until = None if answer.max_age is None else now + answer.max_age
-    return ResolvedManifest(answer.digest, answer.media_type, content, answer.content_revision, fresh_until)
+    revision = answer.content_revision
+    witnesses = () if held is None or held.digest != answer.digest else held.witnesses
+    if isinstance(reference, str):
+        witnesses = join((Witness(reference, revision),), witnesses)
+    return ResolvedManifest(answer.digest, answer.media_type, content, revision, fresh_until, witnesses)

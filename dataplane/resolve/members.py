@@ -12,6 +12,7 @@ from dataplane.resolve.errors import ControlPlaneAway, Unknown
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.memory import Memory
 from dataplane.resolve.shelf import Shelf
+from dataplane.resolve.witnesses import Witnesses
 
 # What an entry costs: two keys' worth of text, and the dictionary's share.
 _ENTRY_BYTES: Final = 512
@@ -24,23 +25,31 @@ class Members:
     counts only while the control plane cannot be asked.
     """
 
-    def __init__(self, control: ControlPlane, shelf: Shelf, max_bytes: int) -> None:
+    def __init__(self, control: ControlPlane, shelf: Shelf, max_bytes: int, witnesses: Witnesses) -> None:
         self._control = control
         self._shelf = shelf
+        self._witnesses = witnesses
         # Size in bytes and content revision, by artifact uid and digest.
         self._known: Memory[tuple[str, Digest], tuple[int, int]] = Memory(max_bytes)
         self._asking: Merge[tuple[str, Digest, int], int] = Merge()
         self._reading: Merge[str, None] = Merge()
 
     def note(self, artifact_uid: str, manifest: ResolvedManifest) -> None:
-        """Learn the blobs of a manifest that the artifact reaches."""
+        """Learn the blobs of a manifest that the artifact reaches, and pass its witnesses on to members."""
+        self._witnesses.note(artifact_uid, (manifest.digest,), manifest.witnesses)
         try:
-            blobs = Manifest.parse(manifest.content, manifest.media_type).blobs
+            parsed = Manifest.parse(manifest.content, manifest.media_type)
         except InvalidManifest:
             # The control plane may be newer and know more kinds: it is then asked blob by blob.
             return
-        for blob in blobs:
-            self._put(artifact_uid, blob.digest, blob.size, manifest.content_revision)
+        for blob in parsed.blobs:
+            self.put(artifact_uid, blob.digest, blob.size, manifest.content_revision)
+        members = (*parsed.manifests, *parsed.blobs)
+        self._witnesses.note(artifact_uid, (member.digest for member in members), manifest.witnesses)
+
+    def put(self, artifact_uid: str, digest: Digest, size: int, revision: int) -> None:
+        """Learn the size in bytes of a blob that the artifact reaches, at a content revision."""
+        self._known.put((artifact_uid, digest), (size, revision), _ENTRY_BYTES)
 
     def warm(self, artifact: ArtifactEntry, digest: Digest) -> int | None:
         """Give the size of a blob where it is known without asking."""
@@ -58,6 +67,11 @@ class Members:
         key = (artifact.uid, digest, artifact.content_revision)
         return await self._asking.run(key, lambda: self._ask(artifact.uid, digest))
 
+    async def recall(self, artifact_uid: str) -> None:
+        """Learn again what was learned of an artifact, by this process or one before it."""
+        # Merged, so that a client that guesses digests keeps no more than one reader busy.
+        await self._reading.run(artifact_uid, lambda: self._read_shelf(artifact_uid))
+
     async def stop(self) -> None:
         """Give up what is being asked."""
         await self._asking.stop()
@@ -66,7 +80,7 @@ class Members:
     async def _ask(self, artifact_uid: str, digest: Digest) -> int:
         ask = partial(self._control.blob, artifact_uid, digest)
         try:
-            size, revision = await ask()
+            blob = await ask()
         except Unknown:
             self._known.drop((artifact_uid, digest))
             raise
@@ -74,15 +88,14 @@ class Members:
             remembered = await self._remember(artifact_uid, digest)
             if remembered is not None:
                 return remembered
-            size, revision = await self._control.patiently(ask)
-        self._put(artifact_uid, digest, size, revision)
-        return size
+            blob = await self._control.patiently(ask)
+        self.put(artifact_uid, digest, blob.size, blob.content_revision)
+        return blob.size
 
     async def _remember(self, artifact_uid: str, digest: Digest) -> int | None:
         """Look through what was resolved earlier, by this process or one before it."""
         if self._known.get((artifact_uid, digest)) is None:
-            # Merged, so that a client that guesses digests keeps no more than one reader busy.
-            await self._reading.run(artifact_uid, lambda: self._read_shelf(artifact_uid))
+            await self.recall(artifact_uid)
         known = self._known.get((artifact_uid, digest))
         return None if known is None else known[0]
 
@@ -91,6 +104,3 @@ class Members:
             manifest = await self._shelf.get(artifact_uid, reference)
             if manifest is not None:
                 self.note(artifact_uid, manifest)
-
-    def _put(self, artifact_uid: str, digest: Digest, size: int, revision: int) -> None:
-        self._known.put((artifact_uid, digest), (size, revision), _ENTRY_BYTES)

@@ -12,6 +12,7 @@ from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.errors import ControlPlaneAway
+from dataplane.resolve.witnesses import Witnesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,21 @@ class ReferrerLists:
     made a moment ago, and few clients look for one.
     """
 
-    def __init__(self, control: ControlPlane, disk: Disk) -> None:
+    def __init__(self, control: ControlPlane, disk: Disk, witnesses: Witnesses) -> None:
         self._control = control
         self._disk = disk
+        self._witnesses = witnesses
         self._asking: Merge[tuple[str, Digest], list[Referrer]] = Merge()
 
     async def get(self, artifact: ArtifactEntry, subject: Digest) -> list[Referrer]:
-        """List what refers to a manifest of an artifact; raises Unknown, and UpstreamError."""
-        return await self._asking.run((artifact.uid, subject), lambda: self._ask(artifact.uid, subject))
+        """List what refers to a manifest of an artifact; raises Unknown, and UpstreamError.
+
+        Whatever leads to the manifest leads to these as well.
+        """
+        listed = await self._asking.run((artifact.uid, subject), lambda: self._ask(artifact.uid, subject))
+        digests = [Digest.parse(referrer.digest) for referrer in listed]
+        self._witnesses.note(artifact.uid, digests, self._witnesses.of(artifact.uid, subject))
+        return listed
 
     async def stop(self) -> None:
         """Give up what is being asked."""

@@ -1,6 +1,6 @@
 """The tags of one artifact in one piece of memory, in ASCII order, that can be cut into pages."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -60,6 +60,11 @@ class TagList:
         for _ in range(limit):
             stop = self.lines.index(_END, stop) + 1
         return TagPage(memoryview(self.lines)[start:stop], limit, more=True)
+
+    def only(self, is_named: Callable[[str], bool]) -> Self:
+        """Give the tags that are named, at the same content revision."""
+        named = (tag for tag in self.lines.decode("ascii").splitlines() if is_named(tag))
+        return type(self)("".join(f"{tag}\n" for tag in named).encode("ascii"), self.content_revision)
 
     def encode(self) -> bytes:
         """Give bytes that `decode` takes."""

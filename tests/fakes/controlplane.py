@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from clients.control.token import TokenKind, new_token, sha256
 from clients.oci.digest import Digest
 from clients.oci.manifest import Manifest
+from clients.oci.tag_rule import TagRule
 from penstock.v1 import config_pb2, entitlement_pb2, node_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceServicer, add_NodeServiceServicer_to_server
 from penstock.v1.user_pb2 import Role
@@ -60,6 +61,36 @@ class FakeArtifact:
             repository=self.repository,
             content_revision=self.content_revision,
         )
+
+    def reached_by(self, digest: Digest, scope: node_pb2.TagScope) -> str | None:
+        """A tag of the scope that leads to a digest, empty where there is no scope; None for none."""
+        if not scope.rules:
+            return ""
+        rules = [
+            TagRule.of(all_tags=rule.all_tags, patterns=rule.patterns, version_ranges=rule.version_ranges)
+            for rule in scope.rules
+        ]
+        for tag, target in self.tags.items():
+            if any(rule.matches(tag) for rule in rules) and digest in self._below(target):
+                return tag
+        return None
+
+    def _below(self, digest: Digest) -> set[Digest]:
+        found: set[Digest] = set()
+        left = [digest]
+        while left:
+            digest = left.pop()
+            if digest in found:
+                continue
+            found.add(digest)
+            if manifest := self.manifests.get(digest):
+                left += [member.digest for member in (*manifest.manifests, *manifest.blobs)]
+            left += [
+                each.digest
+                for each in self.manifests.values()
+                if each.subject and each.subject.digest == digest
+            ]
+        return found
 
 
 class FakeControlPlane(NodeServiceServicer):
@@ -163,16 +194,19 @@ class FakeControlPlane(NodeServiceServicer):
         customer_uid: str,
         artifact: FakeArtifact,
         *patterns: str,
+        version_ranges: Iterable[str] = (),
         expires_at: float | None = None,
     ) -> str:
-        """Give the uid of a new entitlement to tags of an artifact; to all without patterns."""
+        """Give the uid of a new entitlement to tags of an artifact; to all where nothing names some."""
         entry = config_pb2.EntitlementConfig(
             uid=f"entitlement-{next(self._numbers)}", customer_uid=customer_uid
         )
         entry.grants.add(
             artifact_uid=artifact.uid,
-            tags=entitlement_pb2.TagRule(all_tags=not patterns, patterns=patterns),
+            tags=entitlement_pb2.TagRule(patterns=patterns, version_ranges=version_ranges),
         )
+        tags = entry.grants[0].tags
+        tags.all_tags = not (tags.patterns or tags.version_ranges)
         if expires_at is not None:
             entry.expire_time.FromNanoseconds(int(expires_at * 1e9))
         self.entitlements[entry.uid] = entry
@@ -286,7 +320,8 @@ class FakeControlPlane(NodeServiceServicer):
         else:
             digest = artifact.tags.get(request.reference)
         manifest = artifact.manifests.get(digest)
-        if manifest is None:
+        reached_by = artifact.reached_by(digest, request.scope)
+        if manifest is None or (":" in request.reference and reached_by is None):
             await _abort(context, Fault(grpc.StatusCode.NOT_FOUND, "MANIFEST_UNKNOWN"))
         return node_pb2.ResolveReferenceResponse(
             digest=str(digest),
@@ -295,6 +330,7 @@ class FakeControlPlane(NodeServiceServicer):
             content=b"" if request.known_digest == str(digest) else manifest.content,
             content_revision=artifact.content_revision,
             max_age=artifact.max_age,
+            reached_by=reached_by,
         )
 
     async def ResolveBlob(
@@ -302,14 +338,16 @@ class FakeControlPlane(NodeServiceServicer):
     ) -> node_pb2.ResolveBlobResponse:
         await self._enter("ResolveBlob", context)
         artifact = await self._artifact(request.artifact_uid, context)
+        reached_by = artifact.reached_by(Digest.parse(request.digest), request.scope)
         for manifest in artifact.manifests.values():
             for blob in manifest.blobs:
-                if str(blob.digest) == request.digest:
+                if str(blob.digest) == request.digest and reached_by is not None:
                     return node_pb2.ResolveBlobResponse(
                         digest=request.digest,
                         media_type=blob.media_type,
                         size=blob.size,
                         content_revision=artifact.content_revision,
+                        reached_by=reached_by,
                     )
         await _abort(context, Fault(grpc.StatusCode.NOT_FOUND, "BLOB_UNKNOWN"))
         raise AssertionError("abort raises")

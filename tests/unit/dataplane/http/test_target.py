@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clients.oci.digest import Digest
 from dataplane.http.errors import Code, Refusal
-from dataplane.http.target import Base, Blob, Manifest, Referrers, Tags, Upload, parse
+from dataplane.http.target import Base, Blob, Catalog, Manifest, Referrers, Tags, Upload, parse
 
 HEX = "a" * 64
 DIGEST = Digest("sha256", HEX)
@@ -20,6 +20,8 @@ LONG = Digest("sha512", HEX * 2)
         ("/v2", Base()),
         ("/v2/?ns=docker.io", Base()),
         ("http://registry.example.com/v2/", Base()),
+        ("/v2/_catalog", Catalog(None, "")),
+        ("/v2/_catalog?n=2&last=acme%2Fapp", Catalog(2, "acme/app")),
         ("/v2/acme/app/manifests/1.0", Manifest("acme/app", "1.0")),
         ("/v2/acme/app/manifests/1.0?ns=docker.io", Manifest("acme/app", "1.0")),
         (f"/v2/acme/app/manifests/sha256:{HEX}", Manifest("acme/app", DIGEST)),
@@ -60,7 +62,6 @@ def test_a_good_target_becomes_a_value(target: str, expected: object) -> None:
         ("*", 404, Code.UNSUPPORTED),
         ("/v1/", 404, Code.UNSUPPORTED),
         ("//v2/", 404, Code.UNSUPPORTED),
-        ("/v2/_catalog", 404, Code.UNSUPPORTED),
         ("/v2/acme/app", 404, Code.UNSUPPORTED),
         ("/v2/acme/app/tags/list/", 404, Code.UNSUPPORTED),
         ("/v2/acme/app/tags", 404, Code.UNSUPPORTED),

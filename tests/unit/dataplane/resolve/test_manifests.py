@@ -25,6 +25,7 @@ from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
 from dataplane.resolve.shelf import Shelf
 from dataplane.resolve.tags import TagLists
+from dataplane.resolve.witnesses import Witnesses
 from tests.fakes.controlplane import FakeArtifact, FakeControlPlane, Fault
 from tests.fakes.images import Image, make_image, make_index
 
@@ -37,8 +38,9 @@ class Resolving:
         disk.prepare()
         control, shelf = ControlPlane(client.nodes, patience), Shelf(disk)
         self.lookups = Lookups()
-        self.members = Members(control, shelf, memory)
-        self.manifests = Manifests(control, shelf, self.members, self.lookups, memory)
+        witnesses = Witnesses(memory)
+        self.members = Members(control, shelf, memory, witnesses)
+        self.manifests = Manifests(control, shelf, self.members, witnesses, self.lookups, memory)
         self.tags = TagLists(control, disk, memory)
 
     async def stop(self) -> None:

@@ -14,6 +14,7 @@ from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
 from dataplane.resolve.shelf import Shelf
+from dataplane.resolve.witnesses import Witnesses
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
 
@@ -49,8 +50,9 @@ async def test_a_tag_is_asked_for_again_at_its_age_and_a_digest_is_not(
     disk.prepare()
     async with ControlClient(plane.address, plane.token) as client:
         control, shelf = ControlPlane(client.nodes, 0), Shelf(disk)
-        members = Members(control, shelf, 1 << 20)
-        manifests = Manifests(control, shelf, members, Lookups(), 1 << 20, clock)
+        witnesses = Witnesses(1 << 20)
+        members = Members(control, shelf, 1 << 20, witnesses)
+        manifests = Manifests(control, shelf, members, witnesses, Lookups(), 1 << 20, clock)
 
         await manifests.get(entry, "1.0")
         clock.now += 59
@@ -73,8 +75,9 @@ async def test_a_tag_is_asked_for_again_at_its_age_and_a_digest_is_not(
     await plane.start()
     async with ControlClient(plane.address, plane.token) as client:
         control = ControlPlane(client.nodes, 0)
-        members = Members(control, shelf, 1 << 20)
-        manifests = Manifests(control, shelf, members, Lookups(), 1 << 20, clock)
+        witnesses = Witnesses(1 << 20)
+        members = Members(control, shelf, 1 << 20, witnesses)
+        manifests = Manifests(control, shelf, members, witnesses, Lookups(), 1 << 20, clock)
         await manifests.get(entry, "1.0")
         assert plane.calls["ResolveReference"] == 3
         await manifests.stop()

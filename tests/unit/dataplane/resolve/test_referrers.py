@@ -11,6 +11,7 @@ from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.errors import ControlPlaneAway
 from dataplane.resolve.referrers import ReferrerLists
+from dataplane.resolve.witnesses import Witnesses
 from tests.fakes.controlplane import FakeArtifact, FakeControlPlane
 from tests.fakes.images import make_artifact, make_image
 
@@ -37,7 +38,7 @@ def artifact(plane: FakeControlPlane) -> FakeArtifact:
 def _lists(client: ControlClient, root: Path) -> ReferrerLists:
     disk = Disk(root, 1 << 20)
     disk.prepare()
-    return ReferrerLists(ControlPlane(client.nodes, 0), disk)
+    return ReferrerLists(ControlPlane(client.nodes, 0), disk, Witnesses(1 << 20))
 
 
 def _entry(artifact: FakeArtifact) -> ArtifactEntry:
