@@ -1,95 +1,135 @@
 """The tables' rows, as the configuration that nodes run."""
 
-from datetime import datetime
-from operator import itemgetter
-from typing import Final
+from collections.abc import Mapping
+from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
+import sqlalchemy
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from controlplane.config import entitlements
+from controlplane.config.held import Entries, Held
 from controlplane.model.roles import effective_role
-from controlplane.model.tables import AccessToken, Artifact, Organization, Singleton, User
+from controlplane.model.section import Section
+from controlplane.model.tables import AccessToken, Artifact, Customer, Organization, Singleton, User
 from penstock.v1 import config_pb2, user_pb2
 
-# Rows begin with it; comparing whole rows would take longer than all the rest.
-_UID: Final = itemgetter(0)
 
+async def read(session: AsyncSession, before: Held | None = None) -> Held:
+    """Read the configuration that this transaction sees.
 
-async def build(session: AsyncSession) -> config_pb2.Configuration:
-    """Build the configuration that this transaction sees, each list in the order of its uids.
-
-    The same rows always give an equal message. The transaction must see one moment's state
+    Sections that did not change since `before` are taken from it, and of entitlements only those that did
+    are read. The same rows always give equal entries. The transaction must see one moment's state
     (`Database.read`): otherwise an artifact could come without its organization.
     """
-    slugs = await _slugs(session)
-    return config_pb2.Configuration(
-        revision=(await session.exec(select(Singleton.config_revision))).one(),
-        organizations=[
-            config_pb2.OrganizationConfig(uid=uid, organization_id=slug)
-            for uid, slug in sorted(slugs.values())
-        ],
-        artifacts=await _artifacts(session, slugs),
-        tokens=await _tokens(session, slugs),
-    )
+    row = (await session.exec(select(Singleton))).one()
+    changed_at: dict[Section, int] = {each: getattr(row, each.column) for each in Section}
+    sections: dict[Section, Entries] = {}
+    rows = _Rows(session)
+    for section in Section:
+        held = before.sections[section] if before else {}
+        if before and before.changed_at[section] == changed_at[section]:
+            sections[section] = held
+            continue
+        match section:
+            case Section.ORGANIZATIONS:
+                sections[section] = await rows.organizations()
+            case Section.CUSTOMERS:
+                sections[section] = await rows.customers()
+            case Section.ARTIFACTS:
+                sections[section] = await rows.artifacts()
+            case Section.TOKENS:
+                sections[section] = await rows.tokens()
+            case Section.ENTITLEMENTS:
+                since = before.changed_at[section] if before else 0
+                sections[section] = await entitlements.read(session, held, since)
+    return Held(row.config_revision, changed_at, sections)
 
 
-async def _slugs(session: AsyncSession) -> dict[int | None, tuple[str, str]]:
-    """Give uid and slug of each organization, by its internal id."""
-    rows = await session.exec(select(Organization.id, Organization.uid, Organization.slug))
-    return {key: (uid, slug) for key, uid, slug in rows}
+class _Rows:
+    """Reads sections whole. Columns and not whole rows: ten times quicker, and there may be many."""
 
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self._slugs: Mapping[int | None, tuple[str, str]] | None = None
 
-async def _artifacts(
-    session: AsyncSession, slugs: dict[int | None, tuple[str, str]]
-) -> list[config_pb2.ArtifactConfig]:
-    rows = await session.exec(
-        select(Artifact.uid, Artifact.organization_id, Artifact.path, Artifact.content_revision)
-    )
-    return [
-        config_pb2.ArtifactConfig(
-            uid=uid,
-            organization_uid=slugs[organization][0],
-            repository=f"{slugs[organization][1]}/{path}",
-            content_revision=content_revision,
+    async def organizations(self) -> Entries:
+        rows = await self._session.exec(
+            select(Organization.uid, Organization.slug, Organization.entitled_only)
         )
-        for uid, organization, path, content_revision in sorted(rows, key=_UID)
-    ]
+        return {
+            uid: config_pb2.OrganizationConfig(
+                uid=uid, organization_id=slug, entitled_only=entitled_only
+            ).SerializeToString()
+            for uid, slug, entitled_only in rows
+        }
 
+    async def customers(self) -> Entries:
+        owners = await self._owners()
+        rows = await self._session.exec(select(Customer.uid, Customer.organization_id, Customer.slug))
+        return {
+            uid: config_pb2.CustomerConfig(
+                uid=uid, organization_uid=owners[organization][0], customer_id=slug
+            ).SerializeToString()
+            for uid, organization, slug in rows
+        }
 
-async def _tokens(
-    session: AsyncSession, slugs: dict[int | None, tuple[str, str]]
-) -> list[config_pb2.TokenConfig]:
-    # Columns and not whole rows, here and above: ten times quicker, and there may be many. Expired
-    # tokens are in it as well: the configuration depends on the rows alone, not on a clock.
-    expiries = await session.exec(
-        select(AccessToken.uid, AccessToken.expire_time).where(col(AccessToken.expire_time).is_not(None))
-    )
-    ends = {uid: _timestamp(expire_time) for uid, expire_time in expiries}
-    users = await session.exec(select(User.id, User.uid, User.organization_id, User.role))
-    owners = {key: (uid, organization, role) for key, uid, organization, role in users}
-    tokens = await session.exec(
-        select(AccessToken.uid, AccessToken.sha256, AccessToken.user_id, AccessToken.role)
-    )
-    configs = []
-    for uid, sha256, user_id, role in sorted(tokens, key=_UID):
-        user_uid, organization, user_role = owners[user_id]
-        configs.append(
-            config_pb2.TokenConfig(
+    async def artifacts(self) -> Entries:
+        owners = await self._owners()
+        rows = await self._session.exec(
+            select(Artifact.uid, Artifact.organization_id, Artifact.path, Artifact.content_revision)
+        )
+        return {
+            uid: config_pb2.ArtifactConfig(
+                uid=uid,
+                organization_uid=owners[organization][0],
+                repository=f"{owners[organization][1]}/{path}",
+                content_revision=content_revision,
+            ).SerializeToString()
+            for uid, organization, path, content_revision in rows
+        }
+
+    async def tokens(self) -> Entries:
+        # Expired tokens are in it as well: the configuration depends on the rows alone, not on a clock.
+        ends = await self._ends()
+        owners = await self._owners()
+        customers = dict((await self._session.exec(select(Customer.id, Customer.uid))).all())
+        connection = await self._session.connection()
+        rows = await connection.execute(
+            sqlalchemy.select(
+                col(User.id), col(User.uid), col(User.organization_id), col(User.customer_id), col(User.role)
+            )
+        )
+        users = {
+            key: (uid, "" if organization is None else owners[organization][0], customer, role)
+            for key, uid, organization, customer, role in rows
+        }
+        tokens = await self._session.exec(
+            select(AccessToken.uid, AccessToken.sha256, AccessToken.user_id, AccessToken.role)
+        )
+        entries = {}
+        for uid, sha256, user_id, role in tokens:
+            user_uid, organization_uid, customer, user_role = users[user_id]
+            entries[uid] = config_pb2.TokenConfig(
                 uid=uid,
                 sha256=sha256,
-                organization_uid="" if organization is None else slugs[organization][0],
+                organization_uid=organization_uid,
                 user_uid=user_uid,
                 role=user_pb2.Role.ValueType(effective_role(user_role, role)),
                 expire_time=ends.get(uid),
-            )
+                customer_uid="" if customer is None else customers[customer],
+            ).SerializeToString()
+        return entries
+
+    async def _ends(self) -> Mapping[str, Any]:
+        rows = await self._session.exec(
+            select(AccessToken.uid, AccessToken.expire_time).where(col(AccessToken.expire_time).is_not(None))
         )
-    return configs
+        return dict(rows.all())
 
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+    async def _owners(self) -> Mapping[int | None, tuple[str, str]]:
+        """Give uid and slug of each organization, by its internal id."""
+        if self._slugs is None:
+            rows = await self._session.exec(select(Organization.id, Organization.uid, Organization.slug))
+            self._slugs = {key: (uid, slug) for key, uid, slug in rows}
+        return self._slugs

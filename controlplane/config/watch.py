@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Final
 
 from controlplane.config import snapshot
-from controlplane.config.change import difference
+from controlplane.config.change import difference, whole
+from controlplane.config.held import Held
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.signal import ChangeSignal
-from penstock.v1 import config_pb2, node_pb2
+from penstock.v1 import node_pb2
 
 _LOG = logging.getLogger(__name__)
 
@@ -19,6 +20,8 @@ POLL_SECONDS: Final = 0.5
 HEARTBEAT_SECONDS: Final = 5.0
 # Least time between two builds: a hundred syncs at once must not keep the process building.
 _SETTLE_SECONDS: Final = 0.25
+
+_Messages = list[node_pb2.WatchConfigResponse]
 
 
 class ConfigFeed:
@@ -40,8 +43,9 @@ class ConfigFeed:
         self._heartbeat = heartbeat
         self._clock = clock
         self._published = ChangeSignal()
-        self._current: config_pb2.Configuration | None = None
-        self._last_step: tuple[config_pb2.Configuration, config_pb2.ConfigurationChange] | None = None
+        self._current: Held | None = None
+        self._snapshot: tuple[Held, _Messages] | None = None
+        self._last_step: tuple[Held, Held, _Messages] | None = None
         self._read_at = clock()
         self._failing = False
         self._stopped = False
@@ -63,23 +67,26 @@ class ConfigFeed:
     async def watch(self) -> AsyncGenerator[node_pb2.WatchConfigResponse, None]:
         """Yield the configuration, then each change of it, and heartbeats between; ends with `stop`.
 
-        A watcher that is slow to take one gets the next changes as one. Raises DatabaseUnavailable
-        where there is no configuration to begin with.
+        What is large comes in pieces, all but the last marked as `continued`. A watcher that is slow to take
+        one gets the next changes as one. Raises DatabaseUnavailable where there is no configuration to begin
+        with.
         """
         held = await self._first()
-        yield node_pb2.WatchConfigResponse(snapshot=held)
+        for piece in self._whole(held):
+            yield piece
         while not self._stopped:
             seen = self._published.count
             if self._current is not None and self._current is not held:
                 change = self._step(held, self._current)
                 held = self._current
-                yield node_pb2.WatchConfigResponse(change=change)
+                for piece in change:
+                    yield piece
             elif await self._published.wait(seen, self._heartbeat) == seen and self._is_fresh():
                 yield node_pb2.WatchConfigResponse(
                     heartbeat=node_pb2.WatchConfigResponse.Heartbeat(revision=held.revision)
                 )
 
-    async def _first(self) -> config_pb2.Configuration:
+    async def _first(self) -> Held:
         seen = self._published.count
         if self._current is None:
             await self._published.wait(seen, self._heartbeat)
@@ -87,17 +94,17 @@ class ConfigFeed:
             raise DatabaseUnavailable("The configuration could not be read from the database yet.")
         return self._current
 
-    def _step(
-        self, old: config_pb2.Configuration, new: config_pb2.Configuration
-    ) -> config_pb2.ConfigurationChange:
+    def _whole(self, held: Held) -> _Messages:
+        # After a restart all nodes come at once.
+        if self._snapshot is None or self._snapshot[0] is not held:
+            self._snapshot = (held, whole(held))
+        return self._snapshot[1]
+
+    def _step(self, old: Held, new: Held) -> _Messages:
         # Nearly all watchers make the same step: it is compared once, and not once for each.
-        if (
-            self._last_step is None
-            or self._last_step[0] is not old
-            or self._last_step[1].to_revision != new.revision
-        ):
-            self._last_step = (old, difference(old, new))
-        return self._last_step[1]
+        if self._last_step is None or self._last_step[0] is not old or self._last_step[1] is not new:
+            self._last_step = (old, new, difference(old, new))
+        return self._last_step[2]
 
     def _is_fresh(self) -> bool:
         return self._clock() - self._read_at < self._heartbeat
@@ -121,14 +128,15 @@ class ConfigFeed:
             await self._database.config_changed.wait(seen, POLL_SECONDS)
 
     async def _refresh(self) -> bool:
-        """Build the configuration where the revision is another; give whether it was."""
+        """Read the configuration where the revision is another; give whether it was."""
         async with self._database.read() as session:
             changed = (
                 self._current is None or await self._database.revision(session) != self._current.revision
             )
             if changed:
-                self._current = await snapshot.build(session)
+                self._current = await snapshot.read(session, self._current)
         self._read_at = self._clock()
         if changed:
+            self._snapshot = None
             self._published.send()
         return changed

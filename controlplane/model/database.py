@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.process.exits import ConfigurationError
 from controlplane.model import engine, migrate
+from controlplane.model.section import Section
 from controlplane.model.signal import ChangeSignal
 from controlplane.model.tables import Singleton
 
@@ -95,13 +96,19 @@ class Database:
         if keep and session.info.get(_REVISION_RAISED):
             self.config_changed.send()
 
-    async def raise_revision(self, session: AsyncSession) -> int:
+    async def raise_revision(self, session: AsyncSession, *sections: Section) -> int:
         """Raise the configuration revision in this transaction, and give the new one.
 
-        Needed by every change to what nodes run by; `config_changed` is sent after the commit.
+        Needed by every change to what nodes run by; `config_changed` is sent after the commit. Sections
+        that are named, all where none is, are read again by the feed, and no others.
         """
         session.info[_REVISION_RAISED] = True
-        await session.exec(update(Singleton).values(config_revision=col(Singleton.config_revision) + 1))
+        raised = col(Singleton.config_revision) + 1
+        await session.exec(
+            update(Singleton).values(
+                {"config_revision": raised} | {each.column: raised for each in sections or Section}
+            )
+        )
         return await self.revision(session)
 
     async def revision(self, session: AsyncSession) -> int:

@@ -24,6 +24,10 @@ SQLModel.metadata.naming_convention = {
 _NEVER_AGAIN = {"sqlite_autoincrement": True}
 
 
+def _revision() -> Any:
+    return Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
+
+
 class Singleton(SQLModel, table=True):
     """One row: what belongs to the whole installation."""
 
@@ -32,6 +36,12 @@ class Singleton(SQLModel, table=True):
     id: int = Field(default=1, primary_key=True)
     # Revision of the configuration that nodes run; raised in the transaction of every change.
     config_revision: int = Field(default=1, sa_type=BigInteger)
+    # What it was when each section of the configuration was last changed: see `controlplane.model.section`.
+    organizations_revision: int = _revision()
+    artifacts_revision: int = _revision()
+    tokens_revision: int = _revision()
+    customers_revision: int = _revision()
+    entitlements_revision: int = _revision()
 
 
 class Organization(SQLModel, table=True):
@@ -43,6 +53,24 @@ class Organization(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     uid: str = Field(unique=True)
     slug: str = Field(unique=True)
+    display_name: str = ""
+    # Whether customers see only what they are entitled to.
+    entitled_only: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    create_time: datetime
+    update_time: datetime
+
+
+class Customer(SQLModel, table=True):
+    """Somebody whom an organization hands images to."""
+
+    __tablename__ = "customer"
+    __table_args__ = (UniqueConstraint("organization_id", "slug"), _NEVER_AGAIN)
+
+    id: int | None = Field(default=None, primary_key=True)
+    uid: str = Field(unique=True)
+    organization_id: int = Field(foreign_key="organization.id", ondelete="CASCADE")
+    # The last part of its name.
+    slug: str
     display_name: str = ""
     create_time: datetime
     update_time: datetime
@@ -57,6 +85,8 @@ class User(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     uid: str = Field(unique=True)
     organization_id: int | None = Field(default=None, foreign_key="organization.id", ondelete="CASCADE")
+    # The customer that the user is of; None for users of the organization itself.
+    customer_id: int | None = Field(default=None, foreign_key="customer.id", index=True)
     # Lower case.
     email: str
     display_name: str = ""
@@ -82,6 +112,9 @@ class AccessToken(SQLModel, table=True):
     role: int | None = None
     expire_time: datetime | None = None
     create_time: datetime
+    # Of its last use, as nodes and this process report it from time to time.
+    last_use_time: datetime | None = None
+    last_use_address: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
 
 class Node(SQLModel, table=True):
@@ -341,3 +374,77 @@ class SyncLease(SQLModel, table=True):
     fence: int = Field(sa_type=BigInteger)
     # Milliseconds of the database's clock.
     expires_at: int = Field(sa_type=BigInteger)
+
+
+class Entitlement(SQLModel, table=True):
+    """That a customer may pull what its grants name, until it ends."""
+
+    __tablename__ = "entitlement"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "slug"),
+        Index("ix_entitlement_config_revision", "config_revision", "id"),
+        _NEVER_AGAIN,
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    uid: str = Field(unique=True)
+    organization_id: int = Field(foreign_key="organization.id", ondelete="CASCADE")
+    customer_id: int = Field(foreign_key="customer.id", ondelete="CASCADE", index=True)
+    # The last part of its name.
+    slug: str
+    display_name: str = ""
+    expire_time: datetime | None = None
+    # The configuration revision of its last change, so that only what changed is read again.
+    config_revision: int = Field(sa_type=BigInteger)
+    create_time: datetime
+    update_time: datetime
+
+
+class EntitlementGrant(SQLModel, table=True):
+    """Tags of one artifact that an entitlement names."""
+
+    __tablename__ = "entitlement_grant"
+
+    entitlement_id: int = Field(foreign_key="entitlement.id", ondelete="CASCADE", primary_key=True)
+    artifact_id: int = Field(foreign_key="artifact.id", ondelete="CASCADE", primary_key=True, index=True)
+    # JSON, as controlplane.model.tag_rules writes it.
+    rule: str
+
+
+class AuditRecord(SQLModel, table=True):
+    """That somebody changed something; written with the change, and by nobody changed."""
+
+    __tablename__ = "audit_record"
+    __table_args__ = (
+        Index("ix_audit_record_organization", "organization_id", "id"),
+        Index("ix_audit_record_time", "time"),
+        _NEVER_AGAIN,
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    uid: str = Field(unique=True)
+    # Not a foreign key: it stays when the organization goes. None where it was of none.
+    organization_id: int | None = None
+    time: datetime
+    email: str
+    user_uid: str
+    token_uid: str
+    address: str
+    method: str
+    resource: str
+    # The request as JSON, without secrets.
+    change: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class RefusedSignIn(SQLModel, table=True):
+    """How often an address was refused, with a token that ended or with none that is known."""
+
+    __tablename__ = "refused_sign_in"
+    __table_args__ = (Index("ix_refused_sign_in_last_time", "last_time"),)
+
+    address: str = Field(primary_key=True)
+    # Empty for tokens that are not known.
+    token_uid: str = Field(primary_key=True)
+    count: int = Field(sa_type=BigInteger)
+    first_time: datetime
+    last_time: datetime

@@ -1,17 +1,30 @@
 """A database with what tests of the control plane need in it."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterable
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import SQLModel, col, select
 
 from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
 from controlplane.model.roles import Role
-from controlplane.model.tables import AccessToken, Artifact, Organization, Tag, User
+from controlplane.model.saved import saved_id
+from controlplane.model.section import Section
+from controlplane.model.tables import (
+    AccessToken,
+    Artifact,
+    Customer,
+    Entitlement,
+    EntitlementGrant,
+    Organization,
+    Tag,
+    User,
+)
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -67,12 +80,14 @@ async def add_token(
     user_role: Role = Role.READ_ONLY,
     role: Role | None = None,
     expires_in: timedelta | None = None,
+    customer: Customer | None = None,
 ) -> tuple[User, AccessToken]:
     """Adds a user, of the installation without an organization, with a token."""
     number = next(_numbers)
     user = User(
         uid=new_uid(),
         organization_id=organization.id if organization else None,
+        customer_id=customer.id if customer else None,
         email=f"user{number}@example.com",
         role=user_role,
         create_time=NOW,
@@ -90,6 +105,50 @@ async def add_token(
     )
     await add(database, token)
     return user, token
+
+
+async def add_customer(database: Database, organization: Organization, slug: str = "") -> Customer:
+    """Adds a customer of an organization."""
+    assert organization.id is not None
+    row = Customer(
+        uid=new_uid(),
+        organization_id=organization.id,
+        slug=slug or f"customer{next(_numbers)}",
+        create_time=NOW,
+        update_time=NOW,
+    )
+    await add(database, row)
+    return row
+
+
+async def add_entitlement(
+    database: Database,
+    customer: Customer,
+    *grants: tuple[Artifact, Mapping[str, Any]],
+    slug: str = "",
+    expires_in: timedelta | None = None,
+) -> Entitlement:
+    """Adds an entitlement of a customer, with the parts of a rule for each artifact."""
+    async with database.write() as session:
+        row = Entitlement(
+            uid=new_uid(),
+            organization_id=customer.organization_id,
+            customer_id=customer.id,
+            slug=slug or f"entitlement{next(_numbers)}",
+            expire_time=NOW + expires_in if expires_in is not None else None,
+            config_revision=await database.raise_revision(session, Section.ENTITLEMENTS),
+            create_time=NOW,
+            update_time=NOW,
+        )
+        session.add(row)
+        await session.flush()
+        for artifact, rule in grants:
+            session.add(
+                EntitlementGrant(
+                    entitlement_id=saved_id(row), artifact_id=saved_id(artifact), rule=json.dumps(rule)
+                )
+            )
+    return row
 
 
 async def read_artifact(database: Database, artifact: Artifact) -> Artifact:

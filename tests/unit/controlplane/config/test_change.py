@@ -1,74 +1,96 @@
-"""What the differences between configurations say, and that they say enough."""
+"""What the differences between configurations say, that they say enough, and how they are cut."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.config.change import difference
-from penstock.v1 import config_pb2
+from controlplane.config.change import difference, whole
+from controlplane.config.held import Held
+from controlplane.model.section import Section
+from penstock.v1 import config_pb2, node_pb2
 
 # Few, so that two configurations share some.
 _UIDS = st.sampled_from([f"uid-{number}" for number in range(6)])
 _WORDS = st.sampled_from(["acme", "globex", "initech"])
+_ENTRIES = {
+    Section.ORGANIZATIONS: st.builds(
+        config_pb2.OrganizationConfig, uid=_UIDS, organization_id=_WORDS, entitled_only=st.booleans()
+    ),
+    Section.CUSTOMERS: st.builds(config_pb2.CustomerConfig, uid=_UIDS, customer_id=_WORDS),
+    Section.ARTIFACTS: st.builds(
+        config_pb2.ArtifactConfig, uid=_UIDS, repository=_WORDS, content_revision=st.integers(1, 3)
+    ),
+    Section.TOKENS: st.builds(
+        config_pb2.TokenConfig, uid=_UIDS, organization_uid=_UIDS, role=st.integers(1, 3)
+    ),
+    Section.ENTITLEMENTS: st.builds(config_pb2.EntitlementConfig, uid=_UIDS, customer_uid=_UIDS),
+}
 
 
-def _lists(entry):
-    """Lists of entries, one for each uid at most, in their order."""
-    return st.lists(entry, unique_by=lambda one: one.uid).map(
-        lambda many: sorted(many, key=lambda one: one.uid)
-    )
+def _entries(entry):
+    """A section, each uid once at most."""
+    return st.lists(entry).map(lambda many: {one.uid: one.SerializeToString() for one in many})
 
 
 _CONFIGURATIONS = st.builds(
-    config_pb2.Configuration,
+    Held,
     revision=st.integers(1, 2**40),
-    organizations=_lists(st.builds(config_pb2.OrganizationConfig, uid=_UIDS, organization_id=_WORDS)),
-    artifacts=_lists(
-        st.builds(
-            config_pb2.ArtifactConfig,
-            uid=_UIDS,
-            organization_uid=_UIDS,
-            repository=_WORDS,
-            content_revision=st.integers(1, 3),
-        )
-    ),
-    tokens=_lists(
-        st.builds(config_pb2.TokenConfig, uid=_UIDS, organization_uid=_UIDS, role=st.integers(1, 3))
-    ),
+    changed_at=st.just({}),
+    sections=st.fixed_dictionaries({section: _entries(entry) for section, entry in _ENTRIES.items()}),
 )
+_PIECES = st.integers(1, 200)
 
 
-def _apply(old: config_pb2.Configuration, change: config_pb2.ConfigurationChange) -> config_pb2.Configuration:
+def _merge(responses: list[node_pb2.WatchConfigResponse]) -> node_pb2.WatchConfigResponse:
+    """Puts pieces together as node.proto says."""
+    assert [response.continued for response in responses] == [True] * (len(responses) - 1) + [False]
+    merged = node_pb2.WatchConfigResponse()
+    for response in responses:
+        merged.MergeFrom(response)
+    return merged
+
+
+def _configuration(held: Held) -> config_pb2.Configuration:
+    made = config_pb2.Configuration(revision=held.revision)
+    for section, entries in held.sections.items():
+        for _, entry in sorted(entries.items()):
+            getattr(made, section).add().ParseFromString(entry)
+    return made
+
+
+def _apply(old: Held, change: config_pb2.ConfigurationChange) -> config_pb2.Configuration:
     """Does to a configuration what config.proto says of a change."""
     assert change.from_revision == old.revision
-    new = config_pb2.Configuration(revision=change.to_revision)
-    for held, altered, removed, result in (
-        (
-            old.organizations,
-            change.organizations,
-            change.removed_organization_uids,
-            new.organizations,
-        ),
-        (old.artifacts, change.artifacts, change.removed_artifact_uids, new.artifacts),
-        (old.tokens, change.tokens, change.removed_token_uids, new.tokens),
-    ):
-        entries = {entry.uid: entry for entry in held} | {entry.uid: entry for entry in altered}
-        result.extend(entries[uid] for uid in sorted(set(entries) - set(removed)))
-    return new
+    sections = {}
+    for section in Section:
+        entries = dict(old.sections[section])
+        entries |= {entry.uid: entry.SerializeToString() for entry in getattr(change, section)}
+        removed = set(getattr(change, f"removed_{section.removesuffix('s')}_uids"))
+        sections[section] = {uid: entry for uid, entry in entries.items() if uid not in removed}
+    return _configuration(Held(change.to_revision, {}, sections))
 
 
-@given(old=_CONFIGURATIONS, new=_CONFIGURATIONS)
-def test_difference_makes_the_new_configuration_of_the_old(
-    old: config_pb2.Configuration, new: config_pb2.Configuration
-) -> None:
+@given(old=_CONFIGURATIONS, new=_CONFIGURATIONS, piece=_PIECES)
+def test_difference_makes_the_new_configuration_of_the_old(old: Held, new: Held, piece: int) -> None:
     """A node that applies the difference runs exactly what a node that got the snapshot runs."""
-    assert _apply(old, difference(old, new)) == new
+    assert _apply(old, _merge(difference(old, new, piece)).change) == _configuration(new)
+
+
+@given(configuration=_CONFIGURATIONS, piece=_PIECES)
+def test_a_snapshot_is_whole_however_it_is_cut(configuration: Held, piece: int) -> None:
+    """Whatever fits one message, a node that merges the pieces has all entries in the order of uids."""
+    responses = whole(configuration, piece)
+    assert _merge(responses).snapshot == _configuration(configuration)
+    entries = [entry for section in configuration.sections.values() for entry in section.values()]
+    longest = max(map(len, entries), default=0)
+    assert all(response.snapshot.ByteSize() <= piece + longest + 16 for response in responses)
 
 
 @given(configuration=_CONFIGURATIONS)
-def test_difference_to_itself_is_empty(configuration: config_pb2.Configuration) -> None:
+def test_difference_to_itself_is_empty(configuration: Held) -> None:
     """Nothing is sent again that a node has."""
-    change = difference(configuration, configuration)
-    assert change == config_pb2.ConfigurationChange(
+    copied = {section: dict(entries) for section, entries in configuration.sections.items()}
+    (response,) = difference(configuration, Held(configuration.revision, {}, copied))
+    assert response.change == config_pb2.ConfigurationChange(
         from_revision=configuration.revision, to_revision=configuration.revision
     )
 
@@ -76,15 +98,15 @@ def test_difference_to_itself_is_empty(configuration: config_pb2.Configuration) 
 def test_difference_names_only_what_changed() -> None:
     """Of ten thousand artifacts with one that moved on, one is sent."""
 
-    def made(moved: int) -> config_pb2.Configuration:
-        return config_pb2.Configuration(
-            revision=moved,
-            artifacts=[
-                config_pb2.ArtifactConfig(uid=f"{n:05}", content_revision=moved if n == 7 else 1)
-                for n in range(10_000)
-            ],
-        )
+    def made(moved: int) -> Held:
+        sections: dict[Section, dict[str, bytes]] = {section: {} for section in Section}
+        for number in range(10_000):
+            uid = f"{number:05}"
+            sections[Section.ARTIFACTS][uid] = config_pb2.ArtifactConfig(
+                uid=uid, content_revision=moved if number == 7 else 1
+            ).SerializeToString()
+        return Held(moved, {}, sections)
 
-    change = difference(made(1), made(2))
-    assert [(entry.uid, entry.content_revision) for entry in change.artifacts] == [("00007", 2)]
-    assert not change.removed_artifact_uids
+    (response,) = difference(made(1), made(2))
+    assert [(entry.uid, entry.content_revision) for entry in response.change.artifacts] == [("00007", 2)]
+    assert not response.change.removed_artifact_uids
