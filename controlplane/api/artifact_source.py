@@ -17,6 +17,7 @@ from controlplane.model.database import Database
 from controlplane.model.naming import CredentialName
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
+from controlplane.model.section import Section
 from controlplane.model.tables import Artifact, Credential, Organization
 from controlplane.upstream.access import Target, upstream_of
 from controlplane.upstream.credentials import Credentials
@@ -150,7 +151,7 @@ async def access_changed(database: Database, session: AsyncSession, artifact_ids
         .where(col(Artifact.id).in_(artifact_ids))
         .values(content_revision=col(Artifact.content_revision) + 1)
     )
-    await database.raise_revision(session)
+    await database.raise_revision(session, Section.ARTIFACTS)
 
 
 async def _check_use(session: AsyncSession, source: Source) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 from google.protobuf.empty_pb2 import Empty
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 
 from controlplane.api import find, sync_policies
 from controlplane.api.artifact_messages import artifact_etag, artifact_message, artifact_messages
@@ -31,7 +31,8 @@ from controlplane.model.naming import (
     parse_artifact,
 )
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact
+from controlplane.model.section import Section
+from controlplane.model.tables import Artifact, Entitlement, EntitlementGrant
 from controlplane.sync.runner import Syncs
 from penstock.v1 import artifact_pb2 as pb
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceServicer
@@ -111,7 +112,7 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
                 self._syncs.schedule.plan(row, now)
                 await keep_credential(session, source)
                 session.add(row)
-                await self._database.raise_revision(session)
+                await self._database.raise_revision(session, Section.ARTIFACTS)
                 answer = artifact_message(FoundArtifact(organization, row))
                 answer.credential = given.credential
         except IntegrityError as error:
@@ -173,8 +174,15 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         async with self._database.write() as session:
             row = (await find.artifact(session, name, change=True)).row
             check_etag(request.etag, artifact_etag(row), str(name))
+            revision = await self._database.raise_revision(session, Section.ARTIFACTS, Section.ENTITLEMENTS)
+            # Grants go with their artifact: the entitlements are others without them.
+            granting = select(EntitlementGrant.entitlement_id).where(
+                EntitlementGrant.artifact_id == saved_id(row)
+            )
+            await session.exec(
+                update(Entitlement).where(col(Entitlement.id).in_(granting)).values(config_revision=revision)
+            )
             await session.delete(row)
-            await self._database.raise_revision(session)
         return Empty()
 
     async def _refuse_existing(self, name: ArtifactName) -> None:

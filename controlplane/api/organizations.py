@@ -19,6 +19,7 @@ from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
 from controlplane.model.naming import OrganizationName, check_slug, new_uid
+from controlplane.model.section import Section
 from controlplane.model.tables import Artifact, Organization, User
 from penstock.v1 import organization_pb2 as pb
 from penstock.v1.organization_pb2_grpc import OrganizationServiceServicer
@@ -72,7 +73,7 @@ class OrganizationServicer(OrganizationServiceServicer):
         try:
             async with self._database.write(keep=not request.validate_only) as session:
                 session.add(row)
-                await self._database.raise_revision(session)
+                await self._database.raise_revision(session, Section.ORGANIZATIONS)
                 answer = _message(row)
         except IntegrityError as error:
             name = str(OrganizationName(slug))

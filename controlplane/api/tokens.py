@@ -23,6 +23,7 @@ from controlplane.model.database import Database
 from controlplane.model.naming import ANY_USER, OrganizationName, TokenName, UserName, new_uid
 from controlplane.model.roles import Role, parse_role
 from controlplane.model.saved import saved_id
+from controlplane.model.section import Section
 from controlplane.model.tables import AccessToken, Organization, User
 from penstock.v1 import user_pb2 as pb
 
@@ -60,7 +61,7 @@ class Tokens:
                 create_time=self._now(),
             )
             session.add(row)
-            await self._database.raise_revision(session)
+            await self._database.raise_revision(session, Section.TOKENS)
             answer = _message(user.name, row)
         if request.validate_only:
             return pb.CreateTokenResponse(token=preview(answer))
@@ -114,7 +115,7 @@ class Tokens:
         async with self._database.write() as session:
             user = await find.user(session, name.user)
             await session.delete(await _find(session, user, name))
-            await self._database.raise_revision(session)
+            await self._database.raise_revision(session, Section.TOKENS)
         return Empty()
 
     def _expire_time(self, given: pb.Token, violations: Violations) -> datetime | None:

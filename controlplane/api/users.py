@@ -21,6 +21,7 @@ from controlplane.model.database import Database
 from controlplane.model.naming import OrganizationName, UserName, check_email, new_uid
 from controlplane.model.roles import Role, parse_role
 from controlplane.model.saved import saved_id
+from controlplane.model.section import Section
 from controlplane.model.tables import User
 from penstock.v1 import user_pb2 as pb
 from penstock.v1.user_pb2_grpc import UserServiceServicer
@@ -113,7 +114,7 @@ class UserServicer(Tokens, UserServiceServicer):
                 row.display_name = given.display_name
             if "role" in fields and role != row.role:
                 row.role = role
-                await self._database.raise_revision(session)
+                await self._database.raise_revision(session, Section.TOKENS)
             if (row.display_name, row.role) != before:
                 row.update_time = self._now()
             return _message(user)
@@ -126,7 +127,7 @@ class UserServicer(Tokens, UserServiceServicer):
             user = await find.user(session, name, change=True)
             check_etag(request.etag, _etag(user.row), str(name))
             await session.delete(user.row)
-            await self._database.raise_revision(session)
+            await self._database.raise_revision(session, Section.TOKENS)
         return Empty()
 
 

@@ -12,6 +12,7 @@ from clients.oci.descriptor import Descriptor
 from clients.oci.manifest import Manifest
 from controlplane.model import tables
 from controlplane.model.database import Database
+from controlplane.model.section import Section
 
 
 class ArtifactChanged(Exception):
@@ -80,7 +81,7 @@ async def raise_content_revision(database: Database, session: AsyncSession, arti
         .where(col(tables.Artifact.id) == artifact_id)
         .values(content_revision=col(tables.Artifact.content_revision) + 1)
     )
-    await database.raise_revision(session)
+    await database.raise_revision(session, Section.ARTIFACTS)
 
 
 def _edge(artifact_id: int, parent: str, kind: tables.EdgeKind, descriptor: Descriptor) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
+from controlplane.model.section import Section
 from controlplane.model.tables import AccessToken, Node, Singleton, User
 
 ADMINISTRATOR: Final = "admin"
@@ -66,7 +67,7 @@ async def prepare(database: Database, directory: Path, now: datetime) -> str | N
             else:
                 _LOG.info("The %s's token is the one found in %s.", kind.word, path)
             await kind.save(session, token, now)
-            await database.raise_revision(session)
+            await database.raise_revision(session, Section.TOKENS)
     return made.get(_ADMIN.word)
 
 
@@ -80,7 +81,7 @@ async def reset(database: Database, directory: Path, word: str, now: datetime) -
     _write(directory / kind.file, token)
     async with database.write() as session:
         await kind.save(session, token, now)
-        await database.raise_revision(session)
+        await database.raise_revision(session, Section.TOKENS)
     return token
 
 
