@@ -82,7 +82,8 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         default="",
         description="`redis://host:6379/0` for the locks of sync, when several control planes share a"
-        " database; without it, they are rows of the database",
+        " database, and for the turns of nodes that share a bucket; without it, they are rows of the"
+        " database, and objects in the bucket",
         repr=False,
     )
     sync_cron: Annotated[str, AfterValidator(_cron)] = Field(

@@ -13,11 +13,14 @@ from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketClient
+from dataplane.blobs.bucket_leases import BucketLeases
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.files import FileStore
+from dataplane.blobs.leases import Leases
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.signer import Signer
 from dataplane.blobs.space import Limits
+from dataplane.blobs.turns import Turns
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
@@ -36,6 +39,7 @@ from dataplane.http.server import Server
 from dataplane.http.service import Quick
 from dataplane.http.tls import server_context
 from dataplane.http.transfers import Shares, Transfers
+from dataplane.identity import identity
 from dataplane.join import join
 from dataplane.place import prepare_data_dir
 from dataplane.resolve.control import PATIENCE, ControlPlane
@@ -183,6 +187,7 @@ class Node:
             limits=Limits(settings.cache_max_bytes or None, settings.cache_min_free_bytes),
             scrub_rate=settings.scrub_rate,
             bucket=bucket,
+            turns=await self._turns(bucket, data_dir, stack),
             measures=self._measures,
             tell_trouble=self._crew.tell_trouble,
         )
@@ -199,6 +204,22 @@ class Node:
             await self._first_configuration()
         self._registry_server.start(registry_sockets)
         stack.push_async_callback(self._registry_server.stop, settings.drain_timeout.total_seconds())
+
+    async def _turns(self, bucket: Bucket | None, data_dir: Path, stack: AsyncExitStack) -> Turns | None:
+        longest, redis_url = self._settings.s3_wait.total_seconds(), self._settings.redis_url
+        if bucket is None or not longest:
+            return None
+        owner = await asyncio.to_thread(identity, data_dir / "node" / "identity")
+        leases: Leases
+        if redis_url:
+            # A megabyte or two that most nodes do without.
+            from dataplane.blobs.redis_leases import RedisLeases  # noqa: PLC0415
+
+            leases = RedisLeases.at(redis_url, bucket.place, owner)
+        else:
+            leases = BucketLeases(bucket.client, owner)
+        stack.push_async_callback(leases.close)
+        return Turns(leases, bucket, self._measures, longest)
 
     async def _redirecting(self, bucket: Bucket | None, stack: AsyncExitStack) -> Redirects | None:
         rule = self._settings.redirect_rule

@@ -83,6 +83,19 @@ class Settings(BaseSettings):
         default="",
         description="base URL of S3 in these URLs, where clients do not reach it as the node does",
     )
+    s3_wait: Duration = Field(
+        default=timedelta(seconds=20),
+        ge=timedelta(0),
+        description="how long a node waits for another one to put into S3 what both want, before it asks the"
+        " upstream itself, like `20s`; 0 for not at all",
+    )
+    redis_url: str = Field(
+        default="",
+        description="`redis://host:6379/0` for the locks of sync, when several control planes share a"
+        " database, and for the turns of nodes that share a bucket; without it, they are rows of the"
+        " database, and objects in the bucket",
+        repr=False,
+    )
     cache_max_bytes: Size = Field(
         default=50 << 30,
         description="how much room the cached blobs may take, in bytes or like `20GiB`; 0 for no limit",

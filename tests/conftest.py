@@ -14,7 +14,7 @@ from tests.fakes.images import Image, make_image, make_index
 from tests.fakes.registry import FakeRegistry
 from tests.servers.docker_registry import DockerRegistry
 from tests.servers.leaks import left_open, open_now
-from tests.servers.moto import Moto
+from tests.servers.moto import ENVIRONMENT, Moto
 from tests.servers.penstock import Organization, Penstock
 from tests.servers.process import started
 
@@ -140,6 +140,13 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What AWS's tools take from the environment, for `moto`."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

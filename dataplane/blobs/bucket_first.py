@@ -1,8 +1,9 @@
 """A blob from the bucket where it has it, and from its upstream otherwise."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamUnavailable
@@ -22,13 +23,24 @@ class BucketFirst:
     """
 
     def __init__(
-        self, digest: Digest, size: int, bucket: Bucket, upstream: Source, measures: Measures
+        self,
+        digest: Digest,
+        size: int,
+        bucket: Bucket,
+        upstream: Source,
+        measures: Measures,
+        come: Callable[[Digest], Awaitable[bool]] | None = None,
     ) -> None:
+        """Look into bucket, and then wait for `come`, if it is given, before upstream is asked.
+
+        `come` waits for this node's turn, and tells whether the bucket has the blob after all.
+        """
         self._digest = digest
         self._size = size
         self._bucket = bucket
         self._upstream = upstream
         self._measures = measures
+        self._come = come
         self._skips_bucket = False
         self.used_bucket = False
         """Whether bytes came from the bucket, so that they may be what is wrong."""
@@ -61,8 +73,11 @@ class BucketFirst:
     async def _from_bucket(self, stack: AsyncExitStack, offset: int, stop: int | None) -> Stream | None:
         if self._skips_bucket or self._bucket.pauses:
             return None
+        opened = partial(self._bucket.open, self._digest, offset, stop)
         try:
-            stream = await stack.enter_async_context(self._bucket.open(self._digest, offset, stop))
+            stream = await stack.enter_async_context(opened())
+            if stream is None and self._come is not None and await self._come(self._digest):
+                stream = await stack.enter_async_context(opened())
         except BucketFailed as error:
             self.failed(error)
             return None

@@ -28,6 +28,7 @@ from dataplane.blobs.store import BlobStore, StoredBlob
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.tier import Tier
 from dataplane.blobs.trouble import Trouble
+from dataplane.blobs.turns import Turns
 from dataplane.blobs.way import Way
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class BlobCache:
         limits: Limits | None = None,
         scrub_rate: int = 0,
         bucket: Bucket | None = None,
+        turns: Turns | None = None,
         measures: Measures | None = None,
         patience: Patience | None = None,
         tell_trouble: Callable[[str], None] = lambda _: None,
@@ -69,8 +71,9 @@ class BlobCache:
         A blob that is larger than the limits allow is passed through and not kept. `scrub_rate` is the
         bytes a second that are read again to find what is rotten; 0 for none. With a bucket, which
         outlives the cache, the store is a hot tier in front of it: what the store does not have is looked
-        for there before it is fetched from upstream, and what was fetched is put there. `tell_trouble` is
-        told what the other processes should `hear_trouble` of.
+        for there before it is fetched from upstream, and what was fetched is put there. With `turns`,
+        which the cache stops, nodes that share the bucket wait for each other. `tell_trouble` is told what
+        the other processes should `hear_trouble` of.
         """
         self.measures = measures or Measures()
         self._store = store
@@ -83,7 +86,7 @@ class BlobCache:
         )
         self._detours = Detours(self._threads, self.measures, patience, _MOST_DETOURS)
         self._scrub_rate = scrub_rate
-        self._tier = Tier(bucket, self.measures)
+        self._tier = Tier(bucket, self.measures, turns)
         self._keeping = Keeping(store, self._space, self._tier, self._trouble, self.measures)
         self._fills = Fills(
             spool_folder, self._keeping.keep, self._trouble, self.measures, self._threads, patience

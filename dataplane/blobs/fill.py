@@ -48,7 +48,7 @@ class Fill:
         self.size = spool.size
         self._way = way
         self._digest = way.digest
-        self._source = way.source
+        self._source = way.shared or way.source
         self._spool = spool
         self._claim = claim
         self._keep = keep
@@ -87,6 +87,12 @@ class Fill:
 
     async def run(self) -> None:
         """Fetch, verify and keep; failures go to the readers and to the log. Raises only when cancelled."""
+        try:
+            await self._run()
+        finally:
+            self._way.over()
+
+    async def _run(self) -> None:
         try:
             verified = await self._fetch()
         except asyncio.CancelledError:

@@ -42,6 +42,10 @@ class Measures:
     """Requests to the bucket that failed, so that the upstream was asked, or the upload was given up."""
     bucket_uploads: int = 0
     """Blobs that were put into the bucket."""
+    bucket_waits: int = 0
+    """Fetches that waited for another node to put the blob into the bucket."""
+    bucket_waits_ended: int = 0
+    """Of these, fetches that went on without it."""
     redirects: int = 0
     """Requests that were answered with where the blob is in the bucket."""
     cache_bytes: int = 0

@@ -38,20 +38,22 @@ class Uploads:
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, digest: Digest, stored: StoredBlob) -> None:
-        """Upload a stored blob by and by; closes it."""
+    def begin(self, digest: Digest, stored: StoredBlob, done: Callable[[], None]) -> None:
+        """Upload a stored blob by and by; closes it. `done` is called when that has ended, however it did."""
         if len(self._tasks) >= _WAITING or self._bucket.pauses:
             stored.close()
             self._measures.bucket_failures += 1
             logger.warning(
                 "blob %s is not put into %s, which is behind or failing", digest, self._bucket.place
             )
+            done()
             return
         task = asyncio.create_task(self._run(digest, stored), name=f"upload {digest}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # Also when it is cancelled before it has begun.
         task.add_done_callback(lambda _: stored.close())
+        task.add_done_callback(lambda _: done())
 
     def drop(self, digest: Digest) -> None:
         """Remove from the bucket what turned out to be wrong."""

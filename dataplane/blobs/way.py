@@ -14,5 +14,9 @@ class Way:
     digest: Digest
     size: int
     source: Source
+    shared: Source | None = None
+    """The source of what all readers share, where it takes turns with other nodes; a detour does not."""
+    over: Callable[[], None] = lambda: None
+    """To be called when the shared fetch has ended, however it did."""
     distrust: Callable[[], bool] = lambda: False
     """Tells the source that its bytes were wrong; returns whether it has others."""

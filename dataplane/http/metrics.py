@@ -205,6 +205,12 @@ class _Looks(Collector):
             ("bucket_hits", "Transfers that the bucket began.", measures.bucket_hits),
             ("bucket_failures", "Requests to the bucket that failed.", measures.bucket_failures),
             ("bucket_uploads", "Blobs that were put into the bucket.", measures.bucket_uploads),
+            ("bucket_waits", "Fetches that waited for those of other nodes.", measures.bucket_waits),
+            (
+                "bucket_waits_ended",
+                "Fetches that waited for another node's as long as they may, and went on.",
+                measures.bucket_waits_ended,
+            ),
             ("redirects", "Requests for blobs that were redirected to the bucket.", measures.redirects),
         ):
             yield CounterMetricFamily(f"penstock_node_{name}", documentation, count)

@@ -8,13 +8,15 @@ import aiohttp
 from aiohttp import web
 
 _HOP = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "keep-alive"})
+_SPOILS = ("stall", "cut", "flip", "short")
 
 
 class FaultyBucket:
     """A proxy on a free port; an async context manager. `fault` says what goes wrong, "" for nothing:
 
     "503" for every request; "hang" never answers; "stall" stops in the middle of a GET's body; "cut" ends
-    the connection there; "flip" changes its last byte; "short" leaves it out, length and all.
+    the connection there; "flip" changes its last byte; "short" leaves it out, length and all; "unconditional"
+    pays no heed to If-None-Match, and "501" refuses it.
     """
 
     def __init__(self, target: str) -> None:
@@ -23,23 +25,31 @@ class FaultyBucket:
         self.asked: list[str] = []
         self._target = target
         self._over = asyncio.Event()
+        self._port = 0
         self._runner: web.ServerRunner | None = None
         self.url = ""
 
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(auto_decompress=False)
+    async def start(self) -> None:
+        """Listens; after a stop, on the same port as before."""
         self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.05)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self._port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    async def stop(self) -> None:
+        """Ends every connection and listens no more."""
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(auto_decompress=False)
+        await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._over.set()
-        assert self._runner is not None
-        await self._runner.cleanup()
+        await self.stop()
         await self._session.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -48,7 +58,11 @@ class FaultyBucket:
             await self._over.wait()
         if self.fault == "503":
             return web.Response(status=503, text="<Error><Code>SlowDown</Code></Error>")
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        if self.fault == "501" and "If-None-Match" in request.headers:
+            await request.content.read()
+            return web.Response(status=501, text="<Error><Code>NotImplemented</Code></Error>")
+        hop = _HOP | {"if-none-match"} if self.fault == "unconditional" else _HOP
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in hop}
         if "Expect" in request.headers and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await request.content.read()
@@ -57,7 +71,7 @@ class FaultyBucket:
         ) as answer:
             content = await answer.read()
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
-            if request.method == "GET" and answer.status in (200, 206) and self.fault and content:
+            if request.method == "GET" and answer.status in (200, 206) and self.fault in _SPOILS and content:
                 return await self._spoil(request, answer.status, kept, content)
             if request.method == "HEAD":
                 kept["Content-Length"] = answer.headers.get("Content-Length", "0")

@@ -9,16 +9,14 @@ from tests.fakes.blobs import content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.images import Image, make_image
 from tests.integration.dataplane.conftest import Setup, until
-from tests.servers.moto import ENVIRONMENT, Moto
+from tests.servers.moto import Moto
 
 SMALL, LARGE = 1000, 700_000
 
 
 @pytest.fixture
-async def s3(moto: Moto, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyBucket]:
+async def s3(moto: Moto, aws: None) -> AsyncIterator[FaultyBucket]:
     """The way to S3."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
     async with FaultyBucket(moto.url) as proxy:
         yield proxy
 

@@ -25,19 +25,12 @@ from dataplane.blobs.space import Limits
 from tests.fakes.blobs import Blob, BytesBlob, GeneratedBlob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.sources import ScriptedSource, Turn
-from tests.servers.moto import ENVIRONMENT, Moto
+from tests.servers.moto import Moto
 from tests.unit.dataplane.blobs.conformance import REQUIREMENTS, Kept, Read
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, instantly, pull, settled, stored
 
 BLOB = GeneratedBlob(1, 3 * MIB)
 GONE = UpstreamNotFound("registry.example", "registry.example does not have it.")
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What AWS's tools take from the environment."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -48,7 +41,9 @@ async def proxy(moto: Moto) -> AsyncIterator[FaultyBucket]:
 
 
 @pytest.fixture
-async def bucket(proxy: FaultyBucket, moto: Moto, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bucket]:
+async def bucket(
+    proxy: FaultyBucket, moto: Moto, aws: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bucket]:
     """An empty bucket, used under a prefix, with little patience for silence."""
     monkeypatch.setattr(bucket_client, "_SILENCE", 1.0)
     async with BucketClient(Place(moto.new_bucket(), "cache/blobs-of-ours", proxy.url)) as client:
@@ -255,8 +250,7 @@ async def test_a_bucket_that_is_gone(
 ) -> None:
     """Nobody listens any more: blobs come from upstream, and uploads are given up, not held on to."""
     cache = await make_node()
-    assert proxy._runner is not None
-    await proxy._runner.cleanup()
+    await proxy.stop()
 
     assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
     await settled(cache)

@@ -1,0 +1,109 @@
+"""Leases as objects in the bucket itself, for nodes that share nothing else."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from clients.oci.digest import Digest
+from dataplane.blobs.bucket_client import BucketClient, BucketFailed, NotOffered
+from dataplane.blobs.leases import LASTS, LeasesNotOffered, LeasesUnavailable
+
+# S3 dates objects to the second.
+_ROUNDED: Final = 1.0
+
+
+class BucketLeases:
+    """A lease is `<prefix>/leases/<algorithm>/<encoded>`, made and taken over by conditional requests.
+
+    How old it is the server says, by its own clock: those of the nodes need not agree.
+    """
+
+    def __init__(self, client: BucketClient, owner: str, lasts: float = LASTS) -> None:
+        """Take leases for owner, a name of this node alone; `lasts` is in seconds, for all nodes alike."""
+        self._client = client
+        self._owner = owner
+        self._lasts = lasts
+        self._offered: bool | None = None
+        # Entity tags of what this process wrote last.
+        self._held: dict[Digest, str] = {}
+
+    async def take(self, digest: Digest) -> bool:
+        """See Leases."""
+        async with self._translated():
+            if digest in self._held:
+                return await self._write(digest, IfMatch=self._held.pop(digest))
+            await self._check()
+            if await self._write(digest, IfNoneMatch="*"):
+                return True
+            there = await self._client.ask("head_object", Key=self._key(digest))
+            if there is None or not self._is_free(there):
+                return False
+            return await self._write(digest, IfMatch=_tag(there))
+
+    async def release(self, digest: Digest) -> None:
+        """See Leases."""
+        held = self._held.pop(digest, None)
+        if held is None:
+            return
+        async with self._translated():
+            there = await self._client.ask("head_object", Key=self._key(digest))
+            if there is not None and _tag(there) == held:
+                await self._client.ask("delete_object", Key=self._key(digest))
+
+    async def close(self) -> None:
+        """See Leases; the client belongs to others."""
+
+    async def _write(self, digest: Digest, **condition: str) -> bool:
+        written = await self._client.ask(
+            "put_object",
+            Key=self._key(digest),
+            # No two are the same: the entity tag tells them apart.
+            Body=f"{self._owner} {secrets.token_hex(8)}\n".encode(),
+            Metadata={"owner": self._owner},
+            **condition,
+        )
+        if written is None:
+            return False
+        self._held[digest] = _tag(written)
+        return True
+
+    def _is_free(self, there: Any) -> bool:
+        if there["Metadata"].get("owner") == self._owner:
+            return True
+        said = there["ResponseMetadata"]["HTTPHeaders"].get("date")
+        now = parsedate_to_datetime(said) if said else datetime.now(UTC)
+        return bool((now - there["LastModified"]).total_seconds() > self._lasts + _ROUNDED)
+
+    async def _check(self) -> None:
+        """Find out, once, whether the server keeps to conditions, or would give all nodes the lease."""
+        if self._offered is None:
+            key = self._client.key(f"leases/probe-{secrets.token_hex(8)}")
+            try:
+                await self._client.ask("put_object", Key=key, Body=b"", IfNoneMatch="*")
+                again = await self._client.ask("put_object", Key=key, Body=b"", IfNoneMatch="*")
+                await self._client.ask("delete_object", Key=key)
+                self._offered = again is None
+            except NotOffered:
+                self._offered = False
+        if not self._offered:
+            raise LeasesNotOffered(f"{self._client.place} has no conditional writes (If-None-Match).")
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except NotOffered as error:
+            raise LeasesNotOffered(f"{self._client.place}: {error}") from error
+        except BucketFailed as error:
+            raise LeasesUnavailable(f"{self._client.place}: {error}") from error
+
+    def _key(self, digest: Digest) -> str:
+        return self._client.key(f"leases/{digest.algorithm}/{digest.encoded}")
+
+
+def _tag(answer: Any) -> str:
+    # Some servers compare If-Match without taking the quotes off.
+    return str(answer["ETag"]).strip('"')

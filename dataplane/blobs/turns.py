@@ -1,0 +1,152 @@
+"""Taking turns with other nodes at asking an upstream, so that one of them asks for all."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from clients.oci.digest import Digest
+from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.bucket_client import BucketFailed
+from dataplane.blobs.leases import LASTS, Leases, LeasesNotOffered, LeasesUnavailable
+from dataplane.blobs.measures import Measures
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks for what another node fetches.
+_FIRST_LOOK: Final = 0.05
+_LONGEST_LOOK: Final = 1.0
+# Seconds that what keeps the leases is left alone after it failed.
+_PAUSE: Final = 15.0
+# Seconds for giving leases back when the node stops.
+_LAST: Final = 2.0
+
+
+class Turns:
+    """The turns of one process; `stop` it after the last.
+
+    A turn is held under a lease from before the upstream is asked until the blob is in the bucket. Where
+    there are no leases to be had, it is everybody's turn.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        bucket: Bucket,
+        measures: Measures,
+        longest: float,
+        *,
+        lasts: float = LASTS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Wait for other nodes for `longest` seconds; `lasts` is for how many seconds a lease is taken."""
+        self._leases = leases
+        self._bucket = bucket
+        self._measures = measures
+        self._longest = longest
+        self._renew = lasts / 3
+        self._clock = clock
+        self._sleep = sleep
+        self._off_until = float("-inf")
+        self._said = ""
+        self._held: dict[Digest, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def come(self, digest: Digest) -> bool:
+        """Wait until this node may ask the upstream, a bounded time; True where the blob is in the bucket.
+
+        `over` ends the turn, if it was one. Does not raise.
+        """
+        if digest in self._held or self._clock() < self._off_until:
+            return False
+        try:
+            return await self._come(digest)
+        except LeasesUnavailable as error:
+            self._unavailable(error)
+        except BucketFailed as error:
+            logger.warning("other nodes are not waited for, as %s failed: %s", self._bucket.place, error)
+        return False
+
+    def over(self, digest: Digest) -> None:
+        """End a turn; nothing happens where there was none."""
+        renewing = self._held.pop(digest, None)
+        if renewing is not None:
+            renewing.cancel()
+            self._spawn(self._release(digest))
+
+    async def stop(self) -> None:
+        """End all turns."""
+        for digest in list(self._held):
+            self.over(digest)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_LAST)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _come(self, digest: Digest) -> bool:
+        until, pause, waits = self._clock() + self._longest, _FIRST_LOOK, False
+        while not await self._leases.take(digest):
+            self._well()
+            if not waits:
+                waits = True
+                self._measures.bucket_waits += 1
+            left = until - self._clock()
+            if left <= 0:
+                self._measures.bucket_waits_ended += 1
+                logger.warning(
+                    "blob %s is fetched here too: another node has not put it into %s within %g s",
+                    digest, self._bucket.place, self._longest,
+                )  # fmt: skip
+                return False
+            await self._sleep(min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_LOOK)
+            if await self._bucket.size(digest) is not None:
+                return True
+        self._well()
+        self._held[digest] = self._spawn(self._keep(digest))
+        # Its last holder may have put the blob there just before it gave the lease back.
+        try:
+            there = await self._bucket.size(digest) is not None
+        except BaseException:
+            self.over(digest)
+            raise
+        if there:
+            self.over(digest)
+        return there
+
+    async def _keep(self, digest: Digest) -> None:
+        while True:
+            await asyncio.sleep(self._renew)
+            try:
+                if not await self._leases.take(digest):
+                    logger.warning("another node has taken over the fetch of blob %s", digest)
+                    return
+            except LeasesUnavailable as error:
+                self._unavailable(error)
+
+    async def _release(self, digest: Digest) -> None:
+        try:
+            await self._leases.release(digest)
+        except LeasesUnavailable as error:
+            self._unavailable(error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name="turn")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _well(self) -> None:
+        if self._said:
+            logger.warning("Nodes take turns again at what they all want.")
+            self._said = ""
+
+    def _unavailable(self, error: LeasesUnavailable) -> None:
+        never = isinstance(error, LeasesNotOffered)
+        self._off_until = float("inf") if never else self._clock() + _PAUSE
+        if not self._said:
+            self._said = str(error)
+            logger.warning("This node waits for no other%s. %s", " from now on" if never else "", error)

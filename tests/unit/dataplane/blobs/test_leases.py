@@ -1,0 +1,173 @@
+"""Leases in Redis and in a bucket, and what a node does with them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from clients.process.exits import ConfigurationError
+from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.bucket_client import BucketClient
+from dataplane.blobs.bucket_leases import BucketLeases
+from dataplane.blobs.leases import Leases, LeasesNotOffered, LeasesUnavailable
+from dataplane.blobs.measures import Measures
+from dataplane.blobs.place import Place
+from dataplane.blobs.redis_leases import RedisLeases
+from dataplane.blobs.turns import Turns
+from tests.fakes.faulty_bucket import FaultyBucket
+from tests.servers.moto import Moto
+from tests.servers.redis_server import RedisServer
+from tests.unit.dataplane.blobs.lease_conformance import LASTS, ONE, REQUIREMENTS, MakeLeases
+from tests.unit.dataplane.blobs.test_bucket import put
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A Redis for all tests here."""
+    server = RedisServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+async def proxy(moto: Moto) -> AsyncIterator[FaultyBucket]:
+    """The way to S3, where it can go wrong."""
+    async with FaultyBucket(moto.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def client(proxy: FaultyBucket, moto: Moto, aws: None) -> AsyncIterator[BucketClient]:
+    """An empty bucket."""
+    async with BucketClient(Place(moto.new_bucket(), "prefix", proxy.url)) as client:
+        yield client
+
+
+@pytest.fixture
+async def in_redis(redis: RedisServer, client: BucketClient) -> AsyncIterator[MakeLeases]:
+    """Makes leases in Redis."""
+    async with AsyncExitStack() as stack:
+
+        def make(owner: str) -> Leases:
+            leases = RedisLeases.at(redis.url, client.place, owner, LASTS)
+            stack.push_async_callback(leases.close)
+            return leases
+
+        yield make
+
+
+@pytest.fixture
+def in_bucket(client: BucketClient) -> MakeLeases:
+    """Makes leases in the bucket."""
+    return lambda owner: BucketLeases(client, owner, LASTS)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.__name__)
+async def test_redis(in_redis: MakeLeases, requirement: Callable[[MakeLeases], Awaitable[None]]) -> None:
+    """What all that keeps leases must do."""
+    await requirement(in_redis)
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.__name__)
+async def test_bucket(in_bucket: MakeLeases, requirement: Callable[[MakeLeases], Awaitable[None]]) -> None:
+    """What all that keeps leases must do."""
+    await requirement(in_bucket)
+
+
+@pytest.mark.real
+async def test_a_redis_that_is_gone_says_so(redis: RedisServer, client: BucketClient) -> None:
+    """In a sentence that names the setting, and soon; it works again by itself."""
+    leases = RedisLeases.at(redis.url, client.place, "node")
+    assert await leases.take(ONE)
+    redis.stop()
+    with pytest.raises(LeasesUnavailable, match="PENSTOCK_REDIS_URL"):
+        await leases.take(ONE)
+    redis.start()
+    assert await leases.take(ONE)
+    await leases.close()
+
+
+def test_a_wrong_url_is_refused() -> None:
+    """Without repeating it, for it may hold a password."""
+    with pytest.raises(ConfigurationError) as caught:
+        RedisLeases.at("localhost:6379/secret", Place("bucket"), "node")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["unconditional", "501"])
+async def test_a_server_without_conditions_has_no_leases(
+    client: BucketClient, proxy: FaultyBucket, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everybody would get them: nobody does, it is said once, and every node fetches for itself."""
+    proxy.fault = how
+    with pytest.raises(LeasesNotOffered):
+        await BucketLeases(client, "node").take(ONE)
+    assert not client.pauses
+
+    turns = Turns(BucketLeases(client, "node"), Bucket(client), Measures(), 10)
+    for _ in range(3):
+        assert await turns.come(ONE) is False
+        turns.over(ONE)
+    await turns.stop()
+    (said,) = caplog.records
+    assert "waits for no other from now on" in said.message
+
+
+async def test_others_wait_for_what_one_fetches(client: BucketClient, in_bucket: MakeLeases) -> None:
+    """Until it is in the bucket; nobody asks the upstream but the first."""
+    bucket, measures = Bucket(client), Measures()
+    first, second = (Turns(in_bucket(owner), bucket, measures, 30, lasts=LASTS) for owner in "ab")
+    content = b"one"
+    assert await first.come(ONE) is False
+    waiting = asyncio.create_task(second.come(ONE))
+    await asyncio.sleep(2.5 * LASTS)
+    assert not waiting.done(), "the lease is held for longer than it lasts"
+    assert await put(bucket, ONE, content)
+    assert await waiting is True
+    assert measures.bucket_waits == 1
+    first.over(ONE)
+    await first.stop()
+    await second.stop()
+
+
+async def test_others_go_on_when_one_gives_up(client: BucketClient, in_bucket: MakeLeases) -> None:
+    """It is the next one's turn at once."""
+    bucket = Bucket(client)
+    first, second = (Turns(in_bucket(owner), bucket, Measures(), 30) for owner in "ab")
+    assert await first.come(ONE) is False
+    waiting = asyncio.create_task(second.come(ONE))
+    await asyncio.sleep(0.2)
+    first.over(ONE)
+    assert await waiting is False
+    second.over(ONE)
+    await first.stop()
+    await second.stop()
+    leases = in_bucket("c")
+    assert await leases.take(ONE), "all is given back"
+
+
+async def test_nobody_waits_for_ever(client: BucketClient, in_bucket: MakeLeases) -> None:
+    """Who has waited as long as they may help themselves, without a lease to give back."""
+    measures = Measures()
+    holder = in_bucket("holder")
+    assert await holder.take(ONE)
+    turns = Turns(in_bucket("node"), Bucket(client), measures, 0.3)
+    assert await turns.come(ONE) is False
+    turns.over(ONE)
+    await turns.stop()
+    assert (measures.bucket_waits, measures.bucket_waits_ended) == (1, 1)
+    assert not await in_bucket("another").take(ONE)
+
+
+async def test_what_was_put_meanwhile_is_not_fetched(client: BucketClient, in_bucket: MakeLeases) -> None:
+    """The last holder put it there between a look and the lease; the lease is given back."""
+    bucket = Bucket(client)
+    assert await put(bucket, ONE, b"one")
+    turns = Turns(in_bucket("node"), bucket, Measures(), 1)
+    assert await turns.come(ONE) is True
+    await turns.stop()
+    assert await in_bucket("other").take(ONE)
