@@ -27,6 +27,7 @@ from controlplane.api.measures import CallMeasures
 from controlplane.api.node import NodeServicer
 from controlplane.api.organizations import OrganizationServicer
 from controlplane.api.port import GrpcPort, Servicers
+from controlplane.api.pulls import PullServicer
 from controlplane.api.upstreams import Upstreams
 from controlplane.api.users import UserServicer
 from controlplane.catalog.referring import Referring
@@ -168,6 +169,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 allow_private=settings.allow_private_upstreams,
             ),
             artifacts=ArtifactServicer(database, syncs, Sources(database, upstreams, credentials), now),
+            pulls=PullServicer(database, now),
             nodes=NodeServicer(database, feed, resolver, referring, access, recorder, now),
         )
         registry.register(RateMeasures(transport.rates))

@@ -11,6 +11,7 @@ from clients.cli import (
     login,
     nodes,
     organizations,
+    pulls,
     tags,
     tokens,
     up,
@@ -43,7 +44,7 @@ app = application("penstock", _SUMMARY)
 up.add(app)
 login.add(app)
 version.add(app)
-for noun in (organizations, users, tokens, credentials, artifacts, tags, nodes):
+for noun in (organizations, users, tokens, credentials, artifacts, tags, pulls, nodes):
     app.add_typer(noun.app)
 
 

@@ -8,6 +8,7 @@ from penstock.v1.artifact_pb2_grpc import ArtifactServiceStub
 from penstock.v1.credential_pb2_grpc import CredentialServiceStub
 from penstock.v1.node_pb2_grpc import NodeServiceStub
 from penstock.v1.organization_pb2_grpc import OrganizationServiceStub
+from penstock.v1.pull_pb2_grpc import PullServiceStub
 from penstock.v1.user_pb2_grpc import UserServiceStub
 
 
@@ -24,6 +25,7 @@ class ControlClient:
         self.users = UserServiceStub(self.channel)
         self.credentials = CredentialServiceStub(self.channel)
         self.artifacts = ArtifactServiceStub(self.channel)
+        self.pulls = PullServiceStub(self.channel)
         self.nodes = NodeServiceStub(self.channel)
 
     async def close(self) -> None:

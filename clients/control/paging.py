@@ -28,18 +28,24 @@ async def iterate(
     method: Callable[[_RequestT], Awaitable[_PageT]],
     request: _RequestT,
     items: Callable[[_PageT], Iterable[_Item]],
+    *,
+    limit: int | None = None,
 ) -> AsyncIterator[_Item]:
-    """Give every item of a list, asking for the next page when the one before is used up.
+    """Give every item of a list, or the first `limit`, asking for a page when the one before is used up.
 
     `request` is used for all pages, and changed; its page size is PAGE_SIZE where it has none.
     Raises ControlError.
     """
-    request.page_size = request.page_size or PAGE_SIZE
+    request.page_size = request.page_size or min(PAGE_SIZE, limit or PAGE_SIZE)
+    given = 0
     while True:
         with translated():
             page = await method(request)
         for item in items(page):
             yield item
+            given += 1
+            if given == limit:
+                return
         if not page.next_page_token:
             return
         if page.next_page_token == request.page_token:

@@ -69,6 +69,12 @@ _METHODS: Final[Mapping[str, Mapping[str, Who]]] = {
         "ListSyncJobs": Who.READER,
         "WatchSyncJob": Who.READER,
     },
+    "penstock.v1.PullService": {
+        "ListPulls": Who.READER,
+        "SumPulls": Who.READER,
+        "ListVersionHolders": Who.READER,
+        "ExportPulls": Who.READER,
+    },
     "penstock.v1.NodeService": {
         "GetNode": Who.INSTALLATION,
         "ListNodes": Who.INSTALLATION,

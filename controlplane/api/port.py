@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address, check_free
 from controlplane.api.interceptor import Front
-from penstock.v1 import artifact_pb2, credential_pb2, node_pb2, organization_pb2, user_pb2
+from penstock.v1 import artifact_pb2, credential_pb2, node_pb2, organization_pb2, pull_pb2, user_pb2
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceServicer, add_ArtifactServiceServicer_to_server
 from penstock.v1.credential_pb2_grpc import (
     CredentialServiceServicer,
@@ -28,12 +28,13 @@ from penstock.v1.organization_pb2_grpc import (
     OrganizationServiceServicer,
     add_OrganizationServiceServicer_to_server,
 )
+from penstock.v1.pull_pb2_grpc import PullServiceServicer, add_PullServiceServicer_to_server
 from penstock.v1.user_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 
 SETTING: Final = "PENSTOCK_GRPC_LISTEN"
 SERVICES: Final = tuple(
     service.full_name
-    for module in (organization_pb2, user_pb2, credential_pb2, artifact_pb2, node_pb2)
+    for module in (organization_pb2, user_pb2, credential_pb2, artifact_pb2, pull_pb2, node_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 """Full names of Penstock's own services."""
@@ -67,6 +68,7 @@ class Servicers:
     users: UserServiceServicer
     credentials: CredentialServiceServicer
     artifacts: ArtifactServiceServicer
+    pulls: PullServiceServicer
     nodes: NodeServiceServicer
 
     def by_service(self) -> Iterator[tuple[ServiceDescriptor, object]]:
@@ -75,6 +77,7 @@ class Servicers:
         yield user_pb2.DESCRIPTOR.services_by_name["UserService"], self.users
         yield credential_pb2.DESCRIPTOR.services_by_name["CredentialService"], self.credentials
         yield artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"], self.artifacts
+        yield pull_pb2.DESCRIPTOR.services_by_name["PullService"], self.pulls
         yield node_pb2.DESCRIPTOR.services_by_name["NodeService"], self.nodes
 
 
@@ -95,6 +98,7 @@ class GrpcPort:
         add_UserServiceServicer_to_server(servicers.users, server)
         add_CredentialServiceServicer_to_server(servicers.credentials, server)
         add_ArtifactServiceServicer_to_server(servicers.artifacts, server)
+        add_PullServiceServicer_to_server(servicers.pulls, server)
         add_NodeServiceServicer_to_server(servicers.nodes, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

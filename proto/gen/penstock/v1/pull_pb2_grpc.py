@@ -28,7 +28,7 @@ if _version_not_supported:
 class PullServiceStub:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization; a customer's own users see their customer's pulls alone.
+    For members of the organization: a customer's users are refused.
     """
 
     def __init__(self, channel):
@@ -62,7 +62,7 @@ class PullServiceStub:
 class PullServiceServicer:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization; a customer's own users see their customer's pulls alone.
+    For members of the organization: a customer's users are refused.
     """
 
     def ListPulls(self, request, context):
@@ -128,7 +128,7 @@ def add_PullServiceServicer_to_server(servicer, server):
 class PullService:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization; a customer's own users see their customer's pulls alone.
+    For members of the organization: a customer's users are refused.
     """
 
     @staticmethod

@@ -15,7 +15,7 @@ GRPC_VERSION: str
 class PullServiceStub:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization; a customer's own users see their customer's pulls alone.
+    For members of the organization: a customer's users are refused.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -33,7 +33,7 @@ class PullServiceStub:
 class PullServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization; a customer's own users see their customer's pulls alone.
+    For members of the organization: a customer's users are refused.
     """
 
     @_abc_1.abstractmethod

@@ -9,13 +9,14 @@ from controlplane.api.authorize import WHO_MAY, Who, authorize
 from controlplane.api.caller import Caller
 from controlplane.api.errors import ApiError
 from controlplane.model.roles import Role, effective_role
-from penstock.v1 import artifact_pb2, credential_pb2, node_pb2, organization_pb2, user_pb2
+from penstock.v1 import artifact_pb2, credential_pb2, node_pb2, organization_pb2, pull_pb2, user_pb2
 
 FILES = (
     artifact_pb2,
     credential_pb2,
     node_pb2,
     organization_pb2,
+    pull_pb2,
     user_pb2,
     health_pb2,
     reflection_pb2,
