@@ -8,6 +8,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from controlplane.model.sqlite import SqliteConnection
+
 _WRITES: Final = "penstock_writes"
 # Seconds that a transaction waits for one of the connections.
 _POOL_TIMEOUT: Final = 10
@@ -52,10 +54,9 @@ def for_writing(engine: AsyncEngine) -> AsyncEngine:
 
 
 def _sqlite(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, pool_timeout=_POOL_TIMEOUT)
+    engine = create_async_engine(url, pool_timeout=_POOL_TIMEOUT, connect_args={"factory": SqliteConnection})
     _listen(engine, "connect", _prepare_sqlite)
     _listen(engine, "begin", _begin_sqlite)
-    _listen(engine, "invalidate", _roll_back_sqlite)
     return engine
 
 
@@ -66,14 +67,6 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
-
-
-def _roll_back_sqlite(
-    connection: DBAPIConnection, _: ConnectionPoolEntry, _why: BaseException | None
-) -> None:
-    # A transaction that is cancelled has its connection thrown away. Closing alone does not end it: SQLite
-    # keeps the locks while any statement of the connection is still referenced, and nobody else could write.
-    connection.rollback()
 
 
 def _begin_sqlite(connection: Connection) -> None:

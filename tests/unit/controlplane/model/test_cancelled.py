@@ -1,9 +1,18 @@
 """Transactions that are given up in the middle, as when a caller hangs up."""
 
 import asyncio
+import gc
+from functools import partial
 from pathlib import Path
 
+import pytest
+from sqlmodel import select
+
 from controlplane.model.database import Database
+from controlplane.model.tables import Singleton
+from tests.fakes.cancelling import CancelledAt
+from tests.fakes.waiting import until
+from tests.servers.leaks import Open, open_now
 
 # Moments, in steps of 50 us, at which a transaction is cancelled: from its first step to after its last.
 _MOMENTS = 120
@@ -28,3 +37,40 @@ async def test_a_cancelled_write_lets_others_write(tmp_path: Path) -> None:
     async with database.read() as session:
         assert await database.revision(session) >= _MOMENTS
     await database.close()
+
+
+@pytest.mark.parametrize("writes", [False, True], ids=["read", "write"])
+async def test_a_cancelled_transaction_leaves_no_connection_open(tmp_path: Path, writes: bool) -> None:
+    """Wherever it was, although somebody keeps the traceback, as a log does: no file, and no lock."""
+    database = await Database.open(f"sqlite:///{tmp_path / 'test.db'}")
+
+    async def transaction() -> None:
+        async with database.write() if writes else database.read() as session:
+            await session.exec(select(Singleton))
+            if writes:
+                await database.raise_revision(session)
+
+    kept: list[BaseException] = []
+    moment, waited = 0, 1
+    while moment < waited:
+        await database.close()
+        before = open_now()
+        cancelled = CancelledAt(transaction(), moment)
+        try:
+            await cancelled
+        except asyncio.CancelledError as error:
+            kept.append(error)
+        moment, waited = moment + 1, cancelled.waited
+        await database.close()
+        await until(partial(_nothing_new_is_open, before))
+    assert len(kept) > 10
+    async with database.write() as session:
+        await database.raise_revision(session)
+    await database.close()
+
+
+async def _nothing_new_is_open(before: Open) -> bool:
+    # A connection that was still being made is dropped with its last reference, and refers to itself.
+    if open_now() - before:
+        gc.collect()
+    return not open_now() - before
