@@ -1,6 +1,7 @@
 """Which network addresses an upstream may have."""
 
 import ipaddress
+from functools import lru_cache
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -25,6 +26,8 @@ class AddressRefused(Exception):
         super().__init__(f"{host} is at {address}, which is a private or reserved address")
 
 
+# Asked once a request, of few hosts.
+@lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
     """Reads an address as a URL's host has it; None for a name."""
     try:

@@ -106,6 +106,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     A date is taken as relative to the answer's own Date, so that clocks need not agree.
     """
     text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
     if text.isascii() and text.isdigit():
         return min(float(text[:10]), _LONGEST_WAIT)
     until, sent = _date(text), _date(headers.get("Date", ""))

@@ -28,6 +28,12 @@ async def artifact(session: AsyncSession, uid: str) -> Artifact:
     return found
 
 
+async def nothing(session: AsyncSession, artifact_id: int) -> bool:
+    """Tell whether the artifact holds no manifest at all."""
+    found = await session.exec(select(Manifest.digest).where(Manifest.artifact_id == artifact_id).limit(1))
+    return found.first() is None
+
+
 async def tag_digests(session: AsyncSession, artifact_id: int, names: Iterable[str]) -> dict[str, str]:
     """Give the digest of each of these tags that is held."""
     digests: dict[str, str] = {}

@@ -25,6 +25,8 @@ class SqliteConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """End every statement, roll back what was begun, and close the file."""
-        for cursor in list(self._cursors):
+        # It may be closed again: a cursor cannot.
+        cursors, self._cursors = list(self._cursors), WeakSet()
+        for cursor in cursors:
             cursor.close()
         super().close()

@@ -75,12 +75,15 @@ class Run:
         async with self._database.read() as session:
             job = (await session.exec(select(SyncJob).where(SyncJob.id == self._writer.job_id))).one()
             incomplete = await reach.incomplete(session, self._artifact_id, self._policy.platforms)
+            empty = await held.nothing(session, self._artifact_id)
         host = self._artifact.upstream.partition("/")[0]
         sparing = job.trigger == artifact_pb2.SyncJob.SCHEDULE
         asking = Asking(
             self._registry, host, self._hosts, self._tally, seconds=self._seconds, sparing=sparing
         )
-        walk = Walk(asking, host, self._children, self._writer.add_manifest, self._policy.platforms)
+        walk = Walk(
+            asking, host, self._children, self._writer.add_manifest, self._policy.platforms, empty=empty
+        )
         work = TagWork(self._database, self._artifact_id, asking, walk, self._writer, incomplete)
         try:
             await self._reporting(lambda: self._sync(asking, walk, work, force=job.force_removals))

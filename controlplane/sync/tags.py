@@ -13,8 +13,8 @@ from controlplane.sync.ended import RunEnded
 from controlplane.sync.walk import Walk
 from controlplane.sync.writer import Writer
 
-# Tags that one run asks for at once.
-_PARALLEL: Final = 8
+# Tags that one run asks for at once, if the host takes so many requests.
+_PARALLEL: Final = 16
 # Tags compared with the tables in one query.
 _CHUNK: Final = 500
 # Tags in a row that the upstream did not answer for: it will not answer for the rest either.

@@ -18,15 +18,15 @@ Children: TypeAlias = tuple[str, ...]
 _DEPTH: Final = 4
 # Manifests under one tag; the largest indexes in public list some dozens.
 _WIDTH: Final = 1000
-# How many manifests' children stay in memory during a run, for other tags that share them: some megabytes.
-_REMEMBERED: Final = 10_000
+# How many manifests' children stay in memory during a run, for other tags that share them: 15 MB at most.
+_REMEMBERED: Final = 50_000
 
 
 class Walk:
     """The manifests of one run, each fetched once at most, however many tags lead to it.
 
-    `held` says which of some digests the artifact holds, with their children; `keep` takes what was
-    fetched. Of an index, only children of `platforms` are followed, where there are any. A child that the
+    `held` says which of some digests the artifact holds, with their children; it is not asked where
+    `empty` says that the artifact held nothing before. `keep` takes what was fetched. Of an index, only children of `platforms` are followed, where there are any. A child that the
     upstream does not have is left out: such an index is served as the upstream serves it.
     """
 
@@ -37,12 +37,16 @@ class Walk:
         held: Callable[[Collection[str]], Awaitable[Mapping[str, Children]]],
         keep: Callable[[Manifest], Awaitable[None]],
         platforms: Collection[str] = (),
+        *,
+        empty: bool = False,
     ) -> None:
         self._registry = registry
         self._host = host
         self._held = held
         self._keep = keep
         self._platforms = platforms
+        # Whatever is held is in `_known`.
+        self._knows_all = empty
         self._known: dict[str, Children] = {}
         self._refused: dict[str, UpstreamError] = {}
         self._fetches: Merge[str, Children] = Merge()
@@ -92,6 +96,8 @@ class Walk:
         raise UpstreamInvalid(self._host, f"The index {root} is nested deeper than {_DEPTH} levels.")
 
     async def _look_up(self, digests: list[str]) -> None:
+        if self._knows_all:
+            return
         unknown = [digest for digest in digests if digest not in self._known]
         if unknown:
             for digest, children in (await self._held(unknown)).items():
@@ -116,5 +122,6 @@ class Walk:
 
     def _remember(self, digest: str, children: Children) -> None:
         if len(self._known) >= _REMEMBERED:
+            self._knows_all = False
             del self._known[next(iter(self._known))]
         self._known[digest] = children
