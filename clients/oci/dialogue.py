@@ -5,10 +5,10 @@ from dataclasses import replace
 from yarl import URL
 
 from clients.oci.credential import Basic, CredentialSource, Fixed
-from clients.oci.errors import CredentialRefused
+from clients.oci.errors import CredentialRefused, UpstreamRateLimited
 from clients.oci.failure import refusal
 from clients.oci.origin import Origin
-from clients.oci.request import Answer, Request
+from clients.oci.request import Account, Answer, Request
 from clients.oci.token import Authorization, Reader
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
@@ -32,6 +32,10 @@ class Dialogue:
             Fixed(credential) if credential is None or isinstance(credential, Basic) else credential
         )
 
+    async def account(self) -> Account:
+        """Gives whose requests the upstream counts; raises UpstreamError."""
+        return self._account(await self._source.get())
+
     async def held(self) -> Authorization | None:
         """Gives what is known to read the repository; None when nothing is known."""
         return self._transport.tokens.held(self._reader(await self._source.get()))
@@ -41,7 +45,10 @@ class Dialogue:
         self._transport.tokens.forget(self._reader(await self._source.get()))
 
     async def ask(self, request: Request, *, what: str, limit: int) -> Answer:
-        """Sends a request and gives the answer if it is 200; raises UpstreamError."""
+        """Sends a request and gives the answer if it is 200; raises UpstreamError.
+
+        While the upstream has asked to be left alone, with a 429, nothing is sent.
+        """
         credential = await self._source.get()
         try:
             answer = await self._exchange(request, credential, what, limit)
@@ -58,11 +65,14 @@ class Dialogue:
         return answer
 
     async def _exchange(self, request: Request, credential: Basic | None, what: str, limit: int) -> Answer:
+        account = self._account(credential)
+        self._leave_alone(account, what)
         tokens, reader = self._transport.tokens, self._reader(credential)
         # A next page may be elsewhere, where the listing was redirected to.
         held = tokens.held(reader) if self._is_own(request.url) else None
         request = replace(
             request,
+            username=account.username,
             authorization=held.value if held else "",
             ca_certificates=self._ca_certificates,
         )
@@ -100,6 +110,19 @@ class Dialogue:
                 tokens.attempts.accept(self._upstream, credential)
                 tokens.takes_basic(reader, Authorization(request.authorization, None))
         return answer
+
+    def _leave_alone(self, account: Account, what: str) -> None:
+        pause = self._transport.rates.pause(account)
+        if pause:
+            raise UpstreamRateLimited(
+                account.host,
+                f"{account.host} asked for fewer requests: {what} can be asked for again in"
+                f" {max(1, round(pause))} seconds.",
+                retry_after=pause,
+            )
+
+    def _account(self, credential: Basic | None) -> Account:
+        return Account(self._upstream.host, "" if credential is None else credential.username)
 
     def _refusal(self, request: Request, answer: Answer, what: str) -> Exception:
         host = self._upstream.host

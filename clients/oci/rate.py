@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from clients.oci.failure import retry_after
+from clients.oci.request import Account
 
 # A quota with its parameters: `100`, `100;w=21600`, `100, 100;w=60`; the first counts.
 _QUOTA = re.compile(r"\s*(\d{1,15})\s*(?:;[^,]*?\bw=(\d{1,9}))?")
@@ -18,6 +19,8 @@ _SECONDS = re.compile(r"\s*(\d{1,9})\s*")
 # Seconds for which what was told is believed where nothing newer is heard: others use the quota as well,
 # and windows move.
 _BELIEVED = 300.0
+# Seconds of a pause after a refusal that does not say when to ask again.
+_UNSAID = 2.0
 _REMEMBERED = 1000
 
 _Value = TypeVar("_Value")
@@ -38,15 +41,18 @@ class Quota:
 
 
 class Rates:
-    """The latest of each host, by the name that users write; `clock` gives seconds."""
+    """The latest of each account at a host; `clock` gives seconds.
+
+    Registries count by user, and those who give no name by their address.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._quotas: OrderedDict[str, Quota] = OrderedDict()
-        self._pauses: OrderedDict[str, float] = OrderedDict()
+        self._quotas: OrderedDict[Account, Quota] = OrderedDict()
+        self._pauses: OrderedDict[Account, float] = OrderedDict()
 
-    def note(self, host: str, status: int, headers: Mapping[str, str]) -> None:
-        """Read an answer of the host."""
+    def note(self, account: Account, status: int, headers: Mapping[str, str]) -> None:
+        """Read an answer to a request of the account."""
         now = self._clock()
         limit, remaining = headers.get("RateLimit-Limit"), headers.get("RateLimit-Remaining")
         if limit is not None and remaining is not None:
@@ -54,33 +60,41 @@ class Rates:
             if told and left:
                 reset = _SECONDS.fullmatch(headers.get("RateLimit-Reset", ""))
                 believed = min(float(reset[1]), _BELIEVED) if reset else _BELIEVED
-                _put(self._quotas, host, Quota(int(told[1]), int(left[1]), now + believed))
-        wait = retry_after(headers)
-        if status == 429 and wait is not None:
-            _put(self._pauses, host, now + wait)
+                _put(self._quotas, account, Quota(int(told[1]), int(left[1]), now + believed))
+        if status == 429:
+            wait = retry_after(headers)
+            _put(self._pauses, account, now + (_UNSAID if wait is None else wait))
 
-    def quota(self, host: str) -> Quota | None:
-        """Give what the host said last of its quota; None where it said nothing lately."""
-        quota = self._quotas.get(host)
+    def quota(self, account: Account) -> Quota | None:
+        """Give what the account was told last of its quota; None where nothing was said lately."""
+        quota = self._quotas.get(account)
         return None if quota is None or quota.until <= self._clock() else quota
 
-    def pause(self, host: str) -> float:
-        """Give the seconds for which the host has asked to be left alone; 0 where it has not."""
-        return max(0.0, self._pauses.get(host, 0.0) - self._clock())
+    def pause(self, account: Account) -> float:
+        """Give the seconds for which the account is not to ask; 0 where nothing was said of that."""
+        return max(0.0, self._pauses.get(account, 0.0) - self._clock())
 
     @property
     def quotas(self) -> Mapping[str, Quota]:
-        """What each host said last, however long ago."""
-        return dict(self._quotas)
+        """What each host said last, however long ago, of the account there that has the least left."""
+        tightest: dict[str, Quota] = {}
+        for account, quota in self._quotas.items():
+            other = tightest.get(account.host)
+            if other is None or quota.share < other.share:
+                tightest[account.host] = quota
+        return tightest
 
     @property
     def pauses(self) -> Mapping[str, float]:
-        """Seconds for which each host that ever asked for it is to be left alone, from now."""
-        return {host: self.pause(host) for host in self._pauses}
+        """Seconds for which each host that ever refused somebody is to be left alone by all of them."""
+        longest: dict[str, float] = {}
+        for account in self._pauses:
+            longest[account.host] = max(longest.get(account.host, 0.0), self.pause(account))
+        return longest
 
 
-def _put(values: OrderedDict[str, _Value], host: str, value: _Value) -> None:
-    values[host] = value
-    values.move_to_end(host)
+def _put(values: OrderedDict[Account, _Value], account: Account, value: _Value) -> None:
+    values[account] = value
+    values.move_to_end(account)
     if len(values) > _REMEMBERED:
         values.popitem(last=False)

@@ -16,7 +16,7 @@ from clients.oci.manifest import MAX_SIZE, InvalidManifest, Manifest
 from clients.oci.media_types import ACCEPT_MANIFESTS, IMAGES, INDEXES, OCI_INDEX
 from clients.oci.reference import InvalidReference, parse_reference
 from clients.oci.referrers import list_referrers
-from clients.oci.request import Answer, Kind, Request
+from clients.oci.request import Account, Answer, Kind, Request
 from clients.oci.tags import TagPages
 from clients.oci.token import Authorization
 from clients.oci.transport import Transport
@@ -51,6 +51,10 @@ class Registry:
         twin = copy.copy(self)
         twin._asked = asked
         return twin
+
+    async def account(self) -> Account:
+        """Gives whose requests the upstream counts."""
+        return await self._dialogue.account()
 
     async def check(self) -> list[str]:
         """Raises UpstreamError unless the repository exists and its tags can be listed.

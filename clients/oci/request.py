@@ -17,12 +17,23 @@ class Kind(StrEnum):
     REFERRERS = "referrers"
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose requests an upstream counts: a host, as users write it, and a user name; empty for anybody."""
+
+    host: str
+    # Some registries take a token in its place.
+    username: str = field(default="", repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A GET or HEAD to an upstream; `host` is how sentences for users name it."""
 
     host: str
     url: URL
+    # Who asks, as far as the upstream's limits are concerned.
+    username: str = field(default="", repr=False)
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     # Value of the Authorization header for the origin of `url`; empty sends none.
@@ -34,6 +45,11 @@ class Request:
     attempted: Callable[[], None] | None = None
     # PEM certificates to verify the host of `url` with, in place of the system's; empty for these.
     ca_certificates: str = field(default="", repr=False)
+
+    @property
+    def account(self) -> Account:
+        """Whose request it is."""
+        return Account(self.host, self.username)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ class Tokens:
         request = Request(
             host=upstream.host,
             url=url,
+            username="" if credential is None else credential.username,
             headers={"Accept": "application/json"},
             authorization="" if credential is None else credential.header,
             max_redirects=0,

@@ -118,7 +118,7 @@ class Transport:
         try:
             async with asyncio.timeout(self._timeouts.total), self.open(request) as response:
                 if Origin.of(response.url) == Origin.of(request.url):
-                    self.rates.note(request.host, response.status, response.headers)
+                    self.rates.note(request.account, response.status, response.headers)
                 with translated(request.host):
                     body = await _read(response, request, limit)
                 return Answer(response.status, response.headers, response.url, body)

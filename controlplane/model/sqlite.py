@@ -17,9 +17,9 @@ class SqliteConnection(sqlite3.Connection):
         super().__init__(*arguments, **options)
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
 
-    def cursor(self, *arguments: Any, **options: Any) -> sqlite3.Cursor:
+    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         """Give a cursor, as `sqlite3.Connection` does."""
-        cursor = super().cursor(*arguments, **options)
+        cursor = super().cursor(factory)
         self._cursors.add(cursor)
         return cursor
 

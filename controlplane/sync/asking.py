@@ -9,6 +9,7 @@ from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamRateLimited
 from clients.oci.manifest import Manifest
 from clients.oci.registry import Registry
+from clients.oci.request import Account
 from controlplane.sync.hosts import Hosts
 from controlplane.sync.tally import Tally
 
@@ -26,10 +27,17 @@ class Asking:
     """
 
     def __init__(
-        self, registry: Registry, host: str, hosts: Hosts, tally: Tally, *, seconds: float, sparing: bool
+        self,
+        registry: Registry,
+        account: Account,
+        hosts: Hosts,
+        tally: Tally,
+        *,
+        seconds: float,
+        sparing: bool,
     ) -> None:
         self._registry = registry.counted(tally.ask)
-        self._host = host
+        self._account = account
         self._hosts = hosts
         self._deadline = hosts.deadline(seconds)
         self._sparing = sparing
@@ -64,4 +72,4 @@ class Asking:
             return await question()
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
-        return self._hosts.turn(self._host, deadline=self._deadline, sparing=self._sparing)
+        return self._hosts.turn(self._account, deadline=self._deadline, sparing=self._sparing)

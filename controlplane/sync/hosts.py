@@ -8,6 +8,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from clients.oci.rate import Rates
+from clients.oci.request import Account
 from controlplane.sync.ended import RunEnded
 
 PARALLEL: Final = 16
@@ -17,8 +18,8 @@ SHARE: Final = 0.25
 class Hosts:
     """The turns of all runs of this process at upstream hosts, by the names that users write.
 
-    At most `parallel` requests are under way to one host. `rates` are what hosts said of their limits:
-    a scheduled run ends when less than `share` (0 to 1) of the quota is left, for live pulls need it.
+    At most `parallel` requests are under way to one host. `rates` are what hosts said of the limits of each
+    account: a scheduled run ends when less than `share` (0 to 1) of its quota is left, for pulls need it.
     """
 
     def __init__(
@@ -42,34 +43,34 @@ class Hosts:
         return self._clock() + seconds
 
     @asynccontextmanager
-    async def turn(self, host: str, *, deadline: float, sparing: bool) -> AsyncIterator[None]:
-        """Wait until the host may be asked, and hold a place while the block asks.
+    async def turn(self, account: Account, *, deadline: float, sparing: bool) -> AsyncIterator[None]:
+        """Wait until the account may ask its host, and hold a place while the block asks.
 
         Raises RunEnded where that would be after the `deadline`, and for a `sparing` run where the quota
         is to be left to others.
         """
-        turns = self._turns.get(host)
+        turns = self._turns.get(account.host)
         if turns is None:
-            turns = self._turns[host] = asyncio.Semaphore(self._parallel)
+            turns = self._turns[account.host] = asyncio.Semaphore(self._parallel)
         async with turns:
-            await self._wait(host, deadline)
+            await self._wait(account, deadline)
             if sparing:
-                self._spare(host)
+                self._spare(account)
             yield
 
-    async def _wait(self, host: str, deadline: float) -> None:
-        while pause := self._rates.pause(host):
+    async def _wait(self, account: Account, deadline: float) -> None:
+        while pause := self._rates.pause(account):
             if self._clock() + pause >= deadline:
                 raise RunEnded(
-                    f"{host} asks for fewer requests: it wants to be left alone for {round(pause)} seconds,"
+                    f"{account.host} asks for fewer requests: it wants to be left alone for {round(pause)} seconds,"
                     " and that is longer than this sync may take."
                 )
             await self._sleep(pause)
 
-    def _spare(self, host: str) -> None:
-        quota = self._rates.quota(host)
+    def _spare(self, account: Account) -> None:
+        quota = self._rates.quota(account)
         if quota is not None and quota.share < self._share:
             raise RunEnded(
-                f"{host} says that {quota.remaining} of {quota.limit} requests are left: scheduled syncs stop"
+                f"{account.host} says that {quota.remaining} of {quota.limit} requests are left: scheduled syncs stop"
                 f" below {self._share:.0%} (PENSTOCK_SYNC_RATE_SHARE), so that pulls get the rest."
             )

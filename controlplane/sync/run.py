@@ -78,8 +78,9 @@ class Run:
             empty = await held.nothing(session, self._artifact_id)
         host = self._artifact.upstream.partition("/")[0]
         sparing = job.trigger == artifact_pb2.SyncJob.SCHEDULE
+        account = await self._registry.account()
         asking = Asking(
-            self._registry, host, self._hosts, self._tally, seconds=self._seconds, sparing=sparing
+            self._registry, account, self._hosts, self._tally, seconds=self._seconds, sparing=sparing
         )
         walk = Walk(
             asking, host, self._children, self._writer.add_manifest, self._policy.platforms, empty=empty

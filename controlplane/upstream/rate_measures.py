@@ -19,12 +19,12 @@ class RateMeasures(Collector):
         """Give the metrics as they are now."""
         limits = GaugeMetricFamily(
             "penstock_upstream_rate_limit",
-            "Requests that an upstream allows in its window, as it said last.",
+            "Requests that an upstream allows in its window, of the account there that has the least left.",
             labels=("upstream",),
         )
         remaining = GaugeMetricFamily(
             "penstock_upstream_rate_remaining",
-            "Requests that an upstream says are left of them, as it said last.",
+            "Requests that are left of them, as the upstream said last.",
             labels=("upstream",),
         )
         for host, quota in self._rates.quotas.items():
@@ -32,7 +32,7 @@ class RateMeasures(Collector):
             remaining.add_metric((host,), quota.remaining)
         pauses = GaugeMetricFamily(
             "penstock_upstream_pause_seconds",
-            "For how long syncs leave alone an upstream that refused with Retry-After; 0 after that.",
+            "For how long an upstream is left alone that refused with 429; 0 after that.",
             labels=("upstream",),
         )
         for host, pause in self._rates.pauses.items():

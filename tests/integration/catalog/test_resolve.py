@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamRateLimited, UpstreamUnavailable
+from clients.oci.transport import Transport
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.database import Database
@@ -185,11 +186,10 @@ async def test_what_is_not_what_its_digest_names_is_refused(
     [
         ({"status": 503}, UpstreamUnavailable),
         ({"drop": True}, UpstreamUnavailable),
-        ({"status": 429, "headers": {"Retry-After": "7"}}, UpstreamRateLimited),
         ({"body": b"x" * (5 * 1024 * 1024)}, UpstreamInvalid),
         ({"body": b"not JSON"}, UpstreamInvalid),
     ],
-    ids=["unavailable", "hangs-up", "rate-limited", "huge", "no-json"],
+    ids=["unavailable", "hangs-up", "huge", "no-json"],
 )
 async def test_trouble_is_not_absence(
     fake: FakeRegistry,
@@ -207,6 +207,25 @@ async def test_trouble_is_not_absence(
 
     fake.faults.clear()
     assert (await resolver.manifest(artifact.uid, "1.0")).content == image.manifest
+
+
+async def test_a_refusal_for_too_many_requests_is_kept_to(database: Database, fake: FakeRegistry) -> None:
+    """Until the moment that it names nothing is asked of the host, whatever is pulled; then it goes on."""
+    image = fake.add(make_image(), "team/app", ["1.0", "2.0"])
+    fake.faults.add("manifests", status=429, headers={"Retry-After": "7"}, times=1)
+    now = 1000.0
+    first, second = [await add_artifact(database, f"{fake.host}/team/{name}") for name in ("app", "other")]
+    async with Transport(allow_private=True, clock=lambda: now) as transport:
+        resolver = Resolver(database, UpstreamAccess(transport, allow_private=True))
+        for artifact, tag in ((first, "1.0"), (first, "1.0"), (first, "2.0"), (second, "1.0")):
+            with pytest.raises(UpstreamRateLimited) as caught:
+                await resolver.manifest(artifact.uid, tag)
+            assert caught.value.retry_after == 7
+        assert fake.count(kind="manifests") == 1
+
+        now += 8
+        assert (await resolver.manifest(first.uid, "1.0")).content == image.manifest
+        await resolver.stop()
 
 
 async def test_another_upstream_is_asked_anew(

@@ -5,8 +5,12 @@ import asyncio
 import pytest
 
 from clients.oci.rate import Rates
+from clients.oci.request import Account
 from controlplane.sync.ended import RunEnded
 from controlplane.sync.hosts import Hosts
+
+A = Account("a")
+B = Account("b")
 
 
 class _Clock:
@@ -45,7 +49,7 @@ async def test_a_host_is_asked_by_so_many_at_once(hosts: Hosts) -> None:
 
     async def ask(host: str) -> None:
         nonlocal now, most
-        async with hosts.turn(host, deadline=deadline, sparing=False):
+        async with hosts.turn(Account(host), deadline=deadline, sparing=False):
             now += 1
             most = max(most, now)
             await asyncio.sleep(0)
@@ -61,27 +65,40 @@ async def test_a_host_is_asked_by_so_many_at_once(hosts: Hosts) -> None:
 
 async def test_a_pause_is_waited_for(hosts: Hosts, rates: Rates, clock: _Clock) -> None:
     """Where the run lasts that long."""
-    rates.note("a", 429, {"Retry-After": "30"})
-    async with hosts.turn("a", deadline=hosts.deadline(31), sparing=False):
+    rates.note(A, 429, {"Retry-After": "30"})
+    async with hosts.turn(A, deadline=hosts.deadline(31), sparing=False):
         assert clock.now == 30
-    rates.note("a", 429, {"Retry-After": "30"})
+    rates.note(A, 429, {"Retry-After": "30"})
     with pytest.raises(RunEnded, match="30 seconds"):
-        async with hosts.turn("a", deadline=hosts.deadline(30), sparing=False):
+        async with hosts.turn(A, deadline=hosts.deadline(30), sparing=False):
             pass
-    async with hosts.turn("b", deadline=hosts.deadline(1), sparing=False):
+    async with hosts.turn(B, deadline=hosts.deadline(1), sparing=False):
         assert clock.now == 30
 
 
 @pytest.mark.parametrize(("left", "goes_on"), [("25", True), ("24", False), ("0", False)])
 async def test_sparing_runs_leave_a_share(hosts: Hosts, rates: Rates, left: str, goes_on: bool) -> None:
     """Others may use it up."""
-    rates.note("a", 200, {"RateLimit-Limit": "100", "RateLimit-Remaining": left})
+    rates.note(A, 200, {"RateLimit-Limit": "100", "RateLimit-Remaining": left})
     deadline = hosts.deadline(60)
-    async with hosts.turn("a", deadline=deadline, sparing=False):
+    async with hosts.turn(A, deadline=deadline, sparing=False):
         pass
     if goes_on:
-        async with hosts.turn("a", deadline=deadline, sparing=True):
+        async with hosts.turn(A, deadline=deadline, sparing=True):
             return
     with pytest.raises(RunEnded, match=f"{left} of 100"):
-        async with hosts.turn("a", deadline=deadline, sparing=True):
+        async with hosts.turn(A, deadline=deadline, sparing=True):
+            pass
+
+
+async def test_each_account_has_limits_of_its_own(hosts: Hosts, rates: Rates, clock: _Clock) -> None:
+    """What one user has used up, or is refused, keeps nobody else from the host."""
+    poor, rich = Account("a", "poor"), Account("a", "rich")
+    rates.note(poor, 429, {"RateLimit-Limit": "100", "RateLimit-Remaining": "0", "Retry-After": "30"})
+    rates.note(rich, 200, {"RateLimit-Limit": "100", "RateLimit-Remaining": "90"})
+    for account in (rich, A):
+        async with hosts.turn(account, deadline=hosts.deadline(10), sparing=True):
+            assert clock.now == 0
+    with pytest.raises(RunEnded, match="30 seconds"):
+        async with hosts.turn(poor, deadline=hosts.deadline(10), sparing=False):
             pass
