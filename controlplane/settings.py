@@ -151,6 +151,11 @@ class Settings(BaseSettings):
         description="how many combinations of labels the metric of pulls has; those that come later count as"
         " `other`",
     )
+    tag_history_retention: Duration = Field(
+        default=timedelta(days=365),
+        ge=timedelta(0),
+        description="how long it is kept which digests a tag had before, once it has them no more",
+    )
     sync_timeout: Duration = Field(
         default=timedelta(minutes=10),
         gt=timedelta(0),
@@ -179,6 +184,7 @@ class Settings(BaseSettings):
             timeout=self.sync_timeout,
             lease=self.sync_lease,
             retention=self.sync_job_retention,
+            tag_history=self.tag_history_retention,
             parallel=self.sync_parallel,
             parallel_per_host=self.sync_parallel_per_host,
         )

@@ -18,7 +18,7 @@ class SyncPolicy:
     # 0 for all.
     newest: int = 0
     platforms: tuple[str, ...] = ()
-    # Tags that are gone upstream stay for ever; otherwise two successful runs end them.
+    # Tags that are gone upstream stay for ever; otherwise two runs in a row that missed them do.
     keep_deleted_tags: bool = False
     sync_only: bool = False
     max_tag_age: timedelta | None = None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy
 from sqlalchemy import Insert, insert, literal
-from sqlmodel import col, delete, update
+from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog import held, store
@@ -86,6 +86,13 @@ async def forget(database: Database, session: AsyncSession, artifact_id: int, no
         .values(tags_seen_time=None, referrers_seen_time=None, size_bytes=0)
     )
     await store.raise_content_revision(database, session, artifact_id)
+
+
+async def forget_history(session: AsyncSession, before: datetime) -> int:
+    """Delete some of what tags stood for until before a moment; gives how many rows, at most held.BATCH."""
+    old = select(TagRevision.id).where(col(TagRevision.end_time) < before).limit(held.BATCH)
+    deleted = await session.exec(delete(TagRevision).where(col(TagRevision.id).in_(old)))
+    return deleted.rowcount
 
 
 async def _end_revisions(

@@ -265,7 +265,11 @@ class TagRevision(SQLModel, table=True):
     """That a tag had a digest, and has it no more; what it has now is in `Tag`, since its `update_time`."""
 
     __tablename__ = "tag_revision"
-    __table_args__ = (Index("ix_tag_revision_tag", "artifact_id", "name", "id"), _NEVER_AGAIN)
+    __table_args__ = (
+        Index("ix_tag_revision_tag", "artifact_id", "name", "id"),
+        Index("ix_tag_revision_end_time", "end_time"),
+        _NEVER_AGAIN,
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     artifact_id: int = Field(foreign_key="artifact.id", ondelete="CASCADE")

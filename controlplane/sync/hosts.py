@@ -62,8 +62,8 @@ class Hosts:
         while pause := self._rates.pause(account):
             if self._clock() + pause >= deadline:
                 raise RunEnded(
-                    f"{account.host} asks for fewer requests: it wants to be left alone for {round(pause)} seconds,"
-                    " and that is longer than this sync may take."
+                    f"{account.host} asks for fewer requests: it wants to be left alone for {round(pause)}"
+                    " seconds, and that is longer than this sync may take."
                 )
             await self._sleep(pause)
 
@@ -71,6 +71,6 @@ class Hosts:
         quota = self._rates.quota(account)
         if quota is not None and quota.share < self._share:
             raise RunEnded(
-                f"{account.host} says that {quota.remaining} of {quota.limit} requests are left: scheduled syncs stop"
-                f" below {self._share:.0%} (PENSTOCK_SYNC_RATE_SHARE), so that pulls get the rest."
+                f"{account.host} says that {quota.remaining} of {quota.limit} requests are left: scheduled"
+                f" syncs stop below {self._share:.0%} (PENSTOCK_SYNC_RATE_SHARE), so that pulls get the rest."
             )

@@ -85,7 +85,7 @@ class Removal:
         """Remove tags that the run before this one missed as well; with `force`, all that are missing.
 
         Where more than half of what was held is missing, nothing is done without force: upstreams have
-        listed too little before. To be called by runs that succeeded.
+        listed too little before. To be called by runs that listed all pages and got most tags.
         """
         if not comparison.missing:
             return

@@ -38,9 +38,10 @@ _LONGEST: Final = 3600.0
 class Run:
     """Lists the tags, asks for the digest of each, and fetches only manifests that are not held.
 
-    What the upstream no longer lists is removed as the artifact's policy says, by runs in which nothing
-    failed. Referrers are asked for of what is new, and of all tags once in a `referrers_interval`.
-    `seconds` is the time that the run has: it waits no longer for an upstream that asks for fewer requests.
+    What the upstream no longer lists is removed as the artifact's policy says, by runs that listed all and
+    got most of it: a tag that always fails must not keep all others for ever. Referrers are asked for of what
+    is new, and of all tags once in a `referrers_interval`. `seconds` is the time that the run has: it waits
+    no longer for an upstream that asks for fewer requests.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Run:
         await removal.note(comparison)
         if not self._tally.tags_failed:
             seen["tags_seen_time"] = started
-        if not self._policy.keep_deleted_tags and (force or not self._tally.tags_failed):
+        if not self._policy.keep_deleted_tags and (force or not self._tally.mostly_failed):
             await removal.remove(comparison, force=force)
         await self._conclude(seen)
 

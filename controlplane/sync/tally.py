@@ -34,6 +34,11 @@ class Tally:
     # What was not done although no tag failed; sentences.
     reservations: str = ""
 
+    @property
+    def mostly_failed(self) -> bool:
+        """Whether half of the tags or more that were asked for could not be synced."""
+        return self.tags_failed > 0 and 2 * self.tags_failed >= self.tags_total - self.tags_skipped
+
     def columns(self) -> dict[str, Any]:
         """Give the job's columns, as they are now."""
         values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "reservations"}

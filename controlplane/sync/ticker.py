@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
+from controlplane.catalog import held, tagging
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.sync import due, recovery
 from controlplane.sync.limits import Limits
@@ -93,6 +94,10 @@ class Ticker:
         while deleted == recovery.BATCH:
             async with self._database.write() as session:
                 deleted = await recovery.forget(session, now - self._limits.retention)
+        deleted = held.BATCH
+        while deleted == held.BATCH:
+            async with self._database.write() as session:
+                deleted = await tagging.forget_history(session, now - self._limits.tag_history)
 
     async def _recover(self, now: datetime) -> None:
         async with self._database.write() as session:

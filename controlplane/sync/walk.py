@@ -26,8 +26,9 @@ class Walk:
     """The manifests of one run, each fetched once at most, however many tags lead to it.
 
     `held` says which of some digests the artifact holds, with their children; it is not asked where
-    `empty` says that the artifact held nothing before. `keep` takes what was fetched. Of an index, only children of `platforms` are followed, where there are any. A child that the
-    upstream does not have is left out: such an index is served as the upstream serves it.
+    `empty` says that the artifact held nothing before. `keep` takes what was fetched. Of an index, only
+    children of `platforms` are followed, where there are any. A child that the upstream does not have is
+    left out: such an index is served as the upstream serves it.
     """
 
     def __init__(

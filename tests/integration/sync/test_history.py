@@ -1,5 +1,9 @@
 """What tags stood for, from when to when."""
 
+from datetime import timedelta
+
+from controlplane.sync.limits import Limits
+from controlplane.sync.runner import Syncs
 from tests.fakes.images import make_image
 from tests.fakes.runs import Runs
 
@@ -27,3 +31,20 @@ async def test_moves_and_removal_are_kept(runs: Runs) -> None:
         (str(second.digest), moved, runs.now),
     ]
     assert await runs.history("stays") == []
+
+
+async def test_what_ended_long_ago_is_forgotten(runs: Runs) -> None:
+    """By what tidies up, as a setting says; what ended since, and what tags stand for now, stays."""
+    for seed in range(3):
+        runs.add(make_image(seed=seed), "1.0")
+        await runs.sync(later=timedelta(days=10))
+    assert len(await runs.history("1.0")) == 2
+    limits = Limits(tag_history=timedelta(days=5))
+    syncs = Syncs(runs.database, runs.access, limits=limits, now=lambda: runs.now)
+
+    await syncs.start()
+    await syncs.stop()
+
+    (left,) = await runs.history("1.0")
+    assert left.end_time == runs.now
+    assert set(await runs.tags()) == {"1.0"}

@@ -36,7 +36,9 @@ async def test_a_scheduled_sync_leaves_the_rest_to_pulls_and_resumes(runs: Runs)
     assert (job.state, runs.fake.requests) == (_Job.FAILED, [])
 
     runs.fake.faults.clear()
-    runs.transport.rates.note(Account(runs.fake.host), 200, {"RateLimit-Limit": "100", "RateLimit-Remaining": "99"})
+    runs.transport.rates.note(
+        Account(runs.fake.host), 200, {"RateLimit-Limit": "100", "RateLimit-Remaining": "99"}
+    )
     job = await runs.sync(trigger=_Job.SCHEDULE)
     assert (job.state, len(await runs.tags())) == (_Job.SUCCEEDED, 100)
 

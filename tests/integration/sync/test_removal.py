@@ -44,7 +44,7 @@ async def test_a_tag_that_comes_back_begins_anew(runs: Runs) -> None:
 
 
 async def test_runs_that_did_not_succeed_do_not_count(runs: Runs) -> None:
-    """Neither one that got no listing, nor one in which another tag failed."""
+    """Neither one that got no listing, nor one in which half of the tags failed."""
     await _three(runs)
     runs.remove("1.0")
     await runs.sync()
@@ -59,6 +59,21 @@ async def test_runs_that_did_not_succeed_do_not_count(runs: Runs) -> None:
 
     runs.fake.faults.clear()
     assert (await runs.sync()).tags_removed == 1
+
+
+async def test_a_tag_that_always_fails_keeps_no_other_from_going(runs: Runs) -> None:
+    """It stays as it is, for it is listed; what is not listed goes after two runs."""
+    for number in range(4):
+        runs.add(make_image(seed=number), f"{number}.0")
+    await runs.sync()
+    runs.fake.faults.add("manifests", reference="3.0", status=404)
+    runs.remove("1.0")
+
+    first, second = await runs.sync(), await runs.sync()
+
+    assert [(job.state, job.tags_failed) for job in (first, second)] == [(_Job.PARTIAL, 1)] * 2
+    assert (first.tags_removed, second.tags_removed) == (0, 1)
+    assert set(await runs.tags()) == {"0.0", "2.0", "3.0"}
 
 
 async def test_a_listing_that_breaks_off_takes_nothing_away(runs: Runs) -> None:

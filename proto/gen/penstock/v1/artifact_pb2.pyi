@@ -159,7 +159,9 @@ class SyncPolicy(_message.Message):
         DELETED_TAGS_UNSPECIFIED: SyncPolicy._DeletedTags.ValueType  # 0
         """PRUNE."""
         PRUNE: SyncPolicy._DeletedTags.ValueType  # 1
-        """A tag that two successful runs in a row did not see is no longer held."""
+        """A tag that two runs in a row did not see is no longer held. Runs count that listed all tags and
+        synced more than half of them.
+        """
         KEEP: SyncPolicy._DeletedTags.ValueType  # 2
         """Tags are held for ever."""
 
@@ -167,7 +169,9 @@ class SyncPolicy(_message.Message):
     DELETED_TAGS_UNSPECIFIED: SyncPolicy.DeletedTags.ValueType  # 0
     """PRUNE."""
     PRUNE: SyncPolicy.DeletedTags.ValueType  # 1
-    """A tag that two successful runs in a row did not see is no longer held."""
+    """A tag that two runs in a row did not see is no longer held. Runs count that listed all tags and
+    synced more than half of them.
+    """
     KEEP: SyncPolicy.DeletedTags.ValueType  # 2
     """Tags are held for ever."""
 
