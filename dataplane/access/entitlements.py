@@ -33,7 +33,7 @@ class Entitled:
     has ended; a decision between is one look-up. Customers who never come cost a tuple.
     """
 
-    __slots__ = ("_entitlements", "_rules", "_since", "_until")
+    __slots__ = ("__weakref__", "_entitlements", "_rules", "_since", "_until")
 
     def __init__(self, entitlements: Iterable[Entitlement]) -> None:
         self._entitlements = tuple(entitlements)

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from dataplane.config.board import Board
 from dataplane.config.configuration import Configuration
 from dataplane.config.draft import InvalidConfiguration, apply, from_message
+from dataplane.config.encode import encode
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from penstock.v1 import config_pb2
@@ -90,7 +91,7 @@ class Relay:
         self._send(self._message())
 
     def _post(self, configuration: Configuration) -> None:
-        content = configuration.message().SerializeToString()
+        content = encode(configuration)
         self._board.post(configuration.revision, self._state.confirmed_at or 0.0, content)
 
     def _message(self) -> Message:

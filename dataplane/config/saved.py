@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from clients.process.place import write_private
 from dataplane.config.configuration import Configuration
 from dataplane.config.draft import InvalidConfiguration, from_message
+from dataplane.config.encode import encode
 from penstock.v1 import config_pb2
 
 _LOG = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class SavedConfiguration:
     def save(self, configuration: Configuration) -> None:
         """Replace what was saved; raises OSError, and what was saved is then still there."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(self.path, configuration.message().SerializeToString())
+        write_private(self.path, encode(configuration))
 
     def load(self) -> tuple[Configuration, float] | None:
         """Read what was saved, and when (seconds since the epoch); None where nothing of use was.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from dataplane.config.draft import InvalidConfiguration, apply, from_message
+from dataplane.config.encode import encode
 from penstock.v1.config_pb2 import (
     ArtifactConfig,
     Configuration,
@@ -82,7 +83,7 @@ def test_a_configuration_can_be_written_down() -> None:
     made = message()
     made.tokens[0].expire_time.FromNanoseconds(1_795_000_000_250_000_000)
     configuration = from_message(made)
-    assert from_message(configuration.message()) == configuration
+    assert from_message(Configuration.FromString(encode(configuration))) == configuration
 
 
 def change(**parts: object) -> ConfigurationChange:
@@ -111,7 +112,7 @@ def test_a_change_replaces_adds_and_removes() -> None:
     assert sorted(new.principals) == [b"\x02" * 32, b"\x04" * 32, b"\x09" * 32]
     # The one before is as it was.
     assert old.repositories["acme/app"].content_revision == 1
-    assert from_message(old.message()) == old
+    assert from_message(Configuration.FromString(encode(old))) == old
 
 
 def test_two_artifacts_may_exchange_their_names() -> None:
