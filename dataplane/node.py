@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
+from dataplane.access.sign_in import SignIns
+from dataplane.access.use_report import UseReport
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketClient
 from dataplane.blobs.bucket_leases import BucketLeases
@@ -95,6 +97,7 @@ class Node:
         self._measures = Measures()
         self._hits = Hits()
         self._clocks = crew.clocks or (Clocks.create() if settings.rates != Rates() else None)
+        self._sign_ins = SignIns()
         self._transfers = Transfers(
             Shares(
                 settings.max_transfers_per_token, settings.max_transfers_per_address, settings.max_transfers
@@ -112,7 +115,13 @@ class Node:
             tls=server_context(settings.tls_certificate, settings.tls_key),
         )
         self._metrics = Metrics(
-            self.state, self._lookups, self._measures, self._hits, self._registry_server, self._version
+            self.state,
+            self._lookups,
+            self._measures,
+            self._hits,
+            self._sign_ins.failures,
+            self._registry_server,
+            self._version,
         )
         self._node_port = NodePort(self._readiness, self._exposition)
         self._node_server = Server(self._node_port.answer)
@@ -258,6 +267,7 @@ class Node:
             await watch.start_from_saved()
             self._registry = Registry(
                 self.state,
+                self._sign_ins,
                 manifests,
                 members,
                 reach,
@@ -271,6 +281,7 @@ class Node:
             )
             self._quick = QuickRegistry(
                 self.state,
+                self._sign_ins.uses,
                 manifests,
                 members,
                 reach,
@@ -279,7 +290,9 @@ class Node:
                 self._metrics,
                 None if redirects is None else redirects.concerns,
             )
-            await watch.run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(watch.run(), name="config")
+                tasks.create_task(UseReport(client.nodes, self._sign_ins.uses).run(), name="use-report")
 
     async def _first_configuration(self) -> None:
         """Wait for it a moment: clients are better off in the socket's queue than with a 503."""

@@ -10,23 +10,20 @@ from dataplane.access.principal import Principal
 _LONGEST = 4096
 
 
-def authenticate(authorization: str, principals: Mapping[bytes, Principal], now: float) -> Principal | None:
-    """Find who sends this Authorization header; None for nobody that may pull.
-
-    Takes `Basic` with any user name, `Bearer`, and `AccessToken`. `principals` are by the SHA-256 of
-    their token; `now` is in seconds since the epoch, and an expired token is nobody's.
-    """
-    return admit(identify(authorization), principals, now)
-
-
 def identify(authorization: str) -> bytes | None:
-    """Give the SHA-256 of the token in an Authorization header; None where there is no well-formed one."""
+    """Give the SHA-256 of the token in an Authorization header; None where there is no well-formed one.
+
+    Takes `Basic` with any user name, `Bearer`, and `AccessToken`.
+    """
     token = _token(authorization)
     return sha256(token) if token is not None and is_well_formed(token) else None
 
 
 def admit(token: bytes | None, principals: Mapping[bytes, Principal], now: float) -> Principal | None:
-    """Find whose token this is, by its SHA-256; see `authenticate`."""
+    """Find whose token this is, by its SHA-256; None for nobody that may pull.
+
+    `now` is in seconds since the epoch, and an expired token is nobody's.
+    """
     # Looked up by its hash: what time this takes says nothing about tokens that exist.
     principal = None if token is None else principals.get(token)
     if principal is None or (principal.expires_at is not None and principal.expires_at <= now):

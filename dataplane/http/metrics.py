@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, genera
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from dataplane.access.sign_in import Failures
 from dataplane.blobs.measures import Measures
 from dataplane.config.state import ConfigState
 from dataplane.http.limits import Hits
@@ -45,6 +46,7 @@ class Metrics:
         lookups: Lookups,
         measures: Measures,
         hits: Hits,
+        failures: Failures,
         load: Load,
         version: str,
     ) -> None:
@@ -61,7 +63,7 @@ class Metrics:
         )
         build.labels(version).set(1)
         self._registry.register(_Traffic(self))
-        self._registry.register(_Looks(state, lookups, measures, hits, load))
+        self._registry.register(_Looks(state, lookups, measures, hits, failures, load))
         ProcessCollector(registry=self._registry)
 
     def count(self, route: str, method: str, status: int) -> None:
@@ -108,12 +110,19 @@ class _Looks(Collector):
     """What others count for themselves, looked at when it is asked for."""
 
     def __init__(
-        self, state: ConfigState, lookups: Lookups, measures: Measures, hits: Hits, load: Load
+        self,
+        state: ConfigState,
+        lookups: Lookups,
+        measures: Measures,
+        hits: Hits,
+        failures: Failures,
+        load: Load,
     ) -> None:
         self._state = state
         self._lookups = lookups
         self._measures = measures
         self._hits = hits
+        self._failures = failures
         self._load = load
 
     def collect(self) -> Iterator[Metric]:
@@ -171,6 +180,19 @@ class _Looks(Collector):
         for limit in fields(self._hits):
             hits.add_metric((limit.name,), getattr(self._hits, limit.name))
         yield hits
+        failures = CounterMetricFamily(
+            "penstock_node_sign_in_failures",
+            "Sign-ins that were refused, by what was wrong with the token.",
+            labels=("reason",),
+        )
+        for reason in ("malformed", "unknown", "expired", "revoked"):
+            failures.add_metric((reason,), getattr(self._failures, reason))
+        yield failures
+        yield CounterMetricFamily(
+            "penstock_node_sign_ins_slowed",
+            "Refused sign-ins that were told to wait.",
+            self._failures.slowed,
+        )
 
     def _blobs(self) -> Iterator[Metric]:
         measures = self._measures

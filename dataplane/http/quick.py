@@ -13,6 +13,7 @@ from typing import Final
 from clients.oci.digest import Digest
 from dataplane.access.authenticate import admit
 from dataplane.access.authorize import permit
+from dataplane.access.uses import Uses
 from dataplane.blobs.reader import BlobReader
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.state import ConfigState
@@ -43,6 +44,7 @@ class QuickRegistry:
     def __init__(
         self,
         state: ConfigState,
+        uses: Uses,
         manifests: Manifests,
         members: Members,
         reach: Reach,
@@ -54,6 +56,7 @@ class QuickRegistry:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._state = state
+        self._uses = uses
         self._manifests = manifests
         self._members = members
         self._reach = reach
@@ -79,6 +82,7 @@ class QuickRegistry:
         principal = admit(fields.token, configuration.principals, now)
         if principal is None:
             return None
+        self._uses.used(principal.token_uid, address, now)
         target = asked.target
         permitted = permit(principal, target.repository, configuration, now)
         if permitted is None:

@@ -9,13 +9,13 @@ from typing import Final
 
 from clients.oci.digest import Digest
 from dataplane.access import catalog as access
-from dataplane.access.authenticate import authenticate
 from dataplane.access.authorize import permit
 from dataplane.access.principal import Principal
 from dataplane.access.rules import Rules
+from dataplane.access.sign_in import SignInRefused, SignIns
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.source import Source
-from dataplane.config.configuration import ArtifactEntry
+from dataplane.config.configuration import ArtifactEntry, Configuration
 from dataplane.config.state import ConfigState
 from dataplane.http import blobs, catalog, manifests, referrers, tags
 from dataplane.http.errors import Code, Refusal
@@ -52,6 +52,7 @@ class Registry:
     def __init__(
         self,
         state: ConfigState,
+        sign_ins: SignIns,
         manifests: Manifests,
         members: Members,
         reach: Reach,
@@ -65,6 +66,7 @@ class Registry:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._state = state
+        self._sign_ins = sign_ins
         self._manifests = manifests
         self._members = members
         self._reach = reach
@@ -100,13 +102,7 @@ class Registry:
         if configuration is None:
             raise Refusal(Code.UNAVAILABLE, "This node has not got its configuration yet.")
         now = self._clock()
-        principal = authenticate(request.authorization, configuration.principals, now)
-        if principal is None:
-            raise Refusal(
-                Code.UNAUTHORIZED,
-                "Log in with an access token as the password; any user name will do.",
-                headers=(_CHALLENGE,),
-            )
+        principal = self._sign_in(request, configuration, now)
         if isinstance(target, Base):
             _check_method(request)
             return _SUPPORTED
@@ -123,6 +119,22 @@ class Registry:
         if permitted is None:
             raise unknown(Missing.ARTIFACT)
         return await self._found(request, target, principal, *permitted)
+
+    def _sign_in(self, request: Request, configuration: Configuration, now: float) -> Principal:
+        try:
+            return self._sign_ins.admit(request.authorization, request.address, configuration, now)
+        except SignInRefused as refused:
+            if refused.wait:
+                raise Refusal(
+                    Code.TOOMANYREQUESTS,
+                    "Too many sign-ins were refused; wait, and log in with an access token that is good.",
+                    retry_after=refused.wait,
+                ) from None
+            raise Refusal(
+                Code.UNAUTHORIZED,
+                "Log in with an access token as the password; any user name will do.",
+                headers=(_CHALLENGE,),
+            ) from None
 
     async def _found(
         self,

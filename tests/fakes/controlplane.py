@@ -107,6 +107,7 @@ class FakeControlPlane(NodeServiceServicer):
         # Calls so far, by method; requests of GetUpstreamAccess that said `refused` count as `refused`.
         self.calls: Counter[str] = Counter()
         self.reports: list[node_pb2.ReportStatusRequest] = []
+        self.uses: list[node_pb2.ReportUseRequest] = []
         self.faults: dict[str, Fault] = {}
         # Methods named here wait until their event is set.
         self.gates: dict[str, asyncio.Event] = {}
@@ -309,6 +310,11 @@ class FakeControlPlane(NodeServiceServicer):
         await self._enter("ReportStatus", context)
         self.reports.append(request)
         return node_pb2.ReportStatusResponse()
+
+    async def ReportUse(self, request: node_pb2.ReportUseRequest, context: Any) -> node_pb2.ReportUseResponse:
+        await self._enter("ReportUse", context)
+        self.uses.append(request)
+        return node_pb2.ReportUseResponse()
 
     async def ResolveReference(
         self, request: node_pb2.ResolveReferenceRequest, context: Any

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dataplane.access.sign_in import Failures
 from dataplane.blobs.measures import Measures
 from dataplane.config.draft import from_message
 from dataplane.config.state import ConfigState
@@ -46,7 +47,8 @@ class Parts:
         self.lookups = Lookups()
         self.measures = Measures()
         self.hits = Hits(stall=2)
-        self.metrics = Metrics(self.state, self.lookups, self.measures, self.hits, Load(), "1.2.3")
+        failures = Failures(expired=3)
+        self.metrics = Metrics(self.state, self.lookups, self.measures, self.hits, failures, Load(), "1.2.3")
         self.draining = False
         self.port = NodePort(self.readiness, self.exposition)
 

@@ -1,0 +1,88 @@
+"""Tells the control plane now and then which tokens are used, and which sign-ins were refused."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from clients.control.errors import ControlError, translated
+from dataplane.access.uses import Refused, Use, Uses
+from penstock.v1 import node_pb2
+from penstock.v1.node_pb2_grpc import NodeServiceStub
+
+_LOG = logging.getLogger(__name__)
+
+_INTERVAL: Final = 30.0
+_TIMEOUT: Final = 10.0
+# Of a process that is to end.
+_LAST_TIMEOUT: Final = 1.0
+# The API's limit for each list of a request.
+_LIMIT: Final = 1000
+
+
+class UseReport:
+    """Reports what `uses` gathers, every half minute; what the control plane did not take is told later."""
+
+    def __init__(
+        self,
+        nodes: NodeServiceStub,
+        uses: Uses,
+        interval: float = _INTERVAL,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Prepare; `interval` is in seconds."""
+        self._nodes = nodes
+        self._uses = uses
+        self._interval = interval
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Report until cancelled, and then once more."""
+        try:
+            while True:
+                # Spread, so that a hundred nodes that were started together do not report together.
+                await self._sleep(self._interval * random.uniform(0.8, 1.2))  # noqa: S311 - guards nothing
+                await self._report()
+        finally:
+            await self._report(_LAST_TIMEOUT)
+
+    async def _report(self, timeout: float = _TIMEOUT) -> None:
+        while len(self._uses):
+            used, refused = self._uses.take(_LIMIT)
+            try:
+                with translated():
+                    await self._nodes.ReportUse(_request(used, refused), timeout=timeout)
+            except ControlError as error:
+                # That the control plane is away is told where its configuration is followed.
+                _LOG.debug("The use of tokens could not be reported: %s", error)
+                self._uses.give_back(used, refused)
+                return
+
+
+def _request(used: list[Use], refused: list[Refused]) -> node_pb2.ReportUseRequest:
+    return node_pb2.ReportUseRequest(
+        token_uses=[
+            node_pb2.ReportUseRequest.TokenUse(
+                token_uid=use.token_uid, time=_timestamp(use.at), address=use.address
+            )
+            for use in used
+        ],
+        refused_sign_ins=[
+            node_pb2.ReportUseRequest.RefusedSignIns(
+                address=each.address,
+                token_uid=each.token_uid,
+                count=each.count,
+                last_time=_timestamp(each.last_at),
+            )
+            for each in refused
+        ],
+    )
+
+
+def _timestamp(moment: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromMicroseconds(round(moment * 1e6))
+    return stamp

@@ -1,0 +1,72 @@
+"""What is told about tokens: when and from where each was used last, and which sign-ins were refused."""
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+# What is remembered until it can be told; a node has fewer tokens in use, and an attack is seen in less.
+_MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Sign-ins refused to one address; `token_uid` is empty for a token that is not known."""
+
+    address: str
+    token_uid: str
+    count: int
+    last_at: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The last use of a token."""
+
+    token_uid: str
+    address: str
+    at: float
+    """Seconds since the epoch."""
+
+
+class Uses:
+    """Gathers it in memory, a dictionary's write for each request."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, tuple[float, str]] = {}
+        self._refused: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def used(self, token_uid: str, address: str, now: float) -> None:
+        """Note that a token was used, at `now` in seconds since the epoch."""
+        self._used[token_uid] = (now, address)
+
+    def refused(self, address: str, token_uid: str, now: float, count: int = 1) -> None:
+        """Note that a sign-in was refused; past the bound, one of another address is not noted."""
+        before, _ = self._refused.get((address, token_uid), (0, now))
+        if before or len(self._refused) < _MOST:
+            self._refused[address, token_uid] = (before + count, now)
+
+    def take(self, limit: int) -> tuple[list[Use], list[Refused]]:
+        """Give up to `limit` of each, which are then forgotten."""
+        used = [Use(uid, address, at) for uid, (at, address) in islice(self._used.items(), limit)]
+        refused = [
+            Refused(address, uid, count, last_at)
+            for (address, uid), (count, last_at) in islice(self._refused.items(), limit)
+        ]
+        for use in used:
+            del self._used[use.token_uid]
+        for each in refused:
+            del self._refused[each.address, each.token_uid]
+        return used, refused
+
+    def give_back(self, used: list[Use], refused: list[Refused]) -> None:
+        """Remember again what could not be told, unless something newer came."""
+        for use in used:
+            if len(self._used) < _MOST:
+                self._used.setdefault(use.token_uid, (use.at, use.address))
+        for each in refused:
+            _, last_at = self._refused.get((each.address, each.token_uid), (0, each.last_at))
+            self.refused(each.address, each.token_uid, last_at, each.count)
+
+    def __len__(self) -> int:
+        return len(self._used) + len(self._refused)
