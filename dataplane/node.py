@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,11 @@ from dataplane.blobs.turns import Turns
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
+from dataplane.events.journal import Journal
+from dataplane.events.measures import PullMeasures
+from dataplane.events.pulls import Pulls
+from dataplane.events.recorder import Recorder
+from dataplane.events.report import Report
 from dataplane.http.clocks import Clocks
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
@@ -58,6 +63,7 @@ from dataplane.resolve.witnesses import Witnesses
 from dataplane.settings import Settings
 from dataplane.workers.crew import Crew
 from dataplane.workers.sums import pack
+from penstock.v1.node_pb2_grpc import NodeServiceStub
 
 _ALONE: Final = Crew()
 # Seconds that clients wait for a worker which has no configuration yet.
@@ -123,6 +129,11 @@ class Node:
             self._registry_server,
             self._version,
         )
+        self._recorder = Recorder(crew.note) if settings.pull_events else None
+        self._recording: asyncio.Task[None] | None = None
+        self._pulls: Pulls | None = None
+        self._pull_measures = PullMeasures(lambda: self.state.configuration)
+        self._metrics.add(self._pull_measures)
         self._node_port = NodePort(self._readiness, self._exposition)
         self._node_server = Server(self._node_port.answer)
         self.registry_address = ""
@@ -165,6 +176,7 @@ class Node:
 
     async def hurry(self) -> None:
         """Cut the transfers that a stopping node still waits for."""
+        self._crew.alone.set()
         await self._registry_server.cut()
 
     async def failed(self) -> None:
@@ -209,6 +221,9 @@ class Node:
         stack.push_async_callback(cache.stop)
         await cache.start()
         self._cache = cache
+        if self._recorder is not None:
+            self._recording = asyncio.create_task(self._recorder.run(), name="recorder")
+            stack.push_async_callback(self._stop_recording)
         if not share.alone:
             await self._first_configuration()
         self._registry_server.start(registry_sockets)
@@ -278,6 +293,7 @@ class Node:
                 self._transfers,
                 self._metrics.count,
                 redirects,
+                self._recorder,
             )
             self._quick = QuickRegistry(
                 self.state,
@@ -289,10 +305,38 @@ class Node:
                 self._transfers,
                 self._metrics,
                 None if redirects is None else redirects.concerns,
+                self._recorder,
             )
+            if self._recorder is not None and self._share.leads:
+                self._pulls = await self._start_pulls(data_dir, client.nodes)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(watch.run(), name="config")
                 tasks.create_task(UseReport(client.nodes, self._sign_ins.uses).run(), name="use-report")
+
+    async def _start_pulls(self, data_dir: Path, nodes: NodeServiceStub) -> Pulls:
+        settings, noted, measures = self._settings, self._crew.noted, self._pull_measures
+        journal = Journal(data_dir / "node" / "events", settings.events_max_bytes)
+        report = Report(nodes)
+        measures.waiting = lambda: (journal.events, journal.size)
+        measures.fates = lambda: (report.stored, journal.lost + noted.lost, report.refused)
+        window = settings.pull_window.total_seconds()
+        pulls = Pulls(noted, journal, report, measures.see, window)
+        await pulls.start()
+        return pulls
+
+    async def _stop_recording(self) -> None:
+        assert self._recorder is not None  # noqa: S101 - only where there is one
+        assert self._recording is not None  # noqa: S101 - as above
+        await _cancel(self._recording)
+        self._recorder.flush()
+        if self._pulls is None:
+            return
+        if not self._share.alone:
+            # What the others noted of their last transfers is still to come.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.drain_timeout.total_seconds()):
+                    await self._crew.alone.wait()
+        await self._pulls.stop()
 
     async def _first_configuration(self) -> None:
         """Wait for it a moment: clients are better off in the socket's queue than with a 503."""

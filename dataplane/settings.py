@@ -178,6 +178,20 @@ class Settings(BaseSettings):
         gt=timedelta(0),
         description="how long a client may take nothing of what is sent to it, like `2m`",
     )
+    pull_events: bool = Field(
+        default=True,
+        description="whether pulls are recorded, and reported to the control plane",
+    )
+    pull_window: Duration = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        description="how long a client may pause between two requests of one pull, like `10s`",
+    )
+    events_max_bytes: Size = Field(
+        default=256 << 20,
+        description="how much disk pulls may take that the control plane has not stored yet, like `256MiB`;"
+        " the oldest are dropped, and counted, when it is away for too long",
+    )
     drain_timeout: Duration = Field(
         default=timedelta(seconds=30),
         ge=timedelta(0),

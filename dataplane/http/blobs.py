@@ -1,9 +1,12 @@
 """Answers to requests for blobs (distribution specification, "Pulling blobs"; RFC 9110, section 14)."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 from clients.oci.digest import Digest
 from dataplane.blobs.reader import BlobReader
+from dataplane.events.recorder import Ended
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.message import Answer, FilePart, Headers, Request
 from dataplane.http.multipart import Layout, MultipartBody
@@ -13,21 +16,36 @@ from dataplane.http.transfers import Free
 _MEDIA_TYPE = "application/octet-stream"
 
 
+class Note(Protocol):
+    """Notes that a blob is asked for."""
+
+    def __call__(self, length: int, *, warm: bool, part: bool) -> Ended:
+        """Take the bytes that are asked for, `part` if not all, and whether they are in the cache."""
+        ...
+
+
 class BlobBody:
     """A FileBody over part of a blob; owns the reader."""
 
-    def __init__(self, reader: BlobReader, span: Span, free: Free) -> None:
+    def __init__(self, reader: BlobReader, span: Span, free: Free, ended: Ended) -> None:
         self._reader = reader
         self._free = free
+        self._ended = ended
         self._position = span.start
         self._stop = span.stop
+        # Bytes that were taken, and those of the piece that was given last.
+        self._sent = self._given = 0
         self._pieces: AsyncGenerator[memoryview, None] | None = None
 
     async def read(self) -> memoryview | None:
         """See Stream."""
         if self._pieces is None:
             self._pieces = self._reader.read(self._position, self._stop)
-        return await anext(self._pieces, None)
+        self._sent += self._given
+        self._given = 0
+        piece = await anext(self._pieces, None)
+        self._given = 0 if piece is None else len(piece)
+        return piece
 
     async def part(self) -> FilePart | None:
         """See FileBody."""
@@ -40,6 +58,7 @@ class BlobBody:
     def skip(self, count: int) -> None:
         """See FileBody."""
         self._position += count
+        self._sent += count
 
     async def close(self) -> None:
         """See Stream."""
@@ -49,6 +68,7 @@ class BlobBody:
         finally:
             self._reader.close()
             self._free()
+            self._ended(self._sent)
 
 
 async def answer(
@@ -58,11 +78,13 @@ async def answer(
     open_reader: Callable[[], Awaitable[BlobReader]],
     begin: Callable[[], Free] = Free,
     locate: Callable[[], Awaitable[str | None]] | None = None,
+    note: Note = lambda *_, **__: _forget,
 ) -> Answer:
     """Answer GET or HEAD for a blob of `size` bytes; only a GET that needs bytes opens it.
 
     `begin` is asked before, and gives what is called when the bytes are sent, or will not be. `locate`
-    may give a URL where the client is to get them instead.
+    may give a URL where the client is to get them instead. `note` is told what is asked for, and gives what
+    is then told how many bytes were sent.
 
     Returns once the first byte is there, so that what fails before it gets a status of its own. Raises
     Refusal, and what the reader raises.
@@ -86,14 +108,19 @@ async def answer(
     if locate is not None and not request.if_range and plain:
         location = await locate()
         if location is not None:
+            # The bytes are sent by somebody else.
+            note(0, warm=True, part=bool(spans))(0)
             return Answer(307, (("Location", location), ("Docker-Content-Digest", str(digest))))
     first = spans[0] if spans else Span(0, size)
-    reader, free = await _opened(open_reader, begin, first)
     if len(spans) > 1:
         layout = Layout(_MEDIA_TYPE, size, spans)
+        note_whole = partial(note, layout.length, part=True)
+        reader, free, ended = await _opened(open_reader, begin, note_whole, first)
         headers = (("Content-Type", layout.content_type), *_headers(digest))
-        return Answer(206, headers, MultipartBody(reader, layout, free), layout.length, free.pace)
-    body = BlobBody(reader, first, free)
+        return Answer(206, headers, MultipartBody(reader, layout, free, ended), layout.length, free.pace)
+    note_first = partial(note, first.stop - first.start, part=bool(spans))
+    reader, free, ended = await _opened(open_reader, begin, note_first, first)
+    body = BlobBody(reader, first, free, ended)
     if not spans:
         return Answer(200, headers, body, size, free.pace)
     content_range = ("Content-Range", f"bytes {first.start}-{first.stop - 1}/{size}")
@@ -114,18 +141,27 @@ def _headers(digest: Digest) -> Headers:
 
 
 async def _opened(
-    open_reader: Callable[[], Awaitable[BlobReader]], begin: Callable[[], Free], span: Span
-) -> tuple[BlobReader, Free]:
+    open_reader: Callable[[], Awaitable[BlobReader]],
+    begin: Callable[[], Free],
+    note: Callable[..., Ended],
+    first: Span,
+) -> tuple[BlobReader, Free, Ended]:
     free = begin()
     try:
         reader = await open_reader()
+        ended = note(warm=reader.warm)
         try:
-            if span.start < span.stop:
-                await reader.available(span.start, span.stop)
+            if first.start < first.stop:
+                await reader.available(first.start, first.stop)
         except BaseException:
             reader.close()
+            ended(0)
             raise
     except BaseException:
         free()
         raise
-    return reader, free
+    return reader, free, ended
+
+
+def _forget(_: int) -> None:
+    pass

@@ -10,6 +10,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from dataplane.events.records import printable
 from dataplane.http import transfer
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.failures import FAILURES
@@ -165,6 +166,7 @@ def _read(start_line: RequestStartLine, headers: HTTPHeaders, address: str) -> R
         if_range=headers.get("If-Range", ""),
         if_none_match=headers.get("If-None-Match", ""),
         address=address,
+        agent=printable(headers.get("User-Agent", "")),
     )
 
 

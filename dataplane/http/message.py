@@ -61,6 +61,8 @@ class Request:
     if_none_match: str = ""
     address: str = ""
     """The IP address that the request came from."""
+    agent: str = ""
+    """User-Agent, as far as it is kept."""
 
 
 @dataclass(frozen=True, slots=True)

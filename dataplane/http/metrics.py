@@ -89,6 +89,10 @@ class Metrics:
             "penstock_node_sent_bytes", "Body bytes sent to registry clients.", self._sent
         )
 
+    def add(self, collector: Collector) -> None:
+        """Take in what somebody else counts."""
+        self._registry.register(collector)
+
     def collect(self) -> list[Metric]:
         """Give all of it as values."""
         return list(self._registry.collect())

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from dataplane.blobs.reader import BlobReader
+from dataplane.events.recorder import Ended
 from dataplane.http.message import Chunk
 from dataplane.http.ranges import Span
 
@@ -42,14 +43,27 @@ class Layout:
 class MultipartBody:
     """A Stream over parts of a blob; owns the reader."""
 
-    def __init__(self, reader: BlobReader, layout: Layout, free: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reader: BlobReader,
+        layout: Layout,
+        free: Callable[[], None],
+        ended: Ended = lambda _: None,
+    ) -> None:
         self._reader = reader
         self._free = free
+        self._ended = ended
+        # Bytes that were taken, and those of the piece that was given last.
+        self._sent = self._given = 0
         self._pieces = self._all(layout)
 
     async def read(self) -> Chunk | None:
         """See Stream."""
-        return await anext(self._pieces, None)
+        self._sent += self._given
+        self._given = 0
+        piece = await anext(self._pieces, None)
+        self._given = 0 if piece is None else len(piece)
+        return piece
 
     async def close(self) -> None:
         """See Stream."""
@@ -58,6 +72,7 @@ class MultipartBody:
         finally:
             self._reader.close()
             self._free()
+            self._ended(self._sent)
 
     async def _all(self, layout: Layout) -> AsyncGenerator[Chunk, None]:
         for head, span in layout.parts:

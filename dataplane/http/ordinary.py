@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from dataplane.access.authenticate import identify
+from dataplane.events.records import printable
 from dataplane.http.errors import Refusal
 from dataplane.http.target import Blob, Manifest, parse
 
@@ -22,6 +23,8 @@ _FIELD: Final = re.compile(
 _UNUSUAL: Final = frozenset(
     (b"content-length", b"transfer-encoding", b"expect", b"range", b"if-range", b"if-none-match")
 )
+# Those that are looked at; more than one of a kind is for the parser.
+_KNOWN: Final = frozenset((b"host", b"authorization", b"connection", b"user-agent"))
 _LONGEST: Final = 4096
 _ENTRY_BYTES: Final = 512
 _ROOM: Final = 4 << 20
@@ -43,6 +46,8 @@ class Fields:
 
     token: bytes | None
     """SHA-256 of the token that is sent; None without a well-formed one."""
+    agent: str
+    """User-Agent, as far as it is kept."""
 
 
 class Remembered(dict[bytes, ValueT | None]):
@@ -96,10 +101,11 @@ def fields(block: bytes) -> Fields | None:
         name, value = match[1].lower(), match[2]
         if name in _UNUSUAL:
             return None
-        if name in (b"host", b"authorization", b"connection"):
+        if name in _KNOWN:
             if name in known:
                 return None
             known[name] = value
     if b"host" not in known or known.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    return Fields(identify(known.get(b"authorization", b"").decode("ascii")))
+    agent = printable(known.get(b"user-agent", b"").decode("ascii"))
+    return Fields(identify(known.get(b"authorization", b"").decode("ascii")), agent)

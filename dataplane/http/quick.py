@@ -15,8 +15,8 @@ from dataplane.access.authenticate import admit
 from dataplane.access.authorize import permit
 from dataplane.access.uses import Uses
 from dataplane.blobs.reader import BlobReader
-from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.state import ConfigState
+from dataplane.events.recorder import Ended, Recorder
 from dataplane.http import blobs, manifests
 from dataplane.http.message import Answer, FileAnswer, FilePart, Request
 from dataplane.http.metrics import Metrics
@@ -25,6 +25,7 @@ from dataplane.http.prepared import PreparedHead
 from dataplane.http.registry import complete
 from dataplane.http.target import Blob, Manifest
 from dataplane.http.transfers import Free, Transfers
+from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
 from dataplane.resolve.memory import Memory
@@ -52,6 +53,7 @@ class QuickRegistry:
         transfers: Transfers,
         metrics: Metrics,
         concerns: Callable[[int, str], bool] | None = None,
+        recorder: Recorder | None = None,
         max_bytes: int = 4 << 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -64,6 +66,7 @@ class QuickRegistry:
         self._transfers = transfers
         self._metrics = metrics
         self._concerns = concerns
+        self._recorder = recorder
         self._clock = clock
         self._asked = Remembered(asked)
         self._fields = Remembered(fields)
@@ -91,7 +94,15 @@ class QuickRegistry:
         if rules is not None and not self._reach.vouched(artifact, _reference(target), rules):
             return None
         if isinstance(target, Manifest):
-            return self._manifest(artifact, target.reference, asked.method)
+            manifest = self._manifests.warm(artifact, target.reference)
+            if manifest is None:
+                return None
+            sent = asked.method == "GET"
+            if self._recorder is not None:
+                self._recorder.manifest(
+                    principal, artifact, address, fields.agent, target.reference, manifest, now, sent=sent
+                )
+            return self._manifest(manifest, asked.method)
         size = self._members.warm(artifact, target.digest)
         if not size:
             return None
@@ -107,18 +118,20 @@ class QuickRegistry:
             return None
         self._metrics.count("blob", "GET", 200)
         free = self._transfers.begin(principal.token_uid, address)
+        ended = None
+        if self._recorder is not None:
+            ended = self._recorder.blob(
+                principal, artifact, address, fields.agent, target.digest, size, now, warm=True
+            )
         return FileAnswer(
             self._blob_head(target.digest, size).now(),
             FilePart(reader.fileno(), 0, size),
             reader.read,
-            partial(self._done, reader, free),
+            partial(self._done, reader, free, ended),
             free.pace,
         )
 
-    def _manifest(self, artifact: ArtifactEntry, reference: str | Digest, method: str) -> bytes | None:
-        manifest = self._manifests.warm(artifact, reference)
-        if manifest is None:
-            return None
+    def _manifest(self, manifest: ResolvedManifest, method: str) -> bytes:
         key = (manifest.digest.encoded, manifest.media_type)
         head = self._heads.get(key)
         if head is None:
@@ -140,9 +153,11 @@ class QuickRegistry:
         self._heads.put(key, head, head.size + _ENTRY_BYTES)
         return head
 
-    def _done(self, reader: BlobReader, free: Free, count: int) -> None:
+    def _done(self, reader: BlobReader, free: Free, ended: Ended | None, count: int) -> None:
         reader.close()
         free()
+        if ended is not None:
+            ended(count)
         self._metrics.sent(count)
 
 

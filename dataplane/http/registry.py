@@ -17,6 +17,7 @@ from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.source import Source
 from dataplane.config.configuration import ArtifactEntry, Configuration
 from dataplane.config.state import ConfigState
+from dataplane.events.recorder import Ended, Recorder
 from dataplane.http import blobs, catalog, manifests, referrers, tags
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.failures import FAILURES, refusal, unknown
@@ -46,7 +47,7 @@ class Registry:
     """Authenticates, authorizes, resolves and answers.
 
     `source` gives where a blob can be fetched from. `count` is told route, method and status of each
-    answer. `clock` gives seconds since the epoch, for the expiry of tokens.
+    answer, `recorder` of pulls. `clock` gives seconds since the epoch, for the expiry of tokens.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Registry:
         transfers: Transfers,
         count: Callable[[str, str, int], None],
         redirects: Redirects | None = None,
+        recorder: Recorder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._state = state
@@ -78,6 +80,7 @@ class Registry:
         self._transfers = transfers
         self._count = count
         self._redirects = redirects
+        self._recorder = recorder
         self._clock = clock
 
     async def answer(self, request: Request) -> Answer:
@@ -149,7 +152,16 @@ class Registry:
                 reference = target.reference
                 if rules is not None:
                     await self._reach.require(artifact, reference, rules, Missing.MANIFEST)
-                return manifests.answer(request, await self._manifests.get(artifact, reference))
+                manifest = await self._manifests.get(artifact, reference)
+                answer = manifests.answer(request, manifest)
+                if self._recorder is not None:
+                    sent = request.method == "GET" and answer.status == 200
+                    self._recorder.manifest(
+                        *(principal, artifact, request.address, request.agent, reference, manifest),
+                        self._clock(),
+                        sent=sent,
+                    )
+                return answer
             case Blob():
                 digest = target.digest
                 if rules is not None:
@@ -164,6 +176,7 @@ class Registry:
                     lambda: self._cache.open(digest, size, source),
                     lambda: self._transfers.begin(principal.token_uid, request.address),
                     None if redirects is None else partial(redirects.location, digest, size, address),
+                    partial(self._note, request, principal, artifact, digest),
                 )
             case Tags():
                 return tags.answer(request, target, await self._tag_lists.get(artifact, rules))
@@ -184,6 +197,26 @@ class Registry:
                 # What is not there has no referrers.
                 return ()
         return await self._referrer_lists.get(artifact, subject)
+
+    def _note(
+        self,
+        request: Request,
+        principal: Principal,
+        artifact: ArtifactEntry,
+        digest: Digest,
+        length: int,
+        *,
+        warm: bool,
+        part: bool,
+    ) -> Ended:
+        """Note what of a blob is asked for, and give what is to be told what was sent of it."""
+        if self._recorder is None:
+            return lambda _: None
+        return self._recorder.blob(
+            *(principal, artifact, request.address, request.agent, digest, length, self._clock()),
+            warm=warm,
+            part=part,
+        )
 
 
 def complete(answer: Answer) -> Answer:

@@ -3,7 +3,8 @@
 Lines of JSON. The supervisor sends an empty object to ask for a report. A worker says once that it serves
 (`{"ready": true}`), or why it cannot (`{"failure": "..."}`), and answers with reports. What workers say of
 the configuration (`{"configuration": {...}}`, see `config.relay`) and of their disk (`{"trouble": "..."}`) is
-passed on. Either takes the end of the channel for the end of the other.
+passed on. What they noted of requests (`{"records": [...]}`) goes to the leading worker, which is told when
+the others have ended (`{"alone": true}`). Either takes the end of the channel for the end of the other.
 """
 
 import asyncio

@@ -9,6 +9,8 @@ from dataplane.config.relay import ConfigFollow, Message, Relay
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from dataplane.config.watch import ConfigWatch
+from dataplane.events.noted import Noted
+from dataplane.events.records import Record
 from dataplane.http.clocks import Clocks
 from dataplane.workers.share import Share
 from penstock.v1.node_pb2_grpc import NodeServiceStub
@@ -28,6 +30,19 @@ class Crew:
     """Tells all others what is wrong with the disk."""
     received: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
     """What others said."""
+    hand_over: Callable[[list[Record]], None] = lambda _: None
+    """Gives the leading worker what was noted of requests."""
+    noted: Noted = field(default_factory=Noted)
+    """What the leading worker has got so."""
+    alone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set in the leading worker when the others have ended, and nothing more will come."""
+
+    def note(self, records: list[Record]) -> None:
+        """Bring records to the one process of the node that folds them."""
+        if self.share.leads:
+            self.noted.put(records)
+        else:
+            self.hand_over(records)
 
     def watch(
         self, nodes: NodeServiceStub, state: ConfigState, saved: SavedConfiguration, version: str

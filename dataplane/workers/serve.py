@@ -8,6 +8,7 @@ from typing import Final
 
 from clients.process.exits import ConfigurationError, Exit
 from dataplane.config.board import Board
+from dataplane.events.records import unpack
 from dataplane.http.clocks import Clocks
 from dataplane.node import Node
 from dataplane.run import run
@@ -42,6 +43,7 @@ async def serve(settings: Settings, share: Share, descriptor: int, board: int, c
             Clocks(clocks),
             lambda message: channel.send({"configuration": message}),
             lambda sentence: channel.send({"trouble": sentence}),
+            hand_over=lambda records: channel.send({"records": records}),
         )
         node = Node(settings, crew=crew)
         listening = asyncio.create_task(_listen(channel, node, crew, signals))
@@ -67,6 +69,10 @@ async def _listen(channel: Channel, node: Node, crew: Crew, signals: Signals) ->
             crew.received.put_nowait(message["configuration"])
         elif "trouble" in message:
             node.hear_trouble(message["trouble"])
+        elif "records" in message:
+            crew.noted.put(unpack(message["records"]))
+        elif "alone" in message:
+            crew.alone.set()
         else:
             channel.send(node.report())
     # The supervisor died: what this worker does cannot be seen or stopped any more.

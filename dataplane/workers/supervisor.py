@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -26,6 +27,8 @@ _PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _WELL: Final = 30.0
 # Seconds beyond the drain time-out after which a worker is killed.
 _GRACE: Final = 10.0
+# Messages of five a second from each worker.
+_MOST_NOTED: Final = 10_000
 
 
 class Supervisor:
@@ -45,6 +48,8 @@ class Supervisor:
         # What they share.
         self._board = Board.create()
         self._clocks = Clocks.create()
+        # What workers noted while none is there to fold it.
+        self._noted: deque[dict[str, Any]] = deque(maxlen=_MOST_NOTED)
 
     async def run(self, announce: Callable[[], None], stop: asyncio.Event, at_once: asyncio.Event) -> int:
         """Keep all running until `stop`, then let them end; gives the exit code.
@@ -116,14 +121,18 @@ class Supervisor:
                 (self._board.fileno(), self._clocks.fileno()),
                 lambda: self._serves(share.index, announce),
                 lambda message: self._pass_on(share, message),
+                self._fold,
             )
             self._workers[share.index] = worker
+            while share.leads and self._noted:
+                worker.tell(self._noted.popleft())
             if self._draining.is_set():
                 worker.terminate()
             code = await worker.run()
             del self._workers[share.index]
             self._pass_on(share, {"configuration": {"interruption": "the worker that follows it has ended"}})
             self._past = sums.add([self._past, sums.counters(worker.metrics)])
+            self._leave_alone()
             if worker.failure:
                 raise ConfigurationError(worker.failure)
             if self._draining.is_set():
@@ -154,6 +163,19 @@ class Supervisor:
             others = [w.revision for index, w in self._workers.items() if not Share(index).leads]
             oldest = min(filter(None, others), default=None)
             leader.tell({"configuration": {"revision": oldest}})
+
+    def _fold(self, message: dict[str, Any]) -> None:
+        """Hand what was noted of requests to the leading worker, as soon as there is one."""
+        leader = self._workers.get(0)
+        if leader is None:
+            self._noted.append(message)
+        else:
+            leader.tell(message)
+
+    def _leave_alone(self) -> None:
+        """Tell the leading worker when, at the end, no other is left."""
+        if self._draining.is_set() and list(self._workers) == [0]:
+            self._workers[0].tell({"alone": True})
 
     async def _hurry(self, at_once: asyncio.Event) -> None:
         await at_once.wait()

@@ -28,12 +28,14 @@ class Worker:
         channel: Channel,
         ready: Callable[[], None],
         told: Callable[[dict[str, Any]], None],
+        noted: Callable[[dict[str, Any]], None],
     ) -> None:
         self._process = process
         self._channel = channel
         self._reported = asyncio.Event()
         self._ready = ready
         self._told = told
+        self._noted = noted
         self.serves = False
         """Whether clients are served by it."""
         self.failure = ""
@@ -52,11 +54,12 @@ class Worker:
         shared: Sequence[int],
         ready: Callable[[], None],
         told: Callable[[dict[str, Any]], None],
+        noted: Callable[[dict[str, Any]], None],
     ) -> Self:
         """Start a process, which ends with this one; raises OSError.
 
         It inherits the `shared` descriptors. `ready` is called once it serves, `told` with what it says to
-        the others.
+        the others, `noted` with what it noted of requests.
 
         It shares nothing with this process but its output and the channel: libraries that keep threads,
         gRPC above all, do not survive a mere fork.
@@ -76,7 +79,7 @@ class Worker:
             except BaseException:
                 here.close()
                 raise
-        return cls(process, await Channel.of(here), ready, told)
+        return cls(process, await Channel.of(here), ready, told, noted)
 
     async def run(self) -> int:
         """Listen to it until it ends; gives its exit code, negative for a signal."""
@@ -120,6 +123,8 @@ class Worker:
         elif "configuration" in message or "trouble" in message:
             self.revision = message.get("configuration", {}).get("revision", self.revision)
             self._told(message)
+        elif "records" in message:
+            self._noted(message)
         else:
             self.readiness = message["readiness"]
             self.metrics = unpack(message["metrics"])

@@ -20,7 +20,7 @@ from clients.control.token import TokenKind, new_token, sha256
 from clients.oci.digest import Digest
 from clients.oci.manifest import Manifest
 from clients.oci.tag_rule import TagRule
-from penstock.v1 import config_pb2, entitlement_pb2, node_pb2
+from penstock.v1 import config_pb2, entitlement_pb2, node_pb2, pull_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceServicer, add_NodeServiceServicer_to_server
 from penstock.v1.user_pb2 import Role
 from tests.fakes.images import Image
@@ -108,6 +108,9 @@ class FakeControlPlane(NodeServiceServicer):
         self.calls: Counter[str] = Counter()
         self.reports: list[node_pb2.ReportStatusRequest] = []
         self.uses: list[node_pb2.ReportUseRequest] = []
+        # Pulls and checks by id, and how many were sent, repeated ones included.
+        self.pulls: dict[str, pull_pb2.PullEvent] = {}
+        self.recorded = 0
         self.faults: dict[str, Fault] = {}
         # Methods named here wait until their event is set.
         self.gates: dict[str, asyncio.Event] = {}
@@ -388,6 +391,16 @@ class FakeControlPlane(NodeServiceServicer):
             ],
             content_revision=artifact.content_revision,
         )
+
+    async def RecordPulls(
+        self, request: node_pb2.RecordPullsRequest, context: Any
+    ) -> node_pb2.RecordPullsResponse:
+        await self._enter("RecordPulls", context)
+        assert 1 <= len(request.events) <= 1000
+        self.recorded += len(request.events)
+        for event in request.events:
+            self.pulls.setdefault(event.id, event)
+        return node_pb2.RecordPullsResponse()
 
     async def GetUpstreamAccess(
         self, request: node_pb2.GetUpstreamAccessRequest, context: Any

@@ -113,7 +113,7 @@ class PullEvent(_message.Message):
     """Blobs that were in the cache, and those that were fetched for it."""
     cold_blobs: _builtins.int
     completed: _builtins.bool
-    """Whether every transfer that began was completed."""
+    """Whether every blob that was asked for was sent to its end."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Of the first request that belongs to it."""

@@ -75,6 +75,8 @@ def test_referrers_of_one_type() -> None:
 class FakeReader:
     """As much of a BlobReader as answers use."""
 
+    warm = True
+
     def __init__(self, failure: Exception | None = None) -> None:
         self.failure = failure
         self.closed = False

@@ -1,0 +1,135 @@
+"""What a client seems to be doing: one command, as far as its requests have told."""
+
+from dataclasses import asdict, dataclass, field
+from enum import IntFlag
+from typing import Any, Final, Self
+
+from dataplane.events.event import Event
+from dataplane.events.records import Client, Outline, Record, short
+
+# Programs that both copy and look: only what they take tells which. By how their User-Agent begins.
+_LOOKERS: Final = (
+    "skopeo/",
+    "crane/",
+    "go-containerregistry/",
+    "gcrane/",
+    "oras/",
+    "regclient/",
+    "Docker-Client/",
+    "Renovate",
+    "flux",
+    "diun/",
+    "Watchtower",
+    "argocd-image-updater",
+    "keel",
+)
+_NOWHERE: Final = "unknown/unknown"
+
+
+class Part(IntFlag):
+    """What is known of a blob that belongs to a command."""
+
+    NONE = 0
+    CONFIG = 1
+    ASKED = 2
+    COLD = 4
+    DONE = 8
+
+
+@dataclass(slots=True)
+class Command:
+    """A pull or check that may still go on; changed by `Fold` alone. Times in seconds since the epoch."""
+
+    id: str
+    client: Client
+    agent: str
+    began: float
+    touched: float
+    """When its last request was."""
+    digest: str
+    tag: str = ""
+    got: float = 0.0
+    """When what the reference stands for was last sent; 0 for never."""
+    bytes: int = 0
+    children: dict[str, str] = field(default_factory=dict)
+    """Platforms of an index, by digest."""
+    taken: dict[str, float] = field(default_factory=dict)
+    """When these children were last sent."""
+    blobs: dict[str, int] = field(default_factory=dict)
+    """Parts, by `short` digest, of the manifests that were taken."""
+    ends: dict[str, float] = field(default_factory=dict)
+    """When these blobs were sent whole."""
+    guesses: list[str] = field(default_factory=list)
+    """Manifests that it can be about, where only blobs were asked for."""
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was sent."""
+        return bool(self.got or self.taken or self.ends) or any(
+            flags & Part.ASKED for flags in self.blobs.values()
+        )
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a blob was asked for that was not sent whole."""
+        return any(flags & Part.ASKED and not flags & Part.DONE for flags in self.blobs.values())
+
+    def learn(self, outline: Outline) -> None:
+        """Note what belongs to it."""
+        for digest, platform in outline.children:
+            self.children.setdefault(digest, platform)
+        for position, blob in enumerate(outline.blobs):
+            self.blobs.setdefault(blob, Part.NONE if position else Part.CONFIG)
+
+    def begin(self, record: Record) -> None:
+        """Note that a blob is asked for."""
+        blob = short(record.digest)
+        flags = self.blobs.get(blob, Part.NONE)
+        if not flags & Part.ASKED and not record.warm:
+            flags |= Part.COLD
+        self.blobs[blob] = (flags | Part.ASKED) & ~Part.DONE
+
+    def end(self, record: Record) -> None:
+        """Note how a transfer ended."""
+        self.bytes += record.bytes
+        if record.whole:
+            blob = short(record.digest)
+            self.blobs[blob] = self.blobs.get(blob, Part.NONE) | Part.ASKED | Part.DONE
+            self.ends[blob] = record.last
+
+    def event(self) -> Event:
+        """Give what it comes to."""
+        asked = [flags for flags in self.blobs.values() if flags & Part.ASKED]
+        layers = any(not flags & Part.CONFIG for flags in asked)
+        platforms = [digest for digest in self.taken if self.children.get(digest, "") != _NOWHERE]
+        child = platforms[0] if len(platforms) == 1 and self.children else ""
+        cold = sum(bool(flags & Part.COLD) for flags in asked)
+        return Event(
+            id=self.id,
+            time=self.began,
+            is_pull=self.used and (layers or not self.agent.startswith(_LOOKERS)),
+            organization_uid=self.client.organization_uid,
+            artifact_uid=self.client.artifact_uid,
+            customer_uid=self.client.customer_uid,
+            user_uid=self.client.user_uid,
+            token_uid=self.client.token_uid,
+            tag=self.tag,
+            digest=self.digest,
+            platform=self.children.get(child, ""),
+            platform_digest=child,
+            address=self.client.address,
+            client=self.agent,
+            bytes_sent=self.bytes,
+            warm_blobs=len(asked) - cold,
+            cold_blobs=cold,
+            completed=not self.unfinished,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Give what `restore` takes, as JSON knows it."""
+        return asdict(self) | {"client": list(self.client)}
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Self:
+        """Make one of what JSON leaves of its state; raises TypeError for one of another version."""
+        return cls(**(state | {"client": Client(*state["client"])}))

@@ -1,0 +1,228 @@
+"""Folds requests into commands: the rules are in docs/analytics.md, with what each client sends."""
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from dataplane.events.command import Command, Part
+from dataplane.events.event import Event
+from dataplane.events.known import Known
+from dataplane.events.recorder import AGAIN
+from dataplane.events.records import Client, Kind, Record, short
+
+WINDOW: Final = 10.0
+"""Seconds without a request after which a command has ended."""
+
+# The same for one that was cut in mid-transfer: clients try again, after longer pauses each time.
+_PATIENCE: Final = 60.0
+_LONGEST: Final = 86400.0
+# Commands at once: in all, and of one client and artifact. The oldest are ended early.
+_MOST: Final = 20_000
+_MOST_OF_ONE: Final = 100
+
+
+class Fold:
+    """The commands that are under way at one node; is given records in the order of their times."""
+
+    def __init__(
+        self,
+        window: float = WINDOW,
+        make_id: Callable[[], str] = lambda: secrets.token_hex(16),
+        most: int = _MOST,
+    ) -> None:
+        self._window = window
+        self._make_id = make_id
+        self._most = most
+        self._open: dict[Client, list[Command]] = {}
+        self._count = 0
+        self._known = Known()
+        self._changed: dict[str, Command] = {}
+        self._early: list[Command] = []
+
+    def take(self, record: Record) -> None:
+        """Fold a record in."""
+        match record.kind:
+            case Kind.LOOK:
+                self._known.learn(record)
+                self._touch(self._looked(record), record)
+            case Kind.GET:
+                self._known.learn(record)
+                self._touch(self._got(record), record)
+            case Kind.BEGIN:
+                command = self._asked(record)
+                if command is not None:
+                    command.begin(record)
+                    self._touch(command, record)
+            case Kind.RUN | Kind.END:
+                command = self._under_way(record)
+                if command is not None:
+                    if record.kind is Kind.END:
+                        command.end(record)
+                    self._touch(command, record)
+
+    def changed(self) -> list[Command]:
+        """Give the commands that changed since the last call, and are still open."""
+        changed, self._changed = list(self._changed.values()), {}
+        return changed
+
+    def open(self) -> list[Command]:
+        """Give all commands that are open."""
+        return [command for commands in self._open.values() for command in commands]
+
+    def restore(self, commands: Iterable[Command]) -> None:
+        """Go on with commands that a process before this one had open."""
+        for command in commands:
+            self._add(command)
+
+    def ended(self, now: float) -> list[Event]:
+        """Give what ended, and forget it."""
+        ended, self._early = self._early, []
+        for client in list(self._open):
+            commands = self._open[client]
+            left = [command for command in commands if not self._is_over(command, now)]
+            if len(left) < len(commands):
+                ended += (command for command in commands if self._is_over(command, now))
+                self._count -= len(commands) - len(left)
+                if left:
+                    self._open[client] = left
+                else:
+                    del self._open[client]
+        for command in ended:
+            self._changed.pop(command.id, None)
+        return [command.event() for command in ended]
+
+    def end(self) -> list[Event]:
+        """End everything."""
+        return self.ended(float("inf"))
+
+    def _looked(self, record: Record) -> Command:
+        for command in self._recent(record.client):
+            if record.digest == command.digest and record.tag == command.tag and not command.used:
+                return command
+            # Whoever has just got it, or its index, looks again.
+            if record.at - command.got < AGAIN and record.digest in (command.digest, *command.children):
+                return command
+        return self._new(record)
+
+    def _got(self, record: Record) -> Command:
+        command = self._of_reference(record) or self._of_child(record) or self._new(record)
+        command.bytes += record.bytes
+        command.learn(record.outline)
+        if record.digest == command.digest:
+            command.got = record.last
+        else:
+            command.taken[record.digest] = record.last
+        return command
+
+    def _of_reference(self, record: Record) -> Command | None:
+        for command in self._recent(record.client):
+            if record.digest != command.digest or record.tag not in ("", command.tag):
+                continue
+            if not command.used:
+                return command
+            again = record.at - command.got < AGAIN and record.at - command.began < self._window
+            if again and record.tag == command.tag:
+                return command
+        return None
+
+    def _of_child(self, record: Record) -> Command | None:
+        if record.tag:
+            return None
+        candidates = [command for command in self._recent(record.client) if record.digest in command.children]
+        for command in candidates:
+            if record.digest not in command.taken or record.at - command.taken[record.digest] < AGAIN:
+                return command
+        return None
+
+    def _asked(self, record: Record) -> Command | None:
+        blob = short(record.digest)
+        holders = self._known.holders(record.client.artifact_uid, blob)
+        for command in self._recent(record.client):
+            # Nobody takes the same blob twice for one pull.
+            once = record.part or record.at - command.ends.get(blob, record.at) < AGAIN
+            if once and (blob in command.blobs or self._may_hold(command, holders)):
+                return command
+        if record.part:
+            return None
+        if holders:
+            return self._of_blob(record, holders)
+        # What an index names is not known before that was asked for through this node.
+        return next((command for command in self._recent(record.client) if command.children), None)
+
+    def _may_hold(self, command: Command, holders: Iterable[str]) -> bool:
+        """Whether a blob can be of a manifest that the client has not asked for, as it has it already."""
+        if command.guesses:
+            holders = [digest for digest in command.guesses if digest in holders]
+            if holders:
+                self._guess(command, holders)
+        else:
+            holders = [digest for digest in holders if digest in command.children]
+            if len(holders) == 1:
+                command.taken.setdefault(holders[0], 0.0)
+        for digest in holders[:1]:
+            command.learn(self._known.outline(command.client.artifact_uid, digest))
+        return bool(holders)
+
+    def _of_blob(self, record: Record, holders: Iterable[str]) -> Command:
+        """Begin the command of a client that has all manifests, and did not even look."""
+        command = self._new(record)
+        self._guess(command, list(holders))
+        self._may_hold(command, holders)
+        return command
+
+    def _guess(self, command: Command, manifests: list[str]) -> None:
+        artifact_uid, manifest = command.client.artifact_uid, manifests[0]
+        index = self._known.index(artifact_uid, manifest)
+        command.guesses = manifests
+        command.digest = index or manifest
+        command.children = dict(self._known.outline(artifact_uid, index).children)
+        command.taken = {manifest: 0.0} if index else {}
+
+    def _under_way(self, record: Record) -> Command | None:
+        blob = short(record.digest)
+        found = None
+        for command in self._recent(record.client):
+            flags = command.blobs.get(blob, Part.NONE)
+            if flags & Part.ASKED:
+                if not flags & Part.DONE:
+                    return command
+                found = found or command
+        return found
+
+    def _recent(self, client: Client) -> Iterable[Command]:
+        return reversed(self._open.get(client, ()))
+
+    def _new(self, record: Record) -> Command:
+        command = Command(
+            self._make_id(), record.client, record.agent, record.at, record.last, record.digest, record.tag
+        )
+        command.learn(record.outline)
+        self._add(command)
+        return command
+
+    def _add(self, command: Command) -> None:
+        commands = self._open.setdefault(command.client, [])
+        commands.append(command)
+        self._count += 1
+        if len(commands) > _MOST_OF_ONE:
+            self._end_early(command.client)
+        elif self._count > self._most:
+            self._end_early(next(iter(self._open)))
+
+    def _end_early(self, client: Client) -> None:
+        commands = self._open[client]
+        self._early.append(commands.pop(0))
+        self._count -= 1
+        if not commands:
+            del self._open[client]
+
+    def _touch(self, command: Command, record: Record) -> None:
+        command.touched = max(command.touched, record.last)
+        self._changed[command.id] = command
+
+    def _is_over(self, command: Command, now: float) -> bool:
+        if not command.used:
+            # However often it is repeated: somebody who looks all the time is seen all the time.
+            return now - command.began >= self._window
+        quiet = max(self._window, _PATIENCE) if command.unfinished else self._window
+        return now - command.touched >= quiet or now - command.began >= _LONGEST

@@ -1,0 +1,252 @@
+"""Events on disk until the control plane has them: append-only files, bounded, each deleted as a whole.
+
+A line holds an event, or the state of a command that is still open; of several with one id the last counts.
+Nothing is forced to the disk: what is written survives the process, not a power failure. A file is replaced
+by the next one when it is about to be sent; what is open is then written again, so that files can be sent
+and deleted from the first to the last.
+"""
+
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dataplane.events.command import Command
+from dataplane.events.event import Event
+
+_LOG = logging.getLogger(__name__)
+
+_SUFFIX: Final = ".events"
+# The limit, divided: what is dropped at once when it is reached.
+_PARTS: Final = 16
+_LEAST: Final = 16 << 10
+_LARGEST: Final = 1 << 20
+# Events that the disk does not take, kept in memory.
+_MOST_UNWRITTEN: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Events that can be sent, and are then to be dropped."""
+
+    path: Path | None
+    """None for those that the disk did not take."""
+    events: Sequence[Event]
+
+
+class Journal:
+    """Keeps events in a folder. Its methods block, and are called one at a time."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._part = min(_LARGEST, max(_LEAST, max_bytes // _PARTS))
+        # All files by number, with their bytes and events; the last one is being written, where there is one.
+        self._files: dict[int, list[int]] = {}
+        self._descriptor: int | None = None
+        self._next = 1
+        # Which file has the last state of a command that is open.
+        self._states: dict[str, int] = {}
+        self._unwritten: deque[Event] = deque()
+        self._troubled = False
+        self.lost = 0
+        """Events that were dropped, or could not be read again."""
+
+    def load(self) -> list[Command]:
+        """Find what a process before this one left; gives the commands that it had open."""
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        states: dict[str, dict[str, Any]] = {}
+        for number in self._numbers():
+            lines = self._read(self._path(number))
+            events = 0
+            for line in lines:
+                if "open" in line:
+                    states[line["id"]] = line["open"]
+                    self._states[line["id"]] = number
+                else:
+                    states.pop(line["id"], None)
+                    events += 1
+            self._files[number] = [self._size_of(number), events]
+            self._next = number + 1
+        commands = []
+        for state in states.values():
+            with suppress(TypeError, ValueError):
+                commands.append(Command.restore(state))
+        return commands
+
+    def write(self, changed: Iterable[Command], ended: Iterable[Event]) -> None:
+        """Append states and events."""
+        events = list(ended)
+        for event in events:
+            self._states.pop(event.id, None)
+        if not self._append(list(changed), events):
+            self._unwritten.extend(events)
+            while len(self._unwritten) > _MOST_UNWRITTEN:
+                self._unwritten.popleft()
+                self.lost += 1
+        self._bound()
+
+    def seal(self, still_open: Sequence[Command]) -> Sealed | None:
+        """Give the oldest events that were not dropped yet; None where there are none.
+
+        `still_open` is what has to survive the file that is being written.
+        """
+        while True:
+            number = next(iter(self._files), None)
+            if number is None:
+                break
+            if self._descriptor is not None and len(self._files) == 1:
+                if not self._files[number][1] and self._files[number][0] < self._part:
+                    break
+                self._close()
+            # States that would go with this file.
+            self._append([one for one in still_open if self._states.get(one.id, number) <= number], ())
+            lines = self._read(self._path(number))
+            events = [event for line in lines if "open" not in line and (event := _event(line)) is not None]
+            if events:
+                return Sealed(self._path(number), events)
+            self._remove(number)
+        if self._unwritten:
+            return Sealed(None, list(self._unwritten))
+        return None
+
+    def drop(self, sealed: Sealed) -> None:
+        """Forget events, which the control plane has."""
+        if sealed.path is None:
+            for _ in range(min(len(sealed.events), len(self._unwritten))):
+                self._unwritten.popleft()
+        else:
+            self._remove(int(sealed.path.stem))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._close()
+
+    @property
+    def events(self) -> int:
+        """Events that wait to be sent."""
+        return sum(events for _, events in self._files.values()) + len(self._unwritten)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the files take."""
+        return sum(size for size, _ in self._files.values())
+
+    def _append(self, states: Sequence[Command], events: Sequence[Event]) -> bool:
+        if not states and not events:
+            return True
+        lines = [_state(command) for command in states] + [event.encode() for event in events]
+        data = "".join(f"{line}\n" for line in lines).encode()
+        try:
+            if self._descriptor is not None and self._files[self._last][0] >= self._part:
+                self._close()
+            if self._descriptor is None:
+                self._begin()
+            self._write(data)
+        except OSError as error:
+            if not self._troubled:
+                _LOG.error(
+                    "Pull events cannot be written to %s (%s); they wait in memory.",
+                    self._folder,
+                    error.strerror,
+                )
+            self._troubled = True
+            return False
+        if self._troubled:
+            _LOG.info("Pull events are written to disk again.")
+        self._troubled = False
+        self._files[self._last][0] += len(data)
+        self._files[self._last][1] += len(events)
+        self._states |= dict.fromkeys((command.id for command in states), self._last)
+        return True
+
+    def _begin(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(self._path(self._next), flags, 0o600)
+        self._files[self._next] = [0, 0]
+        self._next += 1
+
+    def _write(self, data: bytes) -> None:
+        assert self._descriptor is not None  # noqa: S101 - just begun
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError:
+            # Half a line would spoil the next one.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._files[self._last][0])
+            raise
+
+    @property
+    def _last(self) -> int:
+        return next(reversed(self._files))
+
+    def _bound(self) -> None:
+        while self.size > self._max_bytes and len(self._files) > 1:
+            number = next(iter(self._files))
+            self.lost += self._files[number][1]
+            self._remove(number)
+
+    def _remove(self, number: int) -> None:
+        with suppress(OSError):
+            self._path(number).unlink(missing_ok=True)
+        if self._files.pop(number, None) is not None and not self._files:
+            self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _size_of(self, number: int) -> int:
+        try:
+            return self._path(number).stat().st_size
+        except OSError:
+            return 0
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:012}{_SUFFIX}"
+
+    def _numbers(self) -> list[int]:
+        try:
+            paths = list(self._folder.glob(f"*{_SUFFIX}"))
+        except OSError:
+            return []
+        return sorted(int(path.stem) for path in paths if path.stem.isdecimal())
+
+    def _read(self, path: Path) -> list[dict[str, Any]]:
+        try:
+            text = path.read_text(errors="replace")
+        except OSError:
+            return []
+        lines = [_line(line) for line in text.splitlines()]
+        found = [line for line in lines if line is not None]
+        self.lost += len(lines) - len(found)
+        return found
+
+
+def _state(command: Command) -> str:
+    return json.dumps({"id": command.id, "open": command.state()}, separators=(",", ":"))
+
+
+def _line(text: str) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("id"), str) else None
+
+
+def _event(line: dict[str, Any]) -> Event | None:
+    try:
+        return Event.decode(line)
+    except TypeError:
+        return None

@@ -1,0 +1,215 @@
+"""What each worker notes of the requests that it answers; everything but a look-up happens in batches."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+from clients.oci.digest import Digest
+from clients.oci.manifest import InvalidManifest, Manifest
+from dataplane.access.principal import Principal
+from dataplane.config.configuration import ArtifactEntry
+from dataplane.events.records import Client, Kind, Outline, Record, short
+from dataplane.resolve.manifest import ResolvedManifest
+from dataplane.resolve.memory import Memory
+
+AGAIN: Final = 0.05
+"""Seconds within which the same request, made again, is taken for part of the same command."""
+
+INTERVAL: Final = 0.2
+"""Seconds from a request to its record, at most."""
+
+# Seconds between two words of a transfer that goes on.
+_ALIVE: Final = 1.0
+_OUTLINES: Final = 2 << 20
+_ENTRY_BYTES: Final = 512
+
+Ended = Callable[[int], None]
+"""To be called once, with the bytes of the body that were sent."""
+
+
+class Recorder:
+    """Notes requests and, while it runs, gives them to `deliver` several times a second.
+
+    `clock` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self, deliver: Callable[[list[Record]], None], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._deliver = deliver
+        self._clock = clock
+        self._runs: dict[tuple[str, str, str, str, str, str, bool], _Run] = {}
+        # Runs that another one of the same request follows.
+        self._past: list[_Run] = []
+        self._transfers: set[_Transfer] = set()
+        self._outlines: Memory[str, Outline] = Memory(_OUTLINES)
+
+    def manifest(
+        self,
+        principal: Principal,
+        artifact: ArtifactEntry,
+        address: str,
+        agent: str,
+        reference: str | Digest,
+        manifest: ResolvedManifest,
+        now: float,
+        *,
+        sent: bool,
+    ) -> None:
+        """Note that a manifest was given, and whether its content was; on the fast path of every pull."""
+        digest = manifest.digest.encoded
+        tag = reference if isinstance(reference, str) else ""
+        key = (principal.token_uid, artifact.uid, address, agent, tag, digest, sent)
+        run = self._runs.get(key)
+        if run is not None:
+            if now - run.last < AGAIN:
+                run.last = now
+                run.count += 1
+                return
+            self._past.append(run)
+        self._runs[key] = _Run(_client(principal, artifact, address), agent, tag, manifest, now, sent=sent)
+
+    def blob(
+        self,
+        principal: Principal,
+        artifact: ArtifactEntry,
+        address: str,
+        agent: str,
+        digest: Digest,
+        length: int,
+        now: float,
+        *,
+        warm: bool,
+        part: bool = False,
+    ) -> Ended:
+        """Note that so many bytes of a blob are asked for, `part` if not all; gives what ends that."""
+        client = _client(principal, artifact, address)
+        transfer = _Transfer(client, agent, str(digest), length, now, warm=warm, part=part)
+        self._transfers.add(transfer)
+        return partial(self._end, transfer)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self.flush()
+
+    def flush(self) -> None:
+        """Deliver what there is."""
+        records = list(self._records(self._clock()))
+        if records:
+            self._deliver(records)
+
+    def _end(self, transfer: "_Transfer", count: int) -> None:
+        transfer.sent = count
+        transfer.ended = self._clock()
+
+    def _records(self, now: float) -> Iterator[Record]:
+        for run in (*self._past, *self._runs.values()):
+            kind, size = (Kind.GET, len(run.manifest.content)) if run.sent else (Kind.LOOK, 0)
+            yield Record(
+                kind,
+                run.first,
+                run.last,
+                run.client,
+                run.agent,
+                str(run.manifest.digest),
+                run.tag,
+                bytes=run.count * size,
+                outline=self._outline(run.manifest),
+            )
+        self._past.clear()
+        self._runs.clear()
+        for transfer in list(self._transfers):
+            if not transfer.told:
+                transfer.told = now
+                yield transfer.record(Kind.BEGIN, transfer.began)
+            if transfer.ended:
+                self._transfers.discard(transfer)
+                yield transfer.record(Kind.END, transfer.ended)
+            elif now - transfer.told >= _ALIVE:
+                transfer.told = now
+                yield transfer.record(Kind.RUN, now)
+
+    def _outline(self, manifest: ResolvedManifest) -> Outline:
+        key = manifest.digest.encoded
+        outline = self._outlines.get(key)
+        if outline is None:
+            outline = _outline(manifest)
+            self._outlines.put(key, outline, len(manifest.content) + _ENTRY_BYTES)
+        return outline
+
+
+class _Run:
+    """The same request, again and again."""
+
+    __slots__ = ("agent", "client", "count", "first", "last", "manifest", "sent", "tag")
+
+    def __init__(
+        self, client: Client, agent: str, tag: str, manifest: ResolvedManifest, now: float, *, sent: bool
+    ) -> None:
+        self.client = client
+        self.agent = agent
+        self.tag = tag
+        self.manifest = manifest
+        self.sent = sent
+        self.first = self.last = now
+        self.count = 1
+
+
+class _Transfer:
+    """A blob that is being sent."""
+
+    __slots__ = ("agent", "began", "client", "digest", "ended", "length", "part", "sent", "told", "warm")
+
+    def __init__(
+        self, client: Client, agent: str, digest: str, length: int, now: float, *, warm: bool, part: bool
+    ) -> None:
+        self.client = client
+        self.agent = agent
+        self.digest = digest
+        self.length = length
+        self.warm = warm
+        self.part = part
+        self.began = now
+        self.ended = self.told = 0.0
+        self.sent = 0
+
+    def record(self, kind: Kind, at: float) -> Record:
+        return Record(
+            kind,
+            at,
+            at,
+            self.client,
+            self.agent,
+            self.digest,
+            bytes=self.sent,
+            warm=self.warm,
+            part=self.part,
+            whole=bool(self.ended) and self.sent == self.length,
+        )
+
+
+def _client(principal: Principal, artifact: ArtifactEntry, address: str) -> Client:
+    return Client(
+        principal.token_uid,
+        principal.user_uid,
+        principal.customer_uid,
+        artifact.organization_uid,
+        artifact.uid,
+        address,
+    )
+
+
+def _outline(manifest: ResolvedManifest) -> Outline:
+    try:
+        parsed = Manifest.parse(manifest.content, manifest.media_type)
+    except InvalidManifest:
+        # Of a kind that only a newer control plane knows; its parts are then told apart by time alone.
+        return Outline()
+    return Outline(
+        tuple((str(child.digest), child.platform) for child in parsed.manifests),
+        tuple(short(str(blob.digest)) for blob in parsed.blobs),
+    )

@@ -1,0 +1,96 @@
+"""What is noted of requests, as it travels from the workers of a node to the one that folds it."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
+
+LONGEST_AGENT = 200
+"""Characters that are kept of a User-Agent."""
+
+_SHORT = 16
+
+
+class Kind(StrEnum):
+    """What a record tells of."""
+
+    LOOK = "look"
+    """A manifest was asked for, and not sent: HEAD, or a GET that was answered with 304."""
+    GET = "get"
+    """A manifest was sent."""
+    BEGIN = "begin"
+    """A blob was asked for."""
+    RUN = "run"
+    """A blob is still being sent."""
+    END = "end"
+    """A blob was sent, or its transfer has ended early."""
+
+
+class Client(NamedTuple):
+    """Whose request it was, and for which artifact: only such requests are ever folded together."""
+
+    token_uid: str
+    user_uid: str
+    customer_uid: str
+    organization_uid: str
+    artifact_uid: str
+    address: str
+
+
+class Outline(NamedTuple):
+    """What a manifest names."""
+
+    children: tuple[tuple[str, str], ...] = ()
+    """Manifests of an index: digest and platform."""
+    blobs: tuple[str, ...] = ()
+    """Config, and then layers, by `short` of their digests."""
+
+
+class Record(NamedTuple):
+    """One thing to be told; for `Kind.GET` and `LOOK` also for all that followed within moments."""
+
+    kind: Kind
+    at: float
+    """Seconds since the epoch."""
+    last: float
+    """The same of the last request that it tells of."""
+    client: Client
+    agent: str
+    digest: str
+    tag: str = ""
+    """Empty where the manifest was asked for by digest, and for blobs."""
+    bytes: int = 0
+    """Of bodies, sent."""
+    warm: bool = True
+    """Whether a blob was in the cache."""
+    part: bool = False
+    """Whether only some of the blob's bytes were asked for."""
+    whole: bool = False
+    """Whether a transfer has sent all that was asked for."""
+    outline: Outline = Outline()
+    """Of a manifest."""
+
+    @classmethod
+    def unpack(cls, packed: list[Any]) -> Self:
+        """Make one of what JSON leaves of it."""
+        record = cls(*packed)
+        children, blobs = record.outline
+        return record._replace(
+            kind=Kind(record.kind),
+            client=Client(*record.client),
+            outline=Outline(tuple((digest, platform) for digest, platform in children), tuple(blobs)),
+        )
+
+
+def short(digest: str) -> str:
+    """Give enough of a digest to tell the blobs of one artifact apart."""
+    return digest.partition(":")[2][:_SHORT]
+
+
+def printable(agent: str) -> str:
+    """Give what is kept of a User-Agent."""
+    return "".join(character for character in agent[:LONGEST_AGENT] if character.isprintable())
+
+
+def unpack(packed: Iterable[list[Any]]) -> list[Record]:
+    """Make records of what JSON leaves of them."""
+    return [Record.unpack(one) for one in packed]

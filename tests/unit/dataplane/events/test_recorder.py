@@ -1,0 +1,83 @@
+"""What workers note of requests, and how it travels."""
+
+import json
+
+from dataplane.access.principal import Principal
+from dataplane.config.configuration import ArtifactEntry
+from dataplane.events.recorder import AGAIN, Recorder
+from dataplane.events.records import LONGEST_AGENT, Kind, Record, printable, unpack
+from dataplane.resolve.manifest import ResolvedManifest
+from tests.fakes.images import make_image, make_index
+
+PRINCIPAL = Principal("token", "user", "organization", 1, None)
+ARTIFACT = ArtifactEntry("artifact", "organization", "acme/app", 1)
+IMAGE = make_image()
+INDEX = make_index([IMAGE])
+
+
+class Noting:
+    """A recorder, and what it delivered."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.records: list[Record] = []
+        self.recorder = Recorder(self.records.extend, lambda: self.now)
+
+    def manifest(self, reference: str = "1.0", *, sent: bool = True) -> None:
+        manifest = ResolvedManifest(INDEX.digest, INDEX.media_type, INDEX.manifest, 1)
+        who = (PRINCIPAL, ARTIFACT, "10.0.0.1", "docker/20")
+        self.recorder.manifest(*who, reference, manifest, self.now, sent=sent)
+
+
+def test_a_flood_is_one_record() -> None:
+    """The same request within moments costs a number; after a pause it is told by itself."""
+    noting = Noting()
+    for _ in range(100):
+        noting.manifest()
+        noting.now += AGAIN / 2
+    noting.now += AGAIN
+    noting.manifest()
+    noting.manifest(sent=False)
+    noting.recorder.flush()
+    first, second, third = noting.records
+    assert (first.kind, first.at, first.bytes) == (Kind.GET, 1000.0, 100 * len(INDEX.manifest))
+    assert second.at - first.last > AGAIN
+    assert (third.kind, third.bytes) == (Kind.LOOK, 0)
+    noting.recorder.flush()
+    assert len(noting.records) == 3
+
+
+def test_a_transfer() -> None:
+    """Its beginning, that it goes on, and its end with what was sent."""
+    noting = Noting()
+    blob = IMAGE.layers[0]
+    who = (PRINCIPAL, ARTIFACT, "10.0.0.1", "docker/20")
+    ended = noting.recorder.blob(*who, blob.digest, blob.size, noting.now, warm=False)
+    for _ in range(8):
+        noting.recorder.flush()
+        noting.now += 0.25
+    ended(blob.size)
+    noting.recorder.flush()
+    noting.recorder.flush()
+    kinds = [record.kind for record in noting.records]
+    assert kinds == [Kind.BEGIN, Kind.RUN, Kind.END]
+    assert (noting.records[-1].whole, noting.records[-1].bytes, noting.records[-1].warm) == (
+        True,
+        blob.size,
+        False,
+    )
+
+
+def test_records_travel_as_json() -> None:
+    """And come out as they went in, what a manifest names included."""
+    noting = Noting()
+    noting.manifest()
+    noting.recorder.flush()
+    assert noting.records[0].outline.children == ((str(IMAGE.digest), "linux/amd64"),)
+    assert unpack(json.loads(json.dumps(noting.records))) == noting.records
+
+
+def test_user_agents() -> None:
+    """Are kept as far as they are printable, and not too long."""
+    assert printable("docker/20 (x)\x00\x1b[31m") == "docker/20 (x)[31m"
+    assert len(printable("a" * 1000)) == LONGEST_AGENT
