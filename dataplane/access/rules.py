@@ -2,10 +2,13 @@
 
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from clients.oci.tag_rule import ALL_TAGS, TagRule
+
+# Tags, of which there may be more than anybody pulls.
+_MOST: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -16,6 +19,8 @@ class Rules:
     """
 
     rules: tuple[TagRule, ...]
+    # What was found out of tags, so that asking again is one look-up.
+    _known: dict[str, bool] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, rules: Iterable[TagRule]) -> "Rules":
@@ -29,8 +34,13 @@ class Rules:
         return known
 
     def match(self, tag: str) -> bool:
-        """Tell whether one of them names this tag; see TagRule for what that costs."""
-        return any(rule.matches(tag) for rule in self.rules)
+        """Tell whether one of them names this tag."""
+        known = self._known.get(tag)
+        if known is None:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            known = self._known[tag] = any(rule.matches(tag) for rule in self.rules)
+        return known
 
 
 _KNOWN: Final[weakref.WeakValueDictionary[tuple[TagRule, ...], Rules]] = weakref.WeakValueDictionary()
