@@ -31,10 +31,10 @@ format: ## Rewrite the code in the project's style
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format --quiet .
 
-bench: ## Measure, beside peers; writes bench-results.json
+bench: ## Measure, beside peers; writes bench-results.json; QUICK=1 for a short run
 	@sh deploy/setup.sh test
 	@sh tests/setup.sh
-	@exec $(PYTHON) -m tests.bench
+	@exec $(PYTHON) -m tests.bench $(if $(QUICK),--quick)
 
 proto: ## Write proto/gen from proto/penstock
 	@sh deploy/setup.sh test

@@ -1,5 +1,7 @@
 """What a workload gets: how much to run, a site, and servers that run while it measures them."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +15,8 @@ from tests.bench.machine import Placement
 from tests.bench.servers.nginx import UpstreamNginx
 from tests.bench.servers.server import NotAvailable, Server, Setup
 from tests.bench.tls import Certificate
+from tests.servers.command import CommandFailed
+from tests.servers.process import ServerFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,14 @@ class Bench:
     # Length of a run that goes by time, in s.
     seconds: float
     quick: bool
+    # When no other case is begun, as time.monotonic() counts.
+    deadline: float = math.inf
     # What was not measured, and why.
     left_out: list[str] = field(default_factory=list)
+
+    def is_late(self) -> bool:
+        """Whether the time that the benchmark may take has passed."""
+        return time.monotonic() > self.deadline
 
     @contextmanager
     def site(self) -> Iterator[Site]:
@@ -72,7 +82,7 @@ class Bench:
                     stack.callback(server.stop)
                     if warm is not None:
                         ask.warm(server, site.images[warm], warm)
-                except (NotAvailable, LoadFailed, OSError) as error:
+                except (NotAvailable, LoadFailed, OSError, CommandFailed, ServerFailed) as error:
                     self.leave_out(f"{kind.name}: {error}")
                 else:
                     servers.append(server)

@@ -10,6 +10,8 @@ from tests.bench import machine
 from tests.bench.case import Case, Result
 from tests.bench.load.message import LoadFailed
 from tests.bench.servers.server import NotAvailable
+from tests.servers.command import CommandFailed
+from tests.servers.process import ServerFailed
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ def run(workload: str, case: Case, rounds: int, bystanders: Bystanders) -> Resul
             try:
                 with bystanders.watched():
                     result.samples[server.name].append(case.measure(server, number))
-            except (LoadFailed, OSError, NotAvailable) as error:
+            except (LoadFailed, OSError, NotAvailable, CommandFailed, ServerFailed) as error:
                 result.failures[server.name] = str(error)
                 del result.samples[server.name]
     return result

@@ -69,6 +69,8 @@ class Nginx(Server):
     name = "nginx"
     _access_log = "off"
     _open_file_cache = "max=1000 inactive=1h"
+    # Where it is not to be as many as the others have.
+    _workers = 0
 
     def start(self) -> None:
         directory, site, tls = self.setup.directory, self.setup.site, self.setup.certificate
@@ -79,7 +81,7 @@ class Nginx(Server):
             _CONFIG.format(
                 # As root it would serve as nobody, who may not read a private directory.
                 user="user root;" if os.geteuid() == 0 else "",
-                workers=self.setup.workers,
+                workers=self._workers or self.setup.workers,
                 directory=directory,
                 listen=f"{self._address} {'ssl' if tls else ''}",
                 tls=f"ssl_certificate {tls.certificate}; ssl_certificate_key {tls.key};" if tls else "",
@@ -107,6 +109,13 @@ class Nginx(Server):
     @property
     def address(self) -> Address:
         return self._address
+
+
+class SingleNginx(Nginx):
+    """The same, with one process however many the others have."""
+
+    name = "nginx, one worker"
+    _workers = 1
 
 
 class UpstreamNginx(Nginx):

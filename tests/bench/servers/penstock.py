@@ -1,7 +1,7 @@
 """Penstock itself, both planes, set up through its public contract: environment and command."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +17,7 @@ from tests.servers.http import basic
 from tests.servers.process import ServerFailed
 
 ROOT = Path(__file__).resolve().parents[3]
+ORGANIZATION, _, ARTIFACT = REPOSITORY.partition("/")
 _USER = "bench@example.com"
 
 
@@ -44,6 +45,9 @@ class Penstock(Server):
             raise NotAvailable(f"there is no {installation.PROGRAM}: run 'make setup'")
         certificate = self.setup.certificate
         settings = dict(self.settings)
+        for name in settings:
+            if setting(name) is None:
+                raise NotAvailable(f"Penstock has no setting PENSTOCK_{name}")
         if workers := setting(r"\w*WORKERS"):
             settings[workers] = str(self.setup.workers)
         if certificate is not None:
@@ -84,16 +88,43 @@ class Penstock(Server):
 
     def _create(self) -> None:
         # The organization and the artifact are named so that paths are those of the upstream.
-        organization, _, _ = REPOSITORY.partition("/")
         cli = self._penstock.cli
-        cli("organizations", "create", organization)
+        cli("organizations", "create", ORGANIZATION)
         cli(
             *("artifacts", "create", REPOSITORY, "--upstream", f"{self.setup.upstream}/{REPOSITORY}"),
             *("--plain-http", "--wait"),
         )
-        cli("users", "create", organization, _USER, "--role", "read_only")
-        token = cli("tokens", "create", organization, _USER).out.strip()
+        cli("users", "create", ORGANIZATION, _USER, "--role", "read_only", *self.create_customer())
+        token = cli("tokens", "create", ORGANIZATION, _USER).out.strip()
         self.headers = {"Authorization": basic(token)}
+
+    def create_customer(self) -> Sequence[str]:
+        """Creates what the user is to belong to; gives the options that say so."""
+        return ()
+
+
+class Entitled(Penstock):
+    """The same, asked by a user of a customer who is entitled to some of the tags."""
+
+    name = "penstock, entitled customer"
+
+    def create_customer(self) -> Sequence[str]:
+        cli = self._penstock.cli
+        cli("customers", "create", f"{ORGANIZATION}/globex")
+        # Of several rules one matches, and not the first.
+        for name, tags in (("old", "0.*"), ("own", "warm*"), ("next", "9.*")):
+            cli(
+                *("entitlements", "create", ORGANIZATION, "--name", name, "--customer", "globex"),
+                *("--artifact", ARTIFACT, "--tags", tags),
+            )
+        return ("--customer", "globex")
+
+
+class Unrecorded(Penstock):
+    """The same, with pulls not recorded."""
+
+    name = "penstock, pulls not recorded"
+    settings: ClassVar[Mapping[str, str]] = {"PULL_EVENTS": "false"}
 
 
 def _tls_settings() -> tuple[str | None, str | None]:

@@ -26,36 +26,43 @@ PAUSE = 0.5
 
 
 def cases(bench: Bench) -> Iterator[Case]:
-    """2,000 idle connections, and 500 slow readers of a large blob (fewer in a quick run)."""
+    """2,000 and 5,000 idle connections, and 500 slow readers of a large blob (fewer in a quick run)."""
     placement = machine.shared()
-    idle, slow, size = (500, 100, 100) if bench.quick else (2000, 500, 1024)
+    crowds, slow, size = ((500,), 100, 100) if bench.quick else ((2000, 5000), 500, 1024)
     with bench.site() as site:
         image = site.add("warm", [size * MiB], seed=3)
         kinds = (Penstock, Nginx, ProxyRegistry)
         with bench.running(site, *kinds, placement=placement, warm="warm") as field:
 
-            def idling(server: Server) -> AbstractContextManager[None]:
-                return crowd.idle(server.address, ask.manifest(server, str(image.digest)), idle)
+            def idling(server: Server, count: int) -> AbstractContextManager[None]:
+                return crowd.idle(server.address, ask.manifest(server, str(image.digest)), count)
 
-            def reading(server: Server) -> AbstractContextManager[None]:
+            def reading(server: Server, count: int) -> AbstractContextManager[None]:
                 request = ask.blob(server, image.layers[0].digest)
-                return crowd.slow(server.address, request, slow, SLOW_SECONDS)
+                return crowd.slow(server.address, request, count, SLOW_SECONDS)
 
-            for name, count, gather in (("idle", idle, idling), ("slow readers", slow, reading)):
+            for name, count, gather in (
+                *(("idle", idle, idling) for idle in crowds),
+                ("slow readers", slow, reading),
+            ):
                 measure = partial(memory, count=count, gather=gather)
                 yield Case(
-                    f"{count} {name}", placement, field.servers, measure, rounds=1 if bench.quick else ROUNDS
+                    f"{count:,} {name}",
+                    placement,
+                    field.servers,
+                    measure,
+                    rounds=1 if bench.quick else ROUNDS,
                 )
 
 
 def memory(
-    server: Server, _round: int, *, count: int, gather: Callable[[Server], AbstractContextManager[None]]
+    server: Server, _round: int, *, count: int, gather: Callable[[Server, int], AbstractContextManager[None]]
 ) -> Sample:
     """Restarts the server, uses it a little, and sees how its memory grows with a crowd."""
     server.restart()
     hammer(server.address, ask.manifest(server, "warm"), 16, PAUSE)
     before = machine.anonymous_memory(server.family())
-    with gather(server):
+    with gather(server, count):
         time.sleep(PAUSE)
         grown = machine.anonymous_memory(server.family()) - before
     return {MEMORY: max(grown, 0) / 1024 / count}
