@@ -54,6 +54,8 @@ from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
+from dataplane.resolve.pins import Pins
+from dataplane.resolve.prefetch import Prefetch
 from dataplane.resolve.reach import Reach
 from dataplane.resolve.referrers import ReferrerLists
 from dataplane.resolve.shelf import Shelf
@@ -309,9 +311,21 @@ class Node:
             )
             if self._recorder is not None and self._share.leads:
                 self._pulls = await self._start_pulls(data_dir, client.nodes)
+            cache.pin(Pins(self.state, shelf).digests)
+            prefetch = Prefetch(
+                self.state,
+                manifests,
+                tag_lists,
+                cache,
+                source,
+                self._settings.prefetch_rate,
+                after_syncs=self._share.leads,
+            )
+            manifests.resolved = prefetch.resolved
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(watch.run(), name="config")
                 tasks.create_task(UseReport(client.nodes, self._sign_ins.uses).run(), name="use-report")
+                tasks.create_task(prefetch.run(), name="prefetch")
 
     async def _start_pulls(self, data_dir: Path, nodes: NodeServiceStub) -> Pulls:
         settings, noted, measures = self._settings, self._crew.noted, self._pull_measures

@@ -110,6 +110,11 @@ class Settings(BaseSettings):
         description="how many bytes a second of the cached blobs are read again, to find and drop what is"
         " rotten, like `8MiB`; 0 for none",
     )
+    prefetch_rate: Size = Field(
+        default=32 << 20,
+        description="how many bytes a second a worker fetches ahead, for artifacts that ask for it, like"
+        " `32MiB`; 0 for any number",
+    )
     manifest_memory_max_bytes: Size = Field(
         default=64 << 20,
         description="how much memory resolved manifests and tags may take, like `64MiB`",

@@ -9,6 +9,7 @@ packages="docker-registry docker.io podman skopeo"
 packages="$packages apache2-utils" # htpasswd: bcrypt for a registry with Basic authentication
 packages="$packages nginx" # tests/bench
 packages="$packages postgresql redis-server" # what several control planes share
+packages="$packages faketime" # clocks that jump
 packages="$packages curl iproute2 openssl" # small things that some machines lack
 go_tools="
 grpcurl github.com/fullstorydev/grpcurl         v1.9.4   cmd/grpcurl

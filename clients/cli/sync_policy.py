@@ -1,4 +1,4 @@
-"""The options that set an artifact's sync policy and labels, alike where it is created and changed."""
+"""The options that set an artifact's policies and labels, alike where it is created and changed."""
 
 import functools
 import inspect
@@ -12,7 +12,7 @@ import typer
 from clients.cli.failure import Failure
 from clients.process.duration import parse_duration
 from clients.process.exits import Exit
-from penstock.v1.artifact_pb2 import Artifact, SyncPolicy
+from penstock.v1.artifact_pb2 import Artifact, CachePolicy, SyncPolicy
 
 
 class DeletedTags(StrEnum):
@@ -91,7 +91,35 @@ _OPTIONS: Final[Mapping[str, Any]] = {
             "--revalidate-before-answer/--revalidate-after-answer",
         ),
     ],
+    "pin_tags": Annotated[
+        list[str] | None,
+        _option(
+            "Nodes do not evict what tags of this pattern reach; repeat for more, '' for none.",
+            "--pin-tags",
+            metavar="PATTERN",
+        ),
+    ],
+    "prefetch_tags": Annotated[
+        list[str] | None,
+        _option(
+            "Nodes fetch what tags of this pattern reach after a sync; repeat for more, '' for none.",
+            "--prefetch-tags",
+            metavar="PATTERN",
+        ),
+    ],
+    "prefetch_platforms": Annotated[
+        list[str] | None,
+        _option(
+            "Nodes fetch the layers of this platform when a manifest is asked for; repeat for more, '' for"
+            " none.",
+            "--prefetch-platform",
+            metavar="OS/ARCHITECTURE",
+        ),
+    ],
 }
+
+
+_CACHE_POLICY: Final = frozenset(field.name for field in CachePolicy.DESCRIPTOR.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +131,12 @@ class PolicyOptions:
     @property
     def paths(self) -> list[str]:
         """The fields of an artifact that they set, for an update mask."""
-        return ["labels" if name == "label" else f"sync_policy.{name}" for name in self.given]
+        return [
+            "labels"
+            if name == "label"
+            else f"{'cache_policy' if name in _CACHE_POLICY else 'sync_policy'}.{name}"
+            for name in self.given
+        ]
 
     def fill(self, artifact: Artifact) -> Artifact:
         """Set them in an artifact, and give it; raises Failure for what cannot be read."""
@@ -115,6 +148,8 @@ class PolicyOptions:
                     artifact.sync_policy.deleted_tags = SyncPolicy.DeletedTags.Value(value.upper())
                 case "max_tag_age":
                     _set_age(artifact.sync_policy, value)
+                case _ if name in _CACHE_POLICY:
+                    getattr(artifact.cache_policy, name).extend(text for text in value if text)
                 case "include_tags" | "exclude_tags" | "platforms":
                     getattr(artifact.sync_policy, name).extend(text for text in value if text)
                 case _:
@@ -125,7 +160,7 @@ class PolicyOptions:
 def policy_summary(artifact: Artifact) -> str:
     """Give what a policy says that is not as usual: `newest 5, platforms linux/amd64`."""
     told = []
-    for field, value in artifact.sync_policy.ListFields():
+    for field, value in (*artifact.sync_policy.ListFields(), *artifact.cache_policy.ListFields()):
         name = field.name.replace("_", " ")
         if field.name == "deleted_tags":
             told += ["deleted tags keep"] if value == SyncPolicy.KEEP else []

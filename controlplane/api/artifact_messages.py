@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from controlplane.api import sync_policies
+from controlplane.api import cache_policies, sync_policies
 from controlplane.api.etags import etag
 from controlplane.api.find import FoundArtifact
 from controlplane.api.timestamps import timestamp
@@ -46,6 +46,7 @@ def artifact_message(artifact: FoundArtifact) -> pb.Artifact:
         ca_certificates=row.ca_certificates,
         labels=row.labels,
         sync_policy=sync_policies.message(row),
+        cache_policy=cache_policies.message(row),
         size_bytes=row.size_bytes,
         next_sync_time=timestamp(row.next_sync_time),
     )

@@ -8,7 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select, update
 
-from controlplane.api import find, sync_policies
+from controlplane.api import cache_policies, find, sync_policies
 from controlplane.api.artifact_messages import artifact_etag, artifact_message, artifact_messages
 from controlplane.api.artifact_source import FIELDS, Source, Sources, access_changed, keep_credential
 from controlplane.api.caller import caller
@@ -87,6 +87,7 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             self._sources.upstream(given, violations)
             violations.check_text("artifact.display_name", given.display_name)
             sync_policies.check(given, sync_policies.FIELDS, violations)
+            cache_policies.check(given, [cache_policies.POLICY], violations)
         with Violations() as violations:
             whole = partial(ArtifactName.of, parent.organization)
             name = violations.check("artifact_id", whole, request.artifact_id)
@@ -109,6 +110,7 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
                 )
                 source.write(row)
                 sync_policies.change(row, given, sync_policies.FIELDS)
+                cache_policies.change(row, given, [cache_policies.POLICY])
                 self._syncs.schedule.plan(row, now)
                 await keep_credential(session, source)
                 session.add(row)
@@ -129,6 +131,7 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             fields = masked_fields(request.update_mask, given, violations)
             violations.check_text("artifact.display_name", given.display_name)
             sync_policies.check(given, fields, violations)
+            cache_policies.check(given, fields, violations)
         async with self._database.read() as session:
             row = (await find.artifact(session, name)).row
         check_etag(given.etag, artifact_etag(row), str(name))
@@ -158,7 +161,10 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             repoliced = sync_policies.change(row, given, fields)
             if repoliced:
                 self._syncs.schedule.plan(row, self._now())
-            if repoliced or changed or renamed:
+            recached = cache_policies.change(row, given, fields)
+            if recached:
+                await self._database.raise_revision(session, Section.ARTIFACTS)
+            if repoliced or recached or changed or renamed:
                 row.update_time = self._now()
             await session.flush()
             (answer,) = await artifact_messages(session, [artifact])

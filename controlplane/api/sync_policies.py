@@ -8,9 +8,9 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from clients.oci.pattern import TagPattern
+from clients.oci.platform import check_platform
 from clients.oci.version import VersionRange
 from controlplane.api.validation import Violations
-from controlplane.catalog.platform import check_platform
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.model.tables import Artifact
 from controlplane.sync.cron import parse_ticks

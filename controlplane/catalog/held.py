@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.media_types import IMAGES, INDEXES
-from controlplane.catalog.platform import is_kept
+from clients.oci.platform import is_kept
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.database import Database
 from controlplane.model.tables import Artifact, Edge, EdgeKind, Manifest, Tag

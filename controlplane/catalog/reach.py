@@ -5,8 +5,8 @@ from collections.abc import Collection
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clients.oci.platform import is_kept
 from controlplane.catalog.held import FOLLOWED, batches
-from controlplane.catalog.platform import is_kept
 from controlplane.model.tables import Edge, EdgeKind, Manifest
 
 

@@ -76,6 +76,11 @@ class _Rows:
 
     async def artifacts(self) -> Entries:
         owners = await self._owners()
+        # Few have one.
+        policed = select(Artifact.uid, col(Artifact.cache_policy)).where(
+            sqlalchemy.cast(Artifact.cache_policy, sqlalchemy.String) != "{}"
+        )
+        policies = dict((await self._session.exec(policed)).all())
         rows = await self._session.exec(
             select(Artifact.uid, Artifact.organization_id, Artifact.path, Artifact.content_revision)
         )
@@ -85,6 +90,7 @@ class _Rows:
                 organization_uid=owners[organization][0],
                 repository=f"{owners[organization][1]}/{path}",
                 content_revision=content_revision,
+                **policies.get(uid, {}),
             ).SerializeToString()
             for uid, organization, path, content_revision in rows
         }

@@ -224,6 +224,10 @@ class Artifact(SQLModel, table=True):
     sync_policy: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
     )
+    # Its cache policy: lists of text by the fields of the message, without those that are empty.
+    cache_policy: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
     last_sync_time: datetime | None = None
     last_sync_error: str = ""
     # When the last run began that asked for every tag it was to ask for, and got an answer.

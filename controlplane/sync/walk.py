@@ -6,9 +6,9 @@ from typing import Final, TypeAlias
 
 from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from clients.oci.manifest import Manifest
+from clients.oci.platform import is_kept
 from clients.process.merge import Merge
 from controlplane.catalog.held import FOLLOWED
-from controlplane.catalog.platform import is_kept
 from controlplane.sync.asking import Asking
 
 # Digests of the manifests that an index lists; of an image, none.

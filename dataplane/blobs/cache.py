@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -151,6 +151,27 @@ class BlobCache:
             else:
                 self.measures.followers += 1
                 return self._cold(running, way)
+
+    def holds(self, digest: Digest, size: int) -> bool:
+        """Tell whether a blob is stored, or being fetched; says nothing of its being used."""
+        if self._fills.get((digest, size)) is not None:
+            return True
+        try:
+            stored = self._store.peek(digest)
+        except OSError:
+            return False
+        if stored is None:
+            return False
+        stored.close()
+        return stored.size == size
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether a blob of so many bytes would take room from no other."""
+        return self._space.has_room(size)
+
+    def pin(self, pins: Callable[[], Awaitable[Collection[Digest]]]) -> None:
+        """Have the blobs that `pins` gives, whenever room is to be made, stay."""
+        self._space.pins = pins
 
     def warm(self, digest: Digest, size: int) -> BlobReader | None:
         """Open a blob that is stored and has this size in bytes, at once; None for all others.

@@ -22,6 +22,10 @@ class Measures:
     """Opens that found the disk unable to take the blob, which was passed through."""
     detours: int = 0
     """Transfers for one reader alone: parts far ahead of a fill, and blobs that the disk cannot take."""
+    prefetches: int = 0
+    """Blobs that were fetched before anybody asked for them."""
+    prefetches_skipped: int = 0
+    """Blobs and manifests that were not fetched ahead: there was no room, or too many waited."""
     resumes: int = 0
     """Upstream requests after the first one of a transfer."""
     failed_fills: int = 0

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ class Limits:
     """Bytes that stay free on the file system, for others."""
     low: float = 0.95
     """Part of max_bytes down to which they go at once, so that not every blob makes a sweep."""
+    pinned: float = 0.8
+    """Part of max_bytes that pinned blobs may keep from being evicted."""
 
 
 class Space:
@@ -59,6 +61,8 @@ class Space:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Keep the limits of a store whose spools are in folder; clock gives seconds since the epoch."""
+        self.pins: Callable[[], Awaitable[Collection[Digest]]] | None = None
+        """Gives the blobs that are not to be evicted."""
         self._store = store
         self._folder = folder
         self._limits = limits
@@ -75,6 +79,14 @@ class Space:
         self._uses.move_to_end(digest)
         if len(self._uses) > _REMEMBERED:
             self._uses.popitem(last=False)
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether a blob of so many bytes takes room from no other."""
+        limit = self._limits.max_bytes
+        used = self._measures.cache_bytes + size
+        return (limit is None or used <= limit * self._limits.low) and (
+            self._free() - size >= self._limits.min_free_bytes
+        )
 
     def fits(self, size: int) -> bool:
         """Tell whether the store may hold a blob of so many bytes."""
@@ -126,10 +138,15 @@ class Space:
         gone = Used()
         limit = self._limits.max_bytes
         low = None if limit is None or size <= limit else int(limit * self._limits.low)
+        pinned: Collection[Digest] | None = None
         for entry in entries:
             enough = low is None or size - gone.size <= low
             if enough and self._free() - wanted >= self._limits.min_free_bytes:
                 break
+            if pinned is None:
+                pinned = await self._pinned(entries)
+            if entry.digest in pinned:
+                continue
             try:
                 evicted = await self._store.evict(entry.digest)
             except OSError:
@@ -140,6 +157,19 @@ class Space:
                 self._uses.pop(entry.digest, None)
                 gone += Used(entry.size, 1)
         return gone
+
+    async def _pinned(self, entries: list[Entry]) -> Collection[Digest]:
+        """Give what is to stay; of more than pins may hold, what was used last."""
+        wanted = set() if self.pins is None else set(await self.pins())
+        limit = self._limits.max_bytes
+        if not wanted or limit is None:
+            return wanted
+        room, kept = int(limit * self._limits.pinned), set()
+        for entry in reversed(entries):
+            if entry.digest in wanted and entry.size <= room:
+                kept.add(entry.digest)
+                room -= entry.size
+        return kept
 
     def _order(self, entries: list[Entry]) -> list[Entry]:
         return sorted(entries, key=lambda entry: max(entry.used, self._uses.get(entry.digest, 0.0)))

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from clients.oci.pattern import TagPattern
 from dataplane.access.entitlements import Entitled, Entitlement
 from dataplane.access.principal import Principal
 
@@ -28,6 +30,18 @@ class CustomerEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheRules:
+    """What a node keeps of an artifact, and fetches before anybody asks; see CachePolicy of the API."""
+
+    pin_tags: tuple[TagPattern, ...] = ()
+    prefetch_tags: tuple[TagPattern, ...] = ()
+    prefetch_platforms: tuple[str, ...] = ()
+
+
+_NO_RULES: Final = CacheRules()
+
+
+@dataclass(frozen=True, slots=True)
 class ArtifactEntry:
     """One artifact, as far as serving it goes."""
 
@@ -37,6 +51,7 @@ class ArtifactEntry:
     """The whole name that clients use: `acme/team/app`."""
     content_revision: int
     """What was resolved under an older one is stale."""
+    cache: CacheRules = _NO_RULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,9 @@ def _names(configuration: Configuration) -> config_pb2.Configuration:
                 organization_uid=artifact.organization_uid,
                 repository=artifact.repository,
                 content_revision=artifact.content_revision,
+                pin_tags=map(str, artifact.cache.pin_tags),
+                prefetch_tags=map(str, artifact.cache.prefetch_tags),
+                prefetch_platforms=artifact.cache.prefetch_platforms,
             )
             for artifact in configuration.artifacts.values()
         ],

@@ -3,17 +3,20 @@
 import re
 from sys import intern
 
+from clients.oci.pattern import InvalidPattern, TagPattern
+from clients.oci.platform import InvalidPlatform, check_platform
 from clients.oci.reference import InvalidReference, check_repository
 from clients.oci.tag_rule import InvalidRule, TagRule
 from dataplane.access.entitlements import Entitlement, Grant
 from dataplane.access.principal import Principal
-from dataplane.config.configuration import ArtifactEntry, CustomerEntry, OrganizationEntry
+from dataplane.config.configuration import ArtifactEntry, CacheRules, CustomerEntry, OrganizationEntry
 from penstock.v1 import config_pb2
 from penstock.v1.user_pb2 import Role
 
 # Uids become names of directories.
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _HASH_LENGTH = 32
+_NO_RULES = CacheRules()
 
 # Uids are interned where many entries name the same: a hundred thousand entitlements name a few thousand
 # customers and artifacts.
@@ -47,8 +50,27 @@ def artifact(entry: config_pb2.ArtifactConfig) -> ArtifactEntry:
     except InvalidReference as error:
         raise InvalidConfiguration(f"The artifact {entry.uid} has a malformed name: {error}") from error
     return ArtifactEntry(
-        intern(entry.uid), intern(entry.organization_uid), entry.repository, entry.content_revision
+        intern(entry.uid),
+        intern(entry.organization_uid),
+        entry.repository,
+        entry.content_revision,
+        _rules(entry),
     )
+
+
+def _rules(entry: config_pb2.ArtifactConfig) -> CacheRules:
+    if not (entry.pin_tags or entry.prefetch_tags or entry.prefetch_platforms):
+        return _NO_RULES
+    try:
+        return CacheRules(
+            tuple(map(TagPattern.parse, entry.pin_tags)),
+            tuple(map(TagPattern.parse, entry.prefetch_tags)),
+            tuple(map(check_platform, entry.prefetch_platforms)),
+        )
+    except (InvalidPattern, InvalidPlatform) as error:
+        raise InvalidConfiguration(
+            f"The artifact {entry.uid} has a cache rule that cannot be used: {error}"
+        ) from error
 
 
 def principal(entry: config_pb2.TokenConfig) -> Principal:

@@ -225,6 +225,12 @@ class _Looks(Collector):
                 measures.takeovers,
             ),
             ("uncached_opens", "Blobs that were passed through, for the disk took none.", measures.unspooled),
+            ("prefetches", "Blobs that were fetched before anybody asked.", measures.prefetches),
+            (
+                "prefetches_skipped",
+                "What was to be fetched ahead and was not, for want of room or patience.",
+                measures.prefetches_skipped,
+            ),
             ("detours", "Upstream transfers for one client alone, past the disk.", measures.detours),
             ("scrubbed_bytes", "Bytes of cached blobs that were read again.", measures.scrubbed_bytes),
             ("rotten_blobs", "Cached blobs that had changed on disk, and were dropped.", measures.rotten),

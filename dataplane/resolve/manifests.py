@@ -42,6 +42,8 @@ class Manifests:
         max_bytes: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self.resolved: Callable[[ArtifactEntry, ResolvedManifest], None] = lambda *_: None
+        """Is told of what the control plane was asked for."""
         self._control = control
         self._shelf = shelf
         self._members = members
@@ -116,7 +118,9 @@ class Manifests:
             return held
         self._lookups.control_plane += 1
         manifest = _complete(answer, reference, held, self._clock())
-        return self._put(artifact.uid, {reference, manifest.digest}, manifest)
+        manifest = self._put(artifact.uid, {reference, manifest.digest}, manifest)
+        self.resolved(artifact, manifest)
+        return manifest
 
     def _is_stale(self, manifest: ResolvedManifest, artifact: ArtifactEntry, reference: str | Digest) -> bool:
         if manifest.content_revision < artifact.content_revision:

@@ -36,6 +36,11 @@ class Shelf:
         names = await asyncio.to_thread(self._disk.names, _folder(artifact_uid))
         return [Digest.parse(reference) for name in names if ":" in (reference := name.rpartition(os.sep)[2])]
 
+    async def tags(self, artifact_uid: str) -> list[str]:
+        """List the tags that are kept for an artifact."""
+        names = await asyncio.to_thread(self._disk.names, _folder(artifact_uid))
+        return [reference for name in names if ":" not in (reference := name.rpartition(os.sep)[2])]
+
     def _read(self, name: str) -> ResolvedManifest | None:
         encoded = self._disk.read(name)
         return None if encoded is None else ResolvedManifest.decode(encoded)

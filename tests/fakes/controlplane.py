@@ -51,6 +51,8 @@ class FakeArtifact:
     authorization: str = ""
     expire_time: float | None = None
     ca_certificates: str = ""
+    # Fields of its CachePolicy.
+    cache: dict[str, list[str]] = field(default_factory=dict)
     # What ResolveReference says of tags.
     max_age: duration_pb2.Duration | None = None
 
@@ -60,6 +62,7 @@ class FakeArtifact:
             organization_uid=self.organization_uid,
             repository=self.repository,
             content_revision=self.content_revision,
+            **self.cache,
         )
 
     def reached_by(self, digest: Digest, scope: node_pb2.TagScope) -> str | None:

@@ -67,6 +67,7 @@ class Artifact(_message.Message):
     CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
     SYNC_POLICY_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CACHE_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`organizations/acme/artifacts/redis`. The id is a repository name, with `/` written as
     `~`: `team/app` is `organizations/acme/artifacts/team~app`.
@@ -113,6 +114,8 @@ class Artifact(_message.Message):
 
     @_builtins.property
     def sync_policy(self) -> Global___SyncPolicy: ...
+    @_builtins.property
+    def cache_policy(self) -> Global___CachePolicy: ...
     def __init__(
         self,
         *,
@@ -135,14 +138,55 @@ class Artifact(_message.Message):
         ca_certificates: _builtins.str = ...,
         sync_policy: Global___SyncPolicy | None = ...,
         size_bytes: _builtins.int = ...,
+        cache_policy: Global___CachePolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_sync_time", b"last_sync_time", "next_sync_time", b"next_sync_time", "sync_policy", b"sync_policy", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cache_policy", b"cache_policy", "create_time", b"create_time", "last_sync_time", b"last_sync_time", "next_sync_time", b"next_sync_time", "sync_policy", b"sync_policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_certificates", b"ca_certificates", "create_time", b"create_time", "credential", b"credential", "current_sync_job", b"current_sync_job", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "last_sync_error", b"last_sync_error", "last_sync_time", b"last_sync_time", "name", b"name", "next_sync_time", b"next_sync_time", "plain_http", b"plain_http", "repository", b"repository", "size_bytes", b"size_bytes", "sync_policy", b"sync_policy", "tag_count", b"tag_count", "uid", b"uid", "update_time", b"update_time", "upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_certificates", b"ca_certificates", "cache_policy", b"cache_policy", "create_time", b"create_time", "credential", b"credential", "current_sync_job", b"current_sync_job", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "last_sync_error", b"last_sync_error", "last_sync_time", b"last_sync_time", "name", b"name", "next_sync_time", b"next_sync_time", "plain_http", b"plain_http", "repository", b"repository", "size_bytes", b"size_bytes", "sync_policy", b"sync_policy", "tag_count", b"tag_count", "uid", b"uid", "update_time", b"update_time", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Artifact: _TypeAlias = Artifact  # noqa: Y015
+
+@_typing.final
+class CachePolicy(_message.Message):
+    """What nodes keep of an artifact, and fetch before anybody asks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIN_TAGS_FIELD_NUMBER: _builtins.int
+    PREFETCH_TAGS_FIELD_NUMBER: _builtins.int
+    PREFETCH_PLATFORMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pin_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Patterns with `*`, `?` and `[...]` of tags: nodes do not evict the blobs that these reach, as far as
+        they have resolved the tags, and up to four fifths of their limit.
+        """
+
+    @_builtins.property
+    def prefetch_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Patterns of tags: nodes fetch what these reach after a sync has changed the artifact."""
+
+    @_builtins.property
+    def prefetch_platforms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Platforms, `linux/amd64`: nodes fetch their blobs when a client asks for a manifest. With
+        `prefetch_tags`, only these are fetched of an index, and all when this is empty.
+        """
+
+    def __init__(
+        self,
+        *,
+        pin_tags: _abc.Iterable[_builtins.str] | None = ...,
+        prefetch_tags: _abc.Iterable[_builtins.str] | None = ...,
+        prefetch_platforms: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pin_tags", b"pin_tags", "prefetch_platforms", b"prefetch_platforms", "prefetch_tags", b"prefetch_tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CachePolicy: _TypeAlias = CachePolicy  # noqa: Y015
 
 @_typing.final
 class SyncPolicy(_message.Message):

@@ -248,12 +248,23 @@ class ArtifactConfig(_message.Message):
     ORGANIZATION_UID_FIELD_NUMBER: _builtins.int
     REPOSITORY_FIELD_NUMBER: _builtins.int
     CONTENT_REVISION_FIELD_NUMBER: _builtins.int
+    PIN_TAGS_FIELD_NUMBER: _builtins.int
+    PREFETCH_TAGS_FIELD_NUMBER: _builtins.int
+    PREFETCH_PLATFORMS_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     organization_uid: _builtins.str
     repository: _builtins.str
     """The whole repository name that clients use: `acme/team/app`."""
     content_revision: _builtins.int
     """Raised when a tag of it moved, came or went: what was resolved under an older one is stale."""
+    @_builtins.property
+    def pin_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in CachePolicy."""
+
+    @_builtins.property
+    def prefetch_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def prefetch_platforms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -261,10 +272,13 @@ class ArtifactConfig(_message.Message):
         organization_uid: _builtins.str = ...,
         repository: _builtins.str = ...,
         content_revision: _builtins.int = ...,
+        pin_tags: _abc.Iterable[_builtins.str] | None = ...,
+        prefetch_tags: _abc.Iterable[_builtins.str] | None = ...,
+        prefetch_platforms: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_revision", b"content_revision", "organization_uid", b"organization_uid", "repository", b"repository", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_revision", b"content_revision", "organization_uid", b"organization_uid", "pin_tags", b"pin_tags", "prefetch_platforms", b"prefetch_platforms", "prefetch_tags", b"prefetch_tags", "repository", b"repository", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ import json
 
 from penstock.v1.artifact_pb2 import (
     Artifact,
+    CachePolicy,
     ListTagRevisionsResponse,
     SyncJob,
     SyncPolicy,
@@ -21,6 +22,7 @@ def test_a_policy_at_creation(run, api):
         *("--include-tag", "1.*", "--include-tag", "2.*", "--exclude-tag", "*-rc", "--version-range", ">=1"),
         *("--newest", "5", "--platform", "linux/amd64", "--deleted-tags", "keep"),
         *("--max-tag-age", "5m", "--revalidate-before-answer"),
+        *("--pin-tags", "7.*", "--prefetch-tags", "7.*", "--prefetch-platform", "linux/amd64"),
     )
     result = run("artifacts", "create", "acme/redis", "--upstream", "docker.io/library/redis", *options)
     assert result.code == 0, result.err
@@ -39,12 +41,16 @@ def test_a_policy_at_creation(run, api):
     policy.max_tag_age.FromSeconds(300)
     assert request.artifact.sync_policy == policy
     assert request.artifact.labels == {"team": "shop", "tier": "1"}
+    assert request.artifact.cache_policy == CachePolicy(
+        pin_tags=["7.*"], prefetch_tags=["7.*"], prefetch_platforms=["linux/amd64"]
+    )
 
 
 def test_an_update_names_what_was_given_and_nothing_else(run, api):
     """The rest of the policy stays; an empty text empties its field."""
     api.answer("UpdateArtifact", REDIS)
     options = ("--not-paused", "--include-tag", "", "--max-tag-age", "", "--newest", "0", "--sync-only")
+    options += ("--pin-tags", "")
     result = run("artifacts", "update", "acme/redis", *options)
     assert result.code == 0, result.err
     (request,) = api.requests("UpdateArtifact")
@@ -54,6 +60,7 @@ def test_an_update_names_what_was_given_and_nothing_else(run, api):
         "sync_policy.max_tag_age",
         "sync_policy.newest",
         "sync_policy.sync_only",
+        "cache_policy.pin_tags",
     }
     assert request.artifact.sync_policy == SyncPolicy(sync_only=True)
 

@@ -55,6 +55,22 @@ async def test_artifacts_carry_the_whole_repository_name(database: Database) -> 
     ]
 
 
+async def test_nodes_hear_of_cache_policies(database: Database) -> None:
+    """Of artifacts that have one."""
+    acme = await add_organization(database, "acme")
+    plain = await add_artifact(database, "docker.io/library/redis", "redis", organization=acme)
+    kept = await add_artifact(database, "docker.io/library/nginx", "nginx", organization=acme)
+    async with database.write() as session:
+        kept.cache_policy = {"pin_tags": ["1.*"], "prefetch_platforms": ["linux/amd64"]}
+        session.add(kept)
+
+    built = {entry.uid: entry for entry in (await _build(database)).artifacts}
+
+    assert (list(built[kept.uid].pin_tags), list(built[kept.uid].prefetch_tags)) == (["1.*"], [])
+    assert list(built[kept.uid].prefetch_platforms) == ["linux/amd64"]
+    assert not built[plain.uid].pin_tags
+
+
 async def test_a_token_has_the_lower_of_two_roles_and_its_expiry(database: Database) -> None:
     """A token for an administrator that was made for reading does not give more than reading."""
     acme = await add_organization(database, "acme")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.catalog.platform import InvalidPlatform, check_platform, is_kept
+from clients.oci.platform import InvalidPlatform, check_platform, is_kept
 
 
 @pytest.mark.parametrize("text", ["linux/amd64", "linux/arm64/v8", "windows/amd64", "linux/arm/v7"])
