@@ -7,6 +7,7 @@ components; in resource names they are separated by `~`, which repository names 
 
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -14,10 +15,11 @@ from clients.oci.reference import InvalidReference, check_repository, check_tag
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*", re.ASCII)
 _SLUG_LENGTH: Final = range(2, 64)
-_NODE_ID: Final = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
+_ID: Final = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
 _EMAIL: Final = re.compile(r"[^\s@/\x00-\x1f\x7f]+@[^\s@/\x00-\x1f\x7f]+")
 _EMAIL_LENGTH: Final = 254
 _UID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_UID_EXAMPLE: Final = "01234567-89ab-4cde-8f01-23456789abcd"
 # Stands for every user of an organization (AIP-159).
 ANY_USER: Final = "-"
 
@@ -53,20 +55,20 @@ def check_email(text: str) -> str:
     return text.lower()
 
 
-def check_node_id(text: str) -> str:
-    """Give a node's id back if it is one; raises InvalidName."""
-    if not _NODE_ID.fullmatch(text):
-        raise InvalidName(f"{_shown(text)} is no node id: give 1 to 63 of a-z, 0-9 and -, like eu-west-1a.")
-    return text
+def _id_of(kind: str, example: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not _ID.fullmatch(text):
+            raise InvalidName(
+                f"{_shown(text)} is no {kind} id: give 1 to 63 of a-z, 0-9 and -, like {example}."
+            )
+        return text
+
+    return check
 
 
-def check_credential_id(text: str) -> str:
-    """Give a credential's id back if it is one; raises InvalidName."""
-    if not _NODE_ID.fullmatch(text):
-        raise InvalidName(
-            f"{_shown(text)} is no credential id: give 1 to 63 of a-z, 0-9 and -, like ecr-prod."
-        )
-    return text
+# Each gives an id of its kind back if it is one; raises InvalidName.
+check_node_id: Final = _id_of("node", "eu-west-1a")
+check_credential_id: Final = _id_of("credential", "ecr-prod")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,7 @@ class OrganizationName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        (organization,) = _segments(text, "organizations/acme")
-        return cls(check_slug(organization))
+        return cls(*_ids(text, "organizations/acme", check_slug))
 
     def __str__(self) -> str:
         return f"organizations/{self.organization}"
@@ -95,8 +96,7 @@ class ArtifactName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        organization, artifact = _segments(text, "organizations/acme/artifacts/redis")
-        return cls.of(check_slug(organization), artifact)
+        return cls.of(*_ids(text, "organizations/acme/artifacts/redis", check_slug, str))
 
     @classmethod
     def of(cls, organization: str, artifact: str) -> Self:
@@ -130,8 +130,7 @@ class ArtifactUid:
 def parse_artifact(text: str) -> ArtifactName | ArtifactUid:
     """Parse an artifact's name in either form; raises InvalidName."""
     if text.startswith("artifacts/"):
-        (uid,) = _segments(text, "artifacts/01234567-89ab-4cde-8f01-23456789abcd")
-        return ArtifactUid(_check_uid(uid, "artifact"))
+        return ArtifactUid(*_ids(text, f"artifacts/{_UID_EXAMPLE}", _uid_of("artifact")))
     return ArtifactName.parse(text)
 
 
@@ -145,12 +144,10 @@ class TagName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        organization, artifact, tag = _segments(text, "organizations/acme/artifacts/redis/tags/7.2")
-        try:
-            check_tag(tag)
-        except InvalidReference as error:
-            raise InvalidName(str(error)) from error
-        return cls(ArtifactName.of(check_slug(organization), artifact), tag)
+        organization, artifact, tag = _ids(
+            text, "organizations/acme/artifacts/redis/tags/7.2", check_slug, str, _check_tag
+        )
+        return cls(ArtifactName.of(organization, artifact), tag)
 
     def __str__(self) -> str:
         return f"{self.artifact}/tags/{self.tag}"
@@ -166,10 +163,14 @@ class SyncJobName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        organization, artifact, uid = _segments(
-            text, "organizations/acme/artifacts/redis/syncJobs/01234567-89ab-4cde-8f01-23456789abcd"
+        organization, artifact, uid = _ids(
+            text,
+            f"organizations/acme/artifacts/redis/syncJobs/{_UID_EXAMPLE}",
+            check_slug,
+            str,
+            _uid_of("sync job"),
         )
-        return cls(ArtifactName.of(check_slug(organization), artifact), _check_uid(uid, "sync job"))
+        return cls(ArtifactName.of(organization, artifact), uid)
 
     def __str__(self) -> str:
         return f"{self.artifact}/syncJobs/{self.uid}"
@@ -185,8 +186,7 @@ class UserName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        organization, user = _segments(text, "organizations/acme/users/ci@example.com")
-        return cls(check_slug(organization), _check_user(user))
+        return cls(*_ids(text, "organizations/acme/users/ci@example.com", check_slug, _check_user))
 
     @property
     def by_email(self) -> bool:
@@ -207,10 +207,14 @@ class TokenName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        organization, user, uid = _segments(
-            text, "organizations/acme/users/ci@example.com/tokens/01234567-89ab-4cde-8f01-23456789abcd"
+        organization, user, uid = _ids(
+            text,
+            f"organizations/acme/users/ci@example.com/tokens/{_UID_EXAMPLE}",
+            check_slug,
+            _check_user,
+            _uid_of("token"),
         )
-        return cls(UserName(check_slug(organization), _check_user(user)), _check_uid(uid, "token"))
+        return cls(UserName(organization, user), uid)
 
     def __str__(self) -> str:
         return f"{self.user}/tokens/{self.uid}"
@@ -226,8 +230,7 @@ class CredentialName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        organization, credential = _segments(text, "organizations/acme/credentials/ecr-prod")
-        return cls(check_slug(organization), check_credential_id(credential))
+        return cls(*_ids(text, "organizations/acme/credentials/ecr-prod", check_slug, check_credential_id))
 
     def __str__(self) -> str:
         return f"organizations/{self.organization}/credentials/{self.credential}"
@@ -242,19 +245,21 @@ class NodeName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a resource name; raises InvalidName."""
-        (node,) = _segments(text, "nodes/eu-west-1a")
-        return cls(check_node_id(node))
+        return cls(*_ids(text, "nodes/eu-west-1a", check_node_id))
 
     def __str__(self) -> str:
         return f"nodes/{self.node}"
 
 
-def _segments(text: str, example: str) -> list[str]:
-    """Take the ids out of a name that has the collections of the example."""
+_Check = Callable[[str], str]
+
+
+def _ids(text: str, example: str, *checks: _Check) -> list[str]:
+    """Take the ids out of a name that has the collections of the example, each by the check of its place."""
     found, model = text.split("/"), example.split("/")
     if len(found) != len(model) or found[::2] != model[::2] or not all(found):
         raise InvalidName(f"{_shown(text)} is no name of this resource: give one like {example}.")
-    return found[1::2]
+    return [check(identifier) for check, identifier in zip(checks, found[1::2], strict=True)]
 
 
 def _repository(text: str) -> str:
@@ -264,16 +269,29 @@ def _repository(text: str) -> str:
         raise InvalidName(str(error)) from error
 
 
+def _check_tag(text: str) -> str:
+    try:
+        return check_tag(text)
+    except InvalidReference as error:
+        raise InvalidName(str(error)) from error
+
+
 def _check_user(text: str) -> str:
     if "@" in text:
         return check_email(text)
-    return text if text == ANY_USER else _check_uid(text, "user")
+    return text if text == ANY_USER else _check_user_uid(text)
 
 
-def _check_uid(text: str, kind: str) -> str:
-    if not _UID.fullmatch(text):
-        raise InvalidName(f"{_shown(text)} is no id of a {kind}: give one as the lists show it.")
-    return text
+def _uid_of(kind: str) -> _Check:
+    def check(text: str) -> str:
+        if not _UID.fullmatch(text):
+            raise InvalidName(f"{_shown(text)} is no id of a {kind}: give one as the lists show it.")
+        return text
+
+    return check
+
+
+_check_user_uid: Final = _uid_of("user")
 
 
 def _shown(text: str) -> str:
