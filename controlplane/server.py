@@ -21,6 +21,8 @@ from controlplane.api.artifacts import ArtifactServicer
 from controlplane.api.authenticate import Authenticator
 from controlplane.api.credential_check import CredentialCheck
 from controlplane.api.credentials import CredentialServicer
+from controlplane.api.customers import CustomerServicer
+from controlplane.api.entitlements import EntitlementServicer
 from controlplane.api.gate import Gate
 from controlplane.api.interceptor import Front
 from controlplane.api.measures import CallMeasures
@@ -158,7 +160,9 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         stack.push_async_callback(keeper.stop)
         servicers = Servicers(
             organizations=OrganizationServicer(database, now),
+            customers=CustomerServicer(database, now),
             users=UserServicer(database, now),
+            entitlements=EntitlementServicer(database, now),
             credentials=CredentialServicer(
                 database,
                 keys,

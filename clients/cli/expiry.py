@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
+from clients.cli.failure import Failure
 from clients.process.duration import parse_duration
+from clients.process.exits import Exit
 
 
 def parse_expiry(text: str, now: datetime) -> datetime:
@@ -23,6 +25,14 @@ def parse_expiry(text: str, now: datetime) -> datetime:
     if moment <= now:
         raise ValueError(f"{text!r} is not in the future.")
     return moment
+
+
+def expiry_option(text: str) -> datetime:
+    """Give the moment that `--expires` means; raises Failure."""
+    try:
+        return parse_expiry(text, datetime.now(UTC))
+    except ValueError as error:
+        raise Failure(f"--expires: {error}", Exit.USAGE) from error
 
 
 def _at(text: str) -> datetime | None:

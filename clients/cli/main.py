@@ -7,6 +7,8 @@ from typing import NoReturn
 from clients.cli import (
     artifacts,
     credentials,
+    customers,
+    entitlements,
     failure,
     login,
     nodes,
@@ -44,7 +46,18 @@ app = application("penstock", _SUMMARY)
 up.add(app)
 login.add(app)
 version.add(app)
-for noun in (organizations, users, tokens, credentials, artifacts, tags, pulls, nodes):
+for noun in (
+    organizations,
+    customers,
+    users,
+    tokens,
+    entitlements,
+    credentials,
+    artifacts,
+    tags,
+    pulls,
+    nodes,
+):
     app.add_typer(noun.app)
 
 

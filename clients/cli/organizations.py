@@ -1,15 +1,18 @@
 """`penstock organizations`."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from clients.cli.command import application, command
+from clients.cli.failure import Failure
 from clients.cli.output import Field, moment, show, show_deleted, show_list
 from clients.cli.session import Session
 from clients.control import names
 from clients.control.errors import translated
 from clients.control.paging import iterate
+from clients.process.exits import Exit
 from penstock.v1.organization_pb2 import (
     CreateOrganizationRequest,
     DeleteOrganizationRequest,
@@ -21,9 +24,25 @@ from penstock.v1.organization_pb2 import (
 
 app = application("organizations", "Organizations: owners of artifacts and users.")
 
+
+class CustomerAccess(StrEnum):
+    """What customers see without an entitlement, as people write it."""
+
+    OPEN = "open"
+    ENTITLED = "entitled"
+
+    @property
+    def value_in_api(self) -> "Organization.CustomerAccess.ValueType":
+        """The value in the API."""
+        return Organization.CustomerAccess.Value(self.name)
+
+
+_SEEN = {Organization.OPEN: "everything", Organization.ENTITLED: "what they are entitled to"}
+
 FIELDS: tuple[Field[Organization], ...] = (
     Field("organization", lambda it: names.last(it.name)),
     Field("display name", lambda it: it.display_name),
+    Field("customers see", lambda it: _SEEN.get(it.customer_access, "")),
     Field("created", lambda it: moment(it, "create_time")),
     Field("updated", lambda it: moment(it, "update_time"), listed=False),
     Field("uid", lambda it: it.uid, listed=False),
@@ -35,20 +54,38 @@ IdArgument = Annotated[
 DisplayNameOption = Annotated[
     str, typer.Option("--display-name", help="A name for people.", show_default=False)
 ]
+AccessOption = Annotated[
+    CustomerAccess | None,
+    typer.Option(
+        "--customer-access",
+        help="What customers see without an entitlement: everything, or nothing.",
+        show_default=False,
+    ),
+]
 
 
 @command(
     app,
     "create",
     "penstock organizations create acme",
-    "penstock organizations create acme --display-name 'Acme Corp.'",
+    "penstock organizations create acme --display-name 'Acme Corp.' --customer-access entitled",
 )
-async def create(session: Session, organization: IdArgument, display_name: DisplayNameOption = "") -> None:
-    """Create an organization."""
+async def create(
+    session: Session,
+    organization: IdArgument,
+    display_name: DisplayNameOption = "",
+    customer_access: AccessOption = None,
+) -> None:
+    """Create an organization.
+
+    Its customers see everything until it has its first entitlement, unless it starts as `entitled`.
+    """
     request = CreateOrganizationRequest(
         organization=Organization(display_name=display_name),
         organization_id=names.last(names.organization(organization)),
     )
+    if customer_access is not None:
+        request.organization.customer_access = customer_access.value_in_api
     async with session.control() as control:
         with translated():
             created = await control.organizations.CreateOrganization(request)
@@ -84,14 +121,20 @@ async def update(
     session: Session,
     organization: IdArgument,
     display_name: Annotated[
-        str, typer.Option("--display-name", help="A name for people.", show_default=False)
-    ],
+        str | None, typer.Option("--display-name", help="A name for people.", show_default=False)
+    ] = None,
+    customer_access: AccessOption = None,
 ) -> None:
-    """Change an organization's display name."""
-    request = UpdateOrganizationRequest(
-        organization=Organization(name=names.organization(organization), display_name=display_name)
-    )
-    request.update_mask.paths.append("display_name")
+    """Change an organization's display name, or what its customers see."""
+    request = UpdateOrganizationRequest(organization=Organization(name=names.organization(organization)))
+    if display_name is not None:
+        request.organization.display_name = display_name
+        request.update_mask.paths.append("display_name")
+    if customer_access is not None:
+        request.organization.customer_access = customer_access.value_in_api
+        request.update_mask.paths.append("customer_access")
+    if not request.update_mask.paths:
+        raise Failure("There is nothing to change: give --display-name or --customer-access.", Exit.USAGE)
     async with session.control() as control:
         with translated():
             updated = await control.organizations.UpdateOrganization(request)

@@ -1,14 +1,12 @@
 """`penstock tokens`."""
 
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from clients.cli.command import application, command
-from clients.cli.expiry import parse_expiry
-from clients.cli.failure import Failure
+from clients.cli.expiry import expiry_option
 from clients.cli.output import Field, Format, document, moment, show, show_deleted, show_json, show_list
 from clients.cli.roles import Role, written
 from clients.cli.session import Session
@@ -17,7 +15,6 @@ from clients.control import names
 from clients.control.client import ControlClient
 from clients.control.errors import translated
 from clients.control.paging import iterate
-from clients.process.exits import Exit
 from penstock.v1.user_pb2 import (
     CreateTokenRequest,
     DeleteTokenRequest,
@@ -36,6 +33,8 @@ FIELDS: tuple[Field[Token], ...] = (
     Field("ends with", lambda it: it.hint),
     Field("created", lambda it: moment(it, "create_time")),
     Field("expires", lambda it: moment(it, "expire_time")),
+    Field("last use", lambda it: moment(it, "last_use_time")),
+    Field("from", lambda it: it.last_use_address, listed=False),
 )
 
 TokenArgument = Annotated[
@@ -77,7 +76,7 @@ async def create(
     if role is not None:
         token.role = role.value_in_api
     if expires is not None:
-        token.expire_time.FromDatetime(_moment_of(expires))
+        token.expire_time.FromDatetime(expiry_option(expires))
     async with session.control() as control:
         parent = await find(control, organization, user)
         with translated():
@@ -144,10 +143,3 @@ async def delete(
 async def _name(control: ControlClient, organization: str, user: str, token: str) -> str:
     owner = await find(control, organization, user)
     return f"{owner.name}/tokens/{names.last(token)}"
-
-
-def _moment_of(expires: str) -> datetime:
-    try:
-        return parse_expiry(expires, datetime.now(UTC))
-    except ValueError as error:
-        raise Failure(f"--expires: {error}", Exit.USAGE) from error

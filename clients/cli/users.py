@@ -28,6 +28,7 @@ app = application("users", "People and machines in an organization.")
 FIELDS: tuple[Field[User], ...] = (
     Field("email", lambda it: it.email),
     Field("role", lambda it: written(it.role)),
+    Field("customer", lambda it: names.last(it.customer)),
     Field("display name", lambda it: it.display_name),
     Field("created", lambda it: moment(it, "create_time")),
     Field("updated", lambda it: moment(it, "update_time"), listed=False),
@@ -56,6 +57,7 @@ async def find(control: ControlClient, organization: str, user: str) -> User:
     "create",
     "penstock users create acme ci@example.com --role read_only",
     "penstock users create acme ann@example.com --role admin --display-name Ann",
+    "penstock users create acme ops@globex.example --role read_only --customer globex",
 )
 async def create(
     session: Session,
@@ -64,13 +66,24 @@ async def create(
     role: Annotated[
         Role, typer.Option("--role", case_sensitive=False, help="What the user may do.")
     ] = Role.READ_ONLY,
+    customer: Annotated[
+        str | None,
+        typer.Option(
+            "--customer", help="Id of the customer whose user it is, like globex.", show_default=False
+        ),
+    ] = None,
     display_name: DisplayNameOption = None,
 ) -> None:
-    """Create a user, who can then be given tokens."""
+    """Create a user, who can then be given tokens.
+
+    A user of a customer pulls what that customer is entitled to, and sees nothing else.
+    """
     request = CreateUserRequest(
         parent=names.organization(organization),
         user=User(email=email, role=role.value_in_api, display_name=display_name or ""),
     )
+    if customer is not None:
+        request.user.customer = names.customer(organization, customer)
     async with session.control() as control:
         with translated():
             created = await control.users.CreateUser(request)

@@ -6,6 +6,8 @@ from typing import Self
 from clients.control.channel import connect
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceStub
 from penstock.v1.credential_pb2_grpc import CredentialServiceStub
+from penstock.v1.customer_pb2_grpc import CustomerServiceStub
+from penstock.v1.entitlement_pb2_grpc import EntitlementServiceStub
 from penstock.v1.node_pb2_grpc import NodeServiceStub
 from penstock.v1.organization_pb2_grpc import OrganizationServiceStub
 from penstock.v1.pull_pb2_grpc import PullServiceStub
@@ -22,6 +24,8 @@ class ControlClient:
     def __init__(self, address: str, token: str) -> None:
         self.channel = connect(address, token)
         self.organizations = OrganizationServiceStub(self.channel)
+        self.customers = CustomerServiceStub(self.channel)
+        self.entitlements = EntitlementServiceStub(self.channel)
         self.users = UserServiceStub(self.channel)
         self.credentials = CredentialServiceStub(self.channel)
         self.artifacts = ArtifactServiceStub(self.channel)

@@ -73,12 +73,35 @@ def credential(text: str) -> str:
 
 def credential_parts(text: str) -> tuple[str, str]:
     """Give the parent and the id of the credential that is written `acme/hub`; raises InvalidName."""
-    parts = text.split("/")
-    if len(parts) == 4 and parts[0] == "organizations" and parts[2] == "credentials":
-        parts = [parts[1], parts[3]]
-    if len(parts) != 2 or not all(parts):
-        raise InvalidName(f"{text!r} names no credential: give organization and credential, like acme/hub.")
-    return f"organizations/{parts[0]}", parts[1]
+    return _two(text, "credentials", "credential", "acme/hub")
+
+
+def customer(organization_text: str, text: str) -> str:
+    """Give the name of a customer of an organization by its id; raises InvalidName."""
+    parent = organization(organization_text)
+    return f"{parent}/customers/{_segment(text, f'{parent}/customers/', 'a customer', 'globex')}"
+
+
+def customer_parts(text: str) -> tuple[str, str]:
+    """Give the parent and the id of the customer that is written `acme/globex`; raises InvalidName."""
+    return _two(text, "customers", "customer", "acme/globex")
+
+
+def entitlement(organization_text: str, text: str) -> str:
+    """Give the name of an entitlement of an organization by its id; raises InvalidName."""
+    parent = organization(organization_text)
+    return f"{parent}/entitlements/{_segment(text, f'{parent}/entitlements/', 'an entitlement', 'trial')}"
+
+
+def artifact(organization_text: str, text: str) -> str:
+    """Give the name of an artifact that is written `redis`, `team/app` or `acme/redis` of acme.
+
+    An artifact `acme/redis` of acme itself is written `acme/acme/redis`. Raises InvalidName.
+    """
+    parent = organization(organization_text)
+    slug = last(parent)
+    path = text if text.startswith((f"{slug}/", "organizations/")) else f"{slug}/{text}"
+    return ArtifactPath.parse(path).name
 
 
 def node(text: str) -> str:
@@ -97,6 +120,15 @@ def tag(text: str) -> str:
 def last(name: str) -> str:
     """Give the last part of a resource name, its id."""
     return name.rsplit("/", 1)[-1]
+
+
+def _two(text: str, collection: str, kind: str, example: str) -> tuple[str, str]:
+    parts = text.split("/")
+    if len(parts) == 4 and parts[0] == "organizations" and parts[2] == collection:
+        parts = [parts[1], parts[3]]
+    if len(parts) != 2 or not all(parts):
+        raise InvalidName(f"{text!r} names no {kind}: give organization and {kind}, like {example}.")
+    return f"organizations/{parts[0]}", parts[1]
 
 
 def _segment(text: str, prefix: str, what: str, example: str) -> str:

@@ -63,6 +63,8 @@ class Authenticator:
             email=user.email,
             role=effective_role(user.role, token.role),
             organization_id=user.organization_id,
+            customer_id=user.customer_id,
+            token_uid=token.uid,
         )
 
 

@@ -5,6 +5,7 @@ does not exist for them (see `controlplane.api.find`).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -25,88 +26,125 @@ class Who(Enum):
     NODE = "a node"
 
 
-_METHODS: Final[Mapping[str, Mapping[str, Who]]] = {
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Who may call a method: members of the organization, and users of its customers if any of them."""
+
+    member: Who
+    customer: Who | None = None
+
+
+_READER, _WRITER, _ADMIN = Row(Who.READER), Row(Who.WRITER), Row(Who.ADMIN)
+_INSTALLATION, _NODE, _ANYBODY = Row(Who.INSTALLATION), Row(Who.NODE), Row(Who.ANYBODY)
+# What users of a customer may do is cut down to what is that customer's where it is looked up.
+_READER_THERE, _ADMIN_THERE = Row(Who.READER, Who.READER), Row(Who.ADMIN, Who.ADMIN)
+
+_METHODS: Final[Mapping[str, Mapping[str, Row]]] = {
     "penstock.v1.OrganizationService": {
-        "GetOrganization": Who.READER,
-        "ListOrganizations": Who.READER,
-        "CreateOrganization": Who.INSTALLATION,
-        "UpdateOrganization": Who.ADMIN,
-        "DeleteOrganization": Who.INSTALLATION,
+        "GetOrganization": _READER,
+        "ListOrganizations": _READER,
+        "CreateOrganization": _INSTALLATION,
+        "UpdateOrganization": _ADMIN,
+        "DeleteOrganization": _INSTALLATION,
+    },
+    "penstock.v1.CustomerService": {
+        "GetCustomer": _READER_THERE,
+        "ListCustomers": _READER_THERE,
+        "CreateCustomer": _ADMIN,
+        "UpdateCustomer": _ADMIN,
+        "DeleteCustomer": _ADMIN,
     },
     "penstock.v1.UserService": {
-        "GetUser": Who.READER,
-        "ListUsers": Who.READER,
-        "CreateUser": Who.ADMIN,
-        "UpdateUser": Who.ADMIN,
-        "DeleteUser": Who.ADMIN,
+        "GetUser": _READER_THERE,
+        "ListUsers": _READER_THERE,
+        "CreateUser": _ADMIN_THERE,
+        "UpdateUser": _ADMIN_THERE,
+        "DeleteUser": _ADMIN_THERE,
         # Without ADMIN, one's own only.
-        "GetToken": Who.READER,
-        "ListTokens": Who.READER,
-        "CreateToken": Who.ADMIN,
-        "DeleteToken": Who.ADMIN,
+        "GetToken": _READER_THERE,
+        "ListTokens": _READER_THERE,
+        "CreateToken": _ADMIN_THERE,
+        "DeleteToken": _ADMIN_THERE,
+    },
+    "penstock.v1.EntitlementService": {
+        "GetEntitlement": _READER_THERE,
+        "ListEntitlements": _READER_THERE,
+        "CreateEntitlement": _ADMIN,
+        "UpdateEntitlement": _ADMIN,
+        "DeleteEntitlement": _ADMIN,
+        # Support staff is seldom an administrator; of a token it tells only what a pull with it meets.
+        "ExplainPull": _READER,
     },
     "penstock.v1.CredentialService": {
         # Who may create artifacts uses credentials, and never sees a secret.
-        "GetCredential": Who.WRITER,
-        "ListCredentials": Who.WRITER,
-        "CreateCredential": Who.ADMIN,
-        "UpdateCredential": Who.ADMIN,
-        "DeleteCredential": Who.ADMIN,
-        "RotateEncryptionKey": Who.INSTALLATION,
+        "GetCredential": _WRITER,
+        "ListCredentials": _WRITER,
+        "CreateCredential": _ADMIN,
+        "UpdateCredential": _ADMIN,
+        "DeleteCredential": _ADMIN,
+        "RotateEncryptionKey": _INSTALLATION,
     },
+    # Not for customers: artifacts tell of upstreams.
     "penstock.v1.ArtifactService": {
-        "GetArtifact": Who.READER,
-        "ListArtifacts": Who.READER,
-        "CreateArtifact": Who.WRITER,
-        "UpdateArtifact": Who.WRITER,
-        "DeleteArtifact": Who.WRITER,
-        "SyncArtifact": Who.WRITER,
-        "SyncArtifacts": Who.WRITER,
-        "GetTag": Who.READER,
-        "ListTags": Who.READER,
-        "ListTagRevisions": Who.READER,
-        "GetSyncJob": Who.READER,
-        "ListSyncJobs": Who.READER,
-        "WatchSyncJob": Who.READER,
+        "GetArtifact": _READER,
+        "ListArtifacts": _READER,
+        "CreateArtifact": _WRITER,
+        "UpdateArtifact": _WRITER,
+        "DeleteArtifact": _WRITER,
+        "SyncArtifact": _WRITER,
+        "SyncArtifacts": _WRITER,
+        "GetTag": _READER,
+        "ListTags": _READER,
+        "ListTagRevisions": _READER,
+        "GetSyncJob": _READER,
+        "ListSyncJobs": _READER,
+        "WatchSyncJob": _READER,
     },
     "penstock.v1.PullService": {
-        "ListPulls": Who.READER,
-        "SumPulls": Who.READER,
-        "ListVersionHolders": Who.READER,
-        "ExportPulls": Who.READER,
+        "ListPulls": _READER,
+        "SumPulls": _READER,
+        "ListVersionHolders": _READER,
+        "ExportPulls": _READER,
     },
     "penstock.v1.NodeService": {
-        "GetNode": Who.INSTALLATION,
-        "ListNodes": Who.INSTALLATION,
-        "CreateNode": Who.INSTALLATION,
-        "DeleteNode": Who.INSTALLATION,
-        "WatchConfig": Who.NODE,
-        "ReportStatus": Who.NODE,
-        "ResolveReference": Who.NODE,
-        "ResolveBlob": Who.NODE,
-        "StreamTags": Who.NODE,
-        "ListReferrers": Who.NODE,
-        "RecordPulls": Who.NODE,
-        "ReportUse": Who.NODE,
-        "GetUpstreamAccess": Who.NODE,
+        "GetNode": _INSTALLATION,
+        "ListNodes": _INSTALLATION,
+        "CreateNode": _INSTALLATION,
+        "DeleteNode": _INSTALLATION,
+        "WatchConfig": _NODE,
+        "ReportStatus": _NODE,
+        "ResolveReference": _NODE,
+        "ResolveBlob": _NODE,
+        "StreamTags": _NODE,
+        "ListReferrers": _NODE,
+        "RecordPulls": _NODE,
+        "ReportUse": _NODE,
+        "GetUpstreamAccess": _NODE,
     },
-    "grpc.health.v1.Health": {"Check": Who.ANYBODY, "List": Who.ANYBODY, "Watch": Who.ANYBODY},
-    "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Who.ANYBODY},
+    "grpc.health.v1.Health": {"Check": _ANYBODY, "List": _ANYBODY, "Watch": _ANYBODY},
+    "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": _ANYBODY},
 }
 
-WHO_MAY: Final[Mapping[str, Who]] = {
-    f"/{service}/{method}": who for service, methods in _METHODS.items() for method, who in methods.items()
+WHO_MAY: Final[Mapping[str, Row]] = {
+    f"/{service}/{method}": row for service, methods in _METHODS.items() for method, row in methods.items()
 }
 """By the method's path, `/penstock.v1.ArtifactService/GetArtifact`."""
 
 
 def authorize(method: str, caller: Caller) -> None:
     """Raise ApiError PERMISSION_DENIED unless this caller may call the method at all."""
-    who = WHO_MAY.get(method)
-    if who is None:
+    row = WHO_MAY.get(method)
+    if row is None:
         raise _refusal(method, "nobody: it has no rule", caller)
-    if who is Who.ANYBODY:
+    if row.member is Who.ANYBODY:
         return
+    who = row.customer if caller.of_customer else row.member
+    if who is None:
+        raise denied(
+            "NOT_FOR_CUSTOMERS",
+            f"{method.rpartition('/')[2]} is for users of the organization, and this token is a customer's.",
+            method=method.rpartition("/")[2],
+        )
     if caller.is_node or who is Who.NODE:
         if not (caller.is_node and who is Who.NODE):
             raise _refusal(method, str(who.value), caller)

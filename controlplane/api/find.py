@@ -13,10 +13,12 @@ from controlplane.api.errors import ApiError, not_found
 from controlplane.model.naming import (
     ArtifactName,
     ArtifactUid,
+    CustomerName,
+    EntitlementName,
     OrganizationName,
     UserName,
 )
-from controlplane.model.tables import Artifact, Organization, User
+from controlplane.model.tables import Artifact, Customer, Entitlement, Organization, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,33 @@ class FoundUser:
     def name(self) -> UserName:
         """Its resource name, with the uid."""
         return UserName(self.organization.slug, self.row.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCustomer:
+    """A customer with what its name is made of."""
+
+    organization: Organization
+    row: Customer
+
+    @property
+    def name(self) -> CustomerName:
+        """Its resource name."""
+        return CustomerName(self.organization.slug, self.row.slug)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEntitlement:
+    """An entitlement with what its name, and that of its customer, are made of."""
+
+    organization: Organization
+    customer: Customer
+    row: Entitlement
+
+    @property
+    def name(self) -> EntitlementName:
+        """Its resource name."""
+        return EntitlementName(self.organization.slug, self.row.slug)
 
 
 async def organization(
@@ -94,6 +123,43 @@ async def user(session: AsyncSession, name: UserName, *, change: bool = False) -
     if change:
         statement = statement.with_for_update(of=User)
     found = (await session.exec(statement)).first()
-    if found is None or not caller().may_see(found[0].organization_id):
+    if found is None or not caller().may_see_user(found[0]):
         raise not_found("USER_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name))
     return FoundUser(found[1], found[0])
+
+
+async def customer(session: AsyncSession, name: CustomerName, *, change: bool = False) -> FoundCustomer:
+    """Find a customer."""
+    statement = select(Customer, Organization).where(
+        Customer.organization_id == Organization.id,
+        Organization.slug == name.organization,
+        Customer.slug == name.customer,
+    )
+    if change:
+        statement = statement.with_for_update(of=Customer)
+    found = (await session.exec(statement)).first()
+    if found is None or not caller().may_see_customer(found[0].organization_id, found[0].id):
+        raise not_found(
+            "CUSTOMER_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name)
+        )
+    return FoundCustomer(found[1], found[0])
+
+
+async def entitlement(
+    session: AsyncSession, name: EntitlementName, *, change: bool = False
+) -> FoundEntitlement:
+    """Find an entitlement."""
+    statement = select(Entitlement, Customer, Organization).where(
+        Entitlement.customer_id == Customer.id,
+        Entitlement.organization_id == Organization.id,
+        Organization.slug == name.organization,
+        Entitlement.slug == name.entitlement,
+    )
+    if change:
+        statement = statement.with_for_update(of=Entitlement)
+    found = (await session.exec(statement)).first()
+    if found is None or not caller().may_see_customer(found[0].organization_id, found[0].customer_id):
+        raise not_found(
+            "ENTITLEMENT_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name)
+        )
+    return FoundEntitlement(found[2], found[1], found[0])

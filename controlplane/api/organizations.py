@@ -66,9 +66,15 @@ class OrganizationServicer(OrganizationServiceServicer):
             display_name = violations.check_text(
                 "organization.display_name", request.organization.display_name
             )
+            entitled_only = _check_access(request.organization, violations)
         now = self._now()
         row = Organization(
-            uid=new_uid(), slug=slug, display_name=display_name, create_time=now, update_time=now
+            uid=new_uid(),
+            slug=slug,
+            display_name=display_name,
+            entitled_only=entitled_only,
+            create_time=now,
+            update_time=now,
         )
         try:
             async with self._database.write(keep=not request.validate_only) as session:
@@ -91,11 +97,19 @@ class OrganizationServicer(OrganizationServiceServicer):
             name = violations.check("organization.name", OrganizationName.parse, given.name)
             fields = masked_fields(request.update_mask, given, violations)
             violations.check_text("organization.display_name", given.display_name)
+            entitled_only = _check_access(given, violations)
         async with self._database.write(keep=not request.validate_only) as session:
             row = await find.organization(session, name, change=True)
             check_etag(given.etag, _etag(row), str(name))
-            if "display_name" in fields and given.display_name != row.display_name:
+            before = (row.display_name, row.entitled_only)
+            if "display_name" in fields:
                 row.display_name = given.display_name
+            # Left out of a replacement of everything, it opens nothing.
+            named = "customer_access" in fields and given.customer_access
+            if named and entitled_only != row.entitled_only:
+                row.entitled_only = entitled_only
+                await self._database.raise_revision(session, Section.ORGANIZATIONS)
+            if (row.display_name, row.entitled_only) != before:
                 row.update_time = self._now()
             return _message(row)
 
@@ -113,11 +127,19 @@ class OrganizationServicer(OrganizationServiceServicer):
         return Empty()
 
 
+def _check_access(given: pb.Organization, violations: Violations) -> bool:
+    """Tell whether customers are to see only what they are entitled to."""
+    if given.customer_access not in pb.Organization.CustomerAccess.values():
+        violations.add("organization.customer_access", "must be OPEN or ENTITLED.")
+    return given.customer_access == pb.Organization.ENTITLED
+
+
 def _message(row: Organization) -> pb.Organization:
     return pb.Organization(
         name=str(OrganizationName(row.slug)),
         uid=row.uid,
         display_name=row.display_name,
+        customer_access=pb.Organization.ENTITLED if row.entitled_only else pb.Organization.OPEN,
         create_time=timestamp(row.create_time),
         update_time=timestamp(row.update_time),
         etag=_etag(row),
@@ -125,7 +147,7 @@ def _message(row: Organization) -> pb.Organization:
 
 
 def _etag(row: Organization) -> str:
-    return etag(row.uid, row.display_name, row.update_time)
+    return etag(row.uid, row.display_name, row.entitled_only, row.update_time)
 
 
 async def _refuse_unless_empty(session: AsyncSession, row: Organization) -> None:

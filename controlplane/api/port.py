@@ -17,11 +17,25 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address, check_free
 from controlplane.api.interceptor import Front
-from penstock.v1 import artifact_pb2, credential_pb2, node_pb2, organization_pb2, pull_pb2, user_pb2
+from penstock.v1 import (
+    artifact_pb2,
+    credential_pb2,
+    customer_pb2,
+    entitlement_pb2,
+    node_pb2,
+    organization_pb2,
+    pull_pb2,
+    user_pb2,
+)
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceServicer, add_ArtifactServiceServicer_to_server
 from penstock.v1.credential_pb2_grpc import (
     CredentialServiceServicer,
     add_CredentialServiceServicer_to_server,
+)
+from penstock.v1.customer_pb2_grpc import CustomerServiceServicer, add_CustomerServiceServicer_to_server
+from penstock.v1.entitlement_pb2_grpc import (
+    EntitlementServiceServicer,
+    add_EntitlementServiceServicer_to_server,
 )
 from penstock.v1.node_pb2_grpc import NodeServiceServicer, add_NodeServiceServicer_to_server
 from penstock.v1.organization_pb2_grpc import (
@@ -34,7 +48,16 @@ from penstock.v1.user_pb2_grpc import UserServiceServicer, add_UserServiceServic
 SETTING: Final = "PENSTOCK_GRPC_LISTEN"
 SERVICES: Final = tuple(
     service.full_name
-    for module in (organization_pb2, user_pb2, credential_pb2, artifact_pb2, pull_pb2, node_pb2)
+    for module in (
+        organization_pb2,
+        customer_pb2,
+        user_pb2,
+        entitlement_pb2,
+        credential_pb2,
+        artifact_pb2,
+        pull_pb2,
+        node_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 """Full names of Penstock's own services."""
@@ -65,7 +88,9 @@ class Servicers:
     """One for each service."""
 
     organizations: OrganizationServiceServicer
+    customers: CustomerServiceServicer
     users: UserServiceServicer
+    entitlements: EntitlementServiceServicer
     credentials: CredentialServiceServicer
     artifacts: ArtifactServiceServicer
     pulls: PullServiceServicer
@@ -74,6 +99,8 @@ class Servicers:
     def by_service(self) -> Iterator[tuple[ServiceDescriptor, object]]:
         """Give each service with what answers it."""
         yield organization_pb2.DESCRIPTOR.services_by_name["OrganizationService"], self.organizations
+        yield customer_pb2.DESCRIPTOR.services_by_name["CustomerService"], self.customers
+        yield entitlement_pb2.DESCRIPTOR.services_by_name["EntitlementService"], self.entitlements
         yield user_pb2.DESCRIPTOR.services_by_name["UserService"], self.users
         yield credential_pb2.DESCRIPTOR.services_by_name["CredentialService"], self.credentials
         yield artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"], self.artifacts
@@ -95,6 +122,8 @@ class GrpcPort:
         """Listen and serve, with `front` before every method; then `address` has the true port."""
         server = grpc.aio.server(interceptors=(front,), options=_OPTIONS)
         add_OrganizationServiceServicer_to_server(servicers.organizations, server)
+        add_CustomerServiceServicer_to_server(servicers.customers, server)
+        add_EntitlementServiceServicer_to_server(servicers.entitlements, server)
         add_UserServiceServicer_to_server(servicers.users, server)
         add_CredentialServiceServicer_to_server(servicers.credentials, server)
         add_ArtifactServiceServicer_to_server(servicers.artifacts, server)

@@ -96,6 +96,8 @@ class Tokens:
                 statement = statement.where(User.organization_id == organization.id)
                 if caller().role != Role.ADMIN:
                     statement = statement.where(User.uid == caller().user_uid)
+                if caller().of_customer:
+                    statement = statement.where(User.customer_id == caller().customer_id)
             else:
                 user = await find.user(session, parent)
                 _refuse_others(user)
@@ -154,4 +156,6 @@ def _message(user: UserName, row: AccessToken) -> pb.Token:
         expire_time=timestamp(row.expire_time),
         create_time=timestamp(row.create_time),
         hint=row.hint,
+        last_use_time=timestamp(row.last_use_time),
+        last_use_address=row.last_use_address,
     )

@@ -69,6 +69,8 @@ def _id_of(kind: str, example: str) -> Callable[[str], str]:
 # Each gives an id of its kind back if it is one; raises InvalidName.
 check_node_id: Final = _id_of("node", "eu-west-1a")
 check_credential_id: Final = _id_of("credential", "ecr-prod")
+check_customer_id: Final = _id_of("customer", "globex")
+check_entitlement_id: Final = _id_of("entitlement", "trial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,38 @@ class CredentialName:
 
     def __str__(self) -> str:
         return f"organizations/{self.organization}/credentials/{self.credential}"
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerName:
+    """`organizations/acme/customers/globex`."""
+
+    organization: str
+    customer: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        return cls(*_ids(text, "organizations/acme/customers/globex", check_slug, check_customer_id))
+
+    def __str__(self) -> str:
+        return f"organizations/{self.organization}/customers/{self.customer}"
+
+
+@dataclass(frozen=True, slots=True)
+class EntitlementName:
+    """`organizations/acme/entitlements/trial`."""
+
+    organization: str
+    entitlement: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a resource name; raises InvalidName."""
+        return cls(*_ids(text, "organizations/acme/entitlements/trial", check_slug, check_entitlement_id))
+
+    def __str__(self) -> str:
+        return f"organizations/{self.organization}/entitlements/{self.entitlement}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,16 @@ class Plane:
             organization_pb2.CreateOrganizationRequest(organization_id=slug)
         )
 
-    async def user(self, organization: str, role: str, email: str | None = None) -> tuple[user_pb2.User, str]:
+    async def user(
+        self, organization: str, role: str, email: str | None = None, *, customer: str = ""
+    ) -> tuple[user_pb2.User, str]:
         """Create a user with a token, and give both."""
         user = await self.root.users.CreateUser(
             user_pb2.CreateUserRequest(
                 parent=f"organizations/{organization}",
-                user=user_pb2.User(email=email or f"{role}@{organization}.example.com", role=ROLES[role]),
+                user=user_pb2.User(
+                    email=email or f"{role}@{organization}.example.com", role=ROLES[role], customer=customer
+                ),
             )
         )
         created = await self.root.users.CreateToken(user_pb2.CreateTokenRequest(parent=user.name))

@@ -41,6 +41,7 @@ def test_json_has_the_names_of_the_proto_files(run, api):
         "name": "organizations/acme",
         "uid": "",
         "display_name": "",
+        "customer_access": "CUSTOMER_ACCESS_UNSPECIFIED",
         "etag": "",
     }
 
