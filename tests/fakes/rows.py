@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlmodel import SQLModel, col, select
 
 from controlplane.model.database import Database
@@ -27,6 +28,10 @@ from controlplane.model.tables import (
 )
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+# For tests whose subject is SQL: the fixture `database` is each kind in turn.
+BOTH_DATABASES = pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.real)], indirect=True
+)
 _numbers = itertools.count(1)
 
 

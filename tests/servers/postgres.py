@@ -34,6 +34,8 @@ class Postgres:
             shutil.chown(self._home, "postgres", "postgres")
         else:
             self._user = []
+        self._createdb = [bin_directory / "createdb", "-h", self._home, "-U", _ROLE]
+        self._databases = 0
         data = self._home / "data"
         self._run([bin_directory / "initdb", "-D", data, "-U", _ROLE, "-A", "trust", "-E", "UTF8", "-N"])
         (self._port,) = free_ports(1)
@@ -63,6 +65,14 @@ class Postgres:
     def url(self) -> str:
         """What PENSTOCK_DATABASE_URL takes."""
         return f"postgresql://{_ROLE}@127.0.0.1:{self._port}/postgres"
+
+    def copy(self, template: str = "template0") -> str:
+        """Makes a database, empty or like the one at a URL that nobody is connected to; gives its URL."""
+        self._databases += 1
+        name = f"copy{self._databases}"
+        like = template.rpartition("/")[2]
+        self._run([*self._createdb, "-p", str(self._port), "-T", like, name])
+        return f"{self.url.rpartition('/')[0]}/{name}"
 
     def start(self) -> "Postgres":
         """Starts the server, also after a stop, and waits until it answers."""

@@ -16,8 +16,10 @@ from controlplane.model.tables import Artifact, Tag
 from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.images import make_image, make_index
 from tests.fakes.registry import FakeRegistry
-from tests.fakes.rows import add_artifact, read_tags
+from tests.fakes.rows import BOTH_DATABASES, add_artifact, read_tags
 from tests.fakes.waiting import until
+
+pytestmark = BOTH_DATABASES
 
 _MINUTE = timedelta(minutes=1)
 

@@ -1,7 +1,6 @@
-"""What the tests here share: a database, access to upstreams on this machine, an artifact of one."""
+"""What the tests here share: access to upstreams on this machine, an artifact of one."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -10,16 +9,9 @@ from controlplane.model.database import Database
 from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.contents import Repository
 from tests.fakes.registry import FakeRegistry
-from tests.fakes.rows import add_artifact, open_database
+from tests.fakes.rows import add_artifact
 from tests.fakes.runs import Runs
 from tests.fakes.synced import Bench
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty database."""
-    async with open_database(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

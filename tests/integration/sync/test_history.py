@@ -5,7 +5,10 @@ from datetime import timedelta
 from controlplane.sync.limits import Limits
 from controlplane.sync.runner import Syncs
 from tests.fakes.images import make_image
+from tests.fakes.rows import BOTH_DATABASES
 from tests.fakes.runs import Runs
+
+pytestmark = BOTH_DATABASES
 
 
 async def test_moves_and_removal_are_kept(runs: Runs) -> None:

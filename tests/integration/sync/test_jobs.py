@@ -11,9 +11,11 @@ from controlplane.model.tables import Artifact
 from penstock.v1 import artifact_pb2
 from tests.fakes.away import Away
 from tests.fakes.images import make_image, make_index
-from tests.fakes.rows import NOW, add_artifact
+from tests.fakes.rows import BOTH_DATABASES, NOW, add_artifact
 from tests.fakes.synced import Bench, ended
 from tests.fakes.waiting import until
+
+pytestmark = BOTH_DATABASES
 
 _Job = artifact_pb2.SyncJob
 

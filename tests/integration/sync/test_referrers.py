@@ -4,7 +4,10 @@ from datetime import timedelta
 
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import Image, make_artifact, make_image, make_index
+from tests.fakes.rows import BOTH_DATABASES
 from tests.fakes.runs import Runs
+
+pytestmark = BOTH_DATABASES
 
 _Job = artifact_pb2.SyncJob
 _LATER = timedelta(minutes=10)

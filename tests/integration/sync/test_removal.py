@@ -2,7 +2,10 @@
 
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import make_artifact, make_image, make_index
+from tests.fakes.rows import BOTH_DATABASES
 from tests.fakes.runs import Runs
+
+pytestmark = BOTH_DATABASES
 
 _Job = artifact_pb2.SyncJob
 
