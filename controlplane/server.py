@@ -39,12 +39,14 @@ from controlplane.model import bootstrap
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys
 from controlplane.settings import Settings
+from controlplane.sync import redis_client
 from controlplane.sync.hosts import Hosts
 from controlplane.sync.instance import instance
 from controlplane.sync.lease_rows import LeaseRows
 from controlplane.sync.measures import LastSyncs, SyncMeasures
 from controlplane.sync.redis_locks import RedisLocks
 from controlplane.sync.runner import Syncs
+from controlplane.sync.wakeups import Wakeups
 from controlplane.upstream.access import UpstreamAccess
 from controlplane.upstream.check import check
 from controlplane.upstream.credentials import Credentials
@@ -128,6 +130,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
             database,
             access,
             locks=locks,
+            wakeups=Wakeups(redis_client.client(settings.redis_url)) if settings.redis_url else None,
             schedule=settings.schedule,
             limits=settings.sync_limits,
             hosts=Hosts(

@@ -6,22 +6,13 @@ from datetime import timedelta
 from typing import Any, Final, Self, cast
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ConstantBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
-from clients.process.exits import ConfigurationError
+from controlplane.sync import redis_client
 from controlplane.sync.locks import Lease, LocksUnavailable
 
-SETTING: Final = "PENSTOCK_REDIS_URL"
-# Seconds that Redis has for an answer. A sync waits for nothing else as often.
-_PATIENCE: Final = 1.0
-_RETRY_PAUSE: Final = 0.1
-_RETRIES: Final = 1
 # Milliseconds that the fence of a name stays; what the caller remembers is as good.
 _FENCE_LASTS: Final = 7 * 24 * 3600 * 1000
-_CONNECTIONS: Final = 50
 
 # KEYS: lock, fence. ARGV: token, milliseconds of the lock, least fence, milliseconds of the fence.
 # A call that was repeated since its answer got lost finds its own token. Numbers beyond 2^53 do not occur.
@@ -62,24 +53,8 @@ class RedisLocks:
 
     @classmethod
     def at(cls, url: str) -> Self:
-        """Use the Redis at `redis://...`, `rediss://...` or `unix://...`; connects to nothing yet.
-
-        Raises ConfigurationError where the URL is wrong.
-        """
-        try:
-            return cls(
-                Redis.from_url(
-                    url,
-                    socket_timeout=_PATIENCE,
-                    socket_connect_timeout=_PATIENCE,
-                    retry=Retry(ConstantBackoff(_RETRY_PAUSE), _RETRIES),
-                    max_connections=_CONNECTIONS,
-                )
-            )
-        except ValueError as error:
-            raise ConfigurationError(
-                f"{SETTING} is not a URL of Redis: give redis://host:6379/0, rediss://... or unix:///path."
-            ) from error
+        """Use the Redis at a URL; raises ConfigurationError as `redis_client.client`."""
+        return cls(redis_client.client(url))
 
     async def acquire(self, name: str, token: str, lasting: timedelta, *, above: int) -> Lease | None:
         """Take a lock, as `Locks` says."""
@@ -116,12 +91,10 @@ async def _run(script: AsyncScript, name: str, *arguments: str | int) -> int:
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
-        yield
-    except (RedisError, OSError) as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        raise LocksUnavailable(
-            f"Redis does not answer ({reason}): start it, or correct {SETTING}."
-        ) from error
+        with redis_client.translated():
+            yield
+    except redis_client.RedisUnavailable as error:
+        raise LocksUnavailable(str(error)) from error
 
 
 def _milliseconds(length: timedelta) -> int:

@@ -22,6 +22,7 @@ from controlplane.sync.locks import Locks
 from controlplane.sync.measures import SyncMeasures
 from controlplane.sync.schedule import Schedule
 from controlplane.sync.ticker import Ticker
+from controlplane.sync.wakeups import Wakeups
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import artifact_pb2
 
@@ -35,7 +36,8 @@ _NONE: Final = Schedule("", UTC)
 class Syncs:
     """Asks for syncs, runs them here or leaves them to other replicas, and shows how they go.
 
-    Without `locks`, these are rows in the database; without `schedule`, nothing is asked for by itself.
+    Without `locks`, these are rows in the database; without `schedule`, nothing is asked for by itself;
+    without `wakeups`, other replicas find what waits by looking, once a second.
     `instance` is the name of this control plane, which it has again after a restart. `now` is the time of
     day in UTC.
     """
@@ -46,6 +48,7 @@ class Syncs:
         access: UpstreamAccess,
         *,
         locks: Locks | None = None,
+        wakeups: Wakeups | None = None,
         schedule: Schedule = _NONE,
         limits: Limits | None = None,
         hosts: Hosts | None = None,
@@ -59,6 +62,7 @@ class Syncs:
         self._limits = limits or Limits()
         self._hosts = hosts or Hosts()
         self._now = now
+        self._wakeups = wakeups
         self._changed = ChangeSignal()
         self._stopped = False
         locks = locks or LeaseRows(database)
@@ -80,7 +84,7 @@ class Syncs:
             schedule=schedule,
             limits=self._limits,
             now=now,
-            wake=self._dispatcher.wake,
+            wake=self._wake,
         )
 
     @property
@@ -93,10 +97,14 @@ class Syncs:
         await self._ticker.tidy()
         self._ticker.start()
         await self._dispatcher.start()
+        if self._wakeups is not None:
+            self._wakeups.start(self._dispatcher.wake)
 
     async def stop(self) -> None:
         """Break off what runs, to be taken up by others or the next start, and end every watch."""
         self._stopped = True
+        if self._wakeups is not None:
+            await self._wakeups.stop()
         await self._ticker.stop()
         await self._dispatcher.stop()
         self._changed.send()
@@ -117,7 +125,7 @@ class Syncs:
         if trigger in jobs.SUPERSEDING:
             self._dispatcher.end_others(artifact_id, job.uid)
         self._changed.send()
-        self._dispatcher.wake()
+        self._wake()
         return job
 
     async def request_all(
@@ -141,7 +149,7 @@ class Syncs:
                     self._now(),
                     force_removals=force_removals,
                 )
-            self._dispatcher.wake()
+            self._wake()
         return answer
 
     async def watch(self, job_uid: str) -> AsyncGenerator[SyncJob, None]:
@@ -160,6 +168,11 @@ class Syncs:
             if job.end_time is not None:
                 return
             await self._changed.wait(seen, _LOOK_AGAIN)
+
+    def _wake(self) -> None:
+        self._dispatcher.wake()
+        if self._wakeups is not None:
+            self._wakeups.tell()
 
     def _execution(self, claimed: Claimed) -> Execution:
         self._changed.send()

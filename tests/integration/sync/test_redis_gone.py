@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controlplane.model.saved import saved_id
+from controlplane.model.tables import SyncJob
+from controlplane.sync import dispatch, redis_client
 from controlplane.sync.locks import LocksUnavailable
 from controlplane.sync.measures import SyncMeasures
 from controlplane.sync.redis_locks import RedisLocks
 from controlplane.sync.runner import Syncs
 from controlplane.sync.schedule import Schedule
+from controlplane.sync.wakeups import Wakeups
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import make_image
-from tests.fakes.rows import read_artifact
+from tests.fakes.rows import add_artifact, read_artifact
 from tests.fakes.synced import Bench, ended
 from tests.fakes.waiting import until
 from tests.servers.redis_server import RedisServer
@@ -93,6 +97,36 @@ async def test_syncs_are_paused_and_go_on(
     told = [record.message for record in caplog.records if "Syncs" in record.message]
     assert len([line for line in told if "are paused" in line]) == 1
     assert len([line for line in told if "go on" in line and "paused" not in line]) == 1
+
+
+async def test_replicas_tell_each_other_what_waits(
+    bench: Bench, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has room begins at once what another wrote, without looking; also after a restart of Redis."""
+    monkeypatch.setattr(dispatch, "_LOOK_AGAIN", 3600.0)
+    gate = asyncio.Event()
+    bench.fake.faults.add("tags", gate=gate, pause_after=0)
+    first, second = [Wakeups(redis_client.client(redis.url)) for _ in range(2)]
+    async with bench.running(parallel=1, wakeups=first) as busy, bench.running(wakeups=second):
+
+        async def begun(number: int) -> SyncJob:
+            bench.fake.add(make_image(seed=number), f"many/{number}", ["1.0"])
+            artifact = await add_artifact(bench.database, f"{bench.fake.host}/many/{number}")
+            return await busy.request(saved_id(artifact), _Job.MANUAL, "")
+
+        jobs = [await begun(number) for number in range(3)]
+        await bench.fake.asked("tags", 3)
+        redis.stop()
+        redis.start()
+
+        async def heard_again() -> bool:
+            jobs.append(await begun(len(jobs)))
+            await asyncio.sleep(0.1)
+            return bench.fake.count(kind="tags") > 3
+
+        await until(heard_again)
+        gate.set()
+        assert (await ended(busy, jobs[0])).state == _Job.SUCCEEDED
 
 
 async def test_a_run_outlives_a_restart_of_redis(bench: Bench, redis: RedisServer, locks: RedisLocks) -> None:
