@@ -32,6 +32,7 @@ from controlplane.api.port import GrpcPort, Servicers
 from controlplane.api.pulls import PullServicer
 from controlplane.api.upstreams import Upstreams
 from controlplane.api.users import UserServicer
+from controlplane.api.uses import Uses
 from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
 from controlplane.config.watch import ConfigFeed
@@ -161,6 +162,9 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         keeper = Keeper(database, events=settings.pull_retention, sums=settings.pull_sum_retention, now=now)
         await keeper.start()
         stack.push_async_callback(keeper.stop)
+        uses = Uses(database, registry, now)
+        await uses.start()
+        stack.push_async_callback(uses.stop)
         servicers = Servicers(
             organizations=OrganizationServicer(database, now),
             customers=CustomerServicer(database, now),
@@ -177,7 +181,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
             ),
             artifacts=ArtifactServicer(database, syncs, Sources(database, upstreams, credentials), now),
             pulls=PullServicer(database, now),
-            nodes=NodeServicer(database, feed, resolver, referring, access, recorder, now),
+            nodes=NodeServicer(database, feed, resolver, referring, access, recorder, uses, now),
         )
         registry.register(RateMeasures(transport.rates))
         registry.register(UpstreamMeasures(transport.breakers, credentials.tokens))

@@ -5,21 +5,22 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
-import grpc
 from sqlmodel import col, update
 
 from clients.oci.digest import Digest
 from clients.oci.reference import parse_reference
+from clients.oci.tag_rule import TagRule
 from controlplane.analytics.recorder import Recorder
 from controlplane.api.caller import caller
-from controlplane.api.errors import ApiError
 from controlplane.api.nodes import NodeAdmin
-from controlplane.api.timestamps import duration, timestamp
+from controlplane.api.timestamps import duration, moment, timestamp
+from controlplane.api.uses import Refusals, Use, Uses
 from controlplane.api.validation import Violations
 from controlplane.catalog import held
 from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
 from controlplane.config.watch import ConfigFeed
+from controlplane.model import tag_rules
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
 from controlplane.model.tables import Node
@@ -31,6 +32,8 @@ _MOST_EVENTS: Final = 1000
 # Characters of what a node says of itself that are kept.
 _LONGEST_ERROR: Final = 1000
 _LONGEST_VERSION: Final = 100
+_LONGEST_ADDRESS: Final = 64
+_MOST_USES: Final = 1000
 
 
 class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
@@ -44,9 +47,11 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         referring: Referring,
         access: UpstreamAccess,
         recorder: Recorder,
+        uses: Uses,
         now: Callable[[], datetime],
     ) -> None:
         super().__init__(database, now)
+        self._uses = uses
         self._feed = feed
         self._resolver = resolver
         self._referring = referring
@@ -85,7 +90,8 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         with Violations() as violations:
             _require_artifact(violations, request.artifact_uid)
             reference = violations.check("reference", parse_reference, request.reference)
-        found = await self._resolver.manifest(request.artifact_uid, reference, request.known_digest)
+            scope = _scope(request.scope, violations)
+        found = await self._resolver.manifest(request.artifact_uid, reference, request.known_digest, scope)
         return node_pb2.ResolveReferenceResponse(
             digest=found.digest,
             media_type=found.media_type,
@@ -93,6 +99,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
             content=found.content or b"",
             content_revision=found.content_revision,
             max_age=None if found.max_age is None else duration(found.max_age),
+            reached_by=found.reached_by,
         )
 
     async def ResolveBlob(
@@ -102,12 +109,14 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         with Violations() as violations:
             _require_artifact(violations, request.artifact_uid)
             digest = violations.check("digest", Digest.parse, request.digest)
-        found = await self._resolver.blob(request.artifact_uid, digest)
+            scope = _scope(request.scope, violations)
+        found = await self._resolver.blob(request.artifact_uid, digest, scope)
         return node_pb2.ResolveBlobResponse(
             digest=found.digest,
             media_type=found.media_type,
             size=found.size,
             content_revision=found.content_revision,
+            reached_by=found.reached_by,
         )
 
     async def StreamTags(
@@ -134,7 +143,8 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         with Violations() as violations:
             _require_artifact(violations, request.artifact_uid)
             digest = violations.check("digest", Digest.parse, request.digest)
-        found, revision = await self._referring.of(request.artifact_uid, digest)
+            scope = _scope(request.scope, violations)
+        found, revision = await self._referring.of(request.artifact_uid, digest, scope)
         return node_pb2.ListReferrersResponse(
             referrers=[
                 node_pb2.ListReferrersResponse.Referrer(
@@ -178,10 +188,40 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         return node_pb2.RecordPullsResponse()
 
     async def ReportUse(
-        self, _request: node_pb2.ReportUseRequest, _context: object
+        self, request: node_pb2.ReportUseRequest, _context: object
     ) -> node_pb2.ReportUseResponse:
-        """Not stored yet."""
-        raise ApiError(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED", "Uses are not recorded yet.")
+        """Take note of the last use of tokens, and of sign-ins that were refused."""
+        with Violations() as violations:
+            for field in ("token_uses", "refused_sign_ins"):
+                if len(getattr(request, field)) > _MOST_USES:
+                    violations.add(field, f"are more than {_MOST_USES}: report them in parts.")
+            uses = [
+                Use(
+                    each.token_uid,
+                    violations.check("token_uses.time", moment, each.time),
+                    _line(each.address, _LONGEST_ADDRESS),
+                )
+                for each in request.token_uses[:_MOST_USES]
+            ]
+            refusals = [
+                Refusals(
+                    _line(each.address, _LONGEST_ADDRESS),
+                    _line(each.token_uid, _LONGEST_ADDRESS),
+                    max(each.count, 1),
+                    violations.check("refused_sign_ins.last_time", moment, each.last_time),
+                )
+                for each in request.refused_sign_ins[:_MOST_USES]
+            ]
+        await self._uses.save(uses, refusals)
+        return node_pb2.ReportUseResponse()
+
+
+def _scope(scope: node_pb2.TagScope, violations: Violations) -> list[TagRule]:
+    """Read whom a node asks for; nothing for somebody who may have everything."""
+    return [
+        violations.check(f"scope.rules[{number}]", tag_rules.rule, rule)
+        for number, rule in enumerate(scope.rules)
+    ]
 
 
 def _require_artifact(violations: Violations, uid: str) -> None:

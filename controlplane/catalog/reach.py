@@ -1,13 +1,18 @@
 """What reaches what inside one artifact: walks over the edges of held manifests."""
 
 from collections.abc import Collection
+from typing import Final
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.platform import is_kept
+from clients.oci.tag_rule import TagRule
 from controlplane.catalog.held import FOLLOWED, batches
-from controlplane.model.tables import Edge, EdgeKind, Manifest
+from controlplane.model.tables import Edge, EdgeKind, Manifest, Tag
+
+# Manifests that one walk looks at; what is in more of them, none below a tag of the rules, is refused.
+_FURTHEST: Final = 20_000
 
 
 async def blob(session: AsyncSession, artifact_id: int, digest: str) -> Edge | None:
@@ -20,6 +25,44 @@ async def blob(session: AsyncSession, artifact_id: int, digest: str) -> Edge | N
         .limit(1)
     )
     return edges.first()
+
+
+async def tag_of(
+    session: AsyncSession, artifact_id: int, digest: str, rules: Collection[TagRule]
+) -> str | None:
+    """Give a current tag that one of the rules names and that reaches this digest; None without one.
+
+    Goes upwards, from children to what has them in it and from referrers to their subjects, and stops at
+    the first such tag. What is held below a tag that was moved or removed is reached by nothing.
+    """
+    seen: set[str] = set()
+    frontier = {digest}
+    while frontier and len(seen) < _FURTHEST:
+        seen |= frontier
+        above: set[str] = set()
+        for batch in batches(sorted(frontier)):
+            tags = await session.exec(
+                select(Tag.name).where(Tag.artifact_id == artifact_id, col(Tag.digest).in_(batch))
+            )
+            for tag in tags:
+                if any(rule.matches(tag) for rule in rules):
+                    return tag
+            above.update(
+                await session.exec(
+                    select(Edge.parent).where(Edge.artifact_id == artifact_id, col(Edge.child).in_(batch))
+                )
+            )
+            above.update(
+                await session.exec(
+                    select(Manifest.subject).where(
+                        Manifest.artifact_id == artifact_id,
+                        col(Manifest.digest).in_(batch),
+                        Manifest.subject != "",
+                    )
+                )
+            )
+        frontier = above - seen
+    return None
 
 
 async def size(session: AsyncSession, artifact_id: int) -> int:

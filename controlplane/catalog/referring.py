@@ -18,8 +18,9 @@ from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from clients.oci.manifest import Manifest
 from clients.oci.referrers import MAX_REFERRERS, referrers_tag
 from clients.oci.registry import Registry
+from clients.oci.tag_rule import TagRule
 from clients.process.merge import Merge
-from controlplane.catalog import held, store
+from controlplane.catalog import held, reach, store
 from controlplane.catalog.absence import Absences
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.model import tables
@@ -75,10 +76,17 @@ class Referring:
         """Give up what is being asked."""
         await self._asking.stop()
 
-    async def of(self, artifact_uid: str, subject: Digest) -> tuple[list[Referrer], int]:
-        """Give the referrers of a manifest, and the artifact's content revision; raises Unknown."""
+    async def of(
+        self, artifact_uid: str, subject: Digest, scope: Collection[TagRule] = ()
+    ) -> tuple[list[Referrer], int]:
+        """Give the referrers of a manifest, and the artifact's content revision; raises Unknown.
+
+        Where there is a `scope`, a subject that none of its tags reaches has none, and is not asked for.
+        """
         async with self._database.read() as session:
             artifact = await held.artifact(session, artifact_uid)
+            if scope and not await reach.tag_of(session, saved_id(artifact), str(subject), scope):
+                return [], artifact.content_revision
             present = await _held(session, saved_id(artifact), [str(subject)])
         key = (artifact.uid, artifact.upstream, artifact.plain_http, str(subject))
         if present and key not in self._asked and not SyncPolicy.of(artifact.sync_policy).sync_only:

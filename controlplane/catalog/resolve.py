@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamNotFound, UpstreamUnavailable
+from clients.oci.tag_rule import TagRule
 from clients.process.merge import Merge
 from controlplane.catalog import held, reach, store, tagging
 from controlplane.catalog.absence import Absences
@@ -58,6 +59,8 @@ class ResolvedManifest:
     content: bytes | None
     content_revision: int
     max_age: timedelta | None = None
+    # A tag that reaches it, where one was looked for.
+    reached_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class ResolvedBlob:
     media_type: str
     size: int
     content_revision: int
+    # A tag that reaches it, where one was looked for.
+    reached_by: str = ""
 
 
 class Resolver:
@@ -102,20 +107,29 @@ class Resolver:
         await self._fetches.stop()
 
     async def manifest(
-        self, artifact_uid: str, reference: str | Digest, known_digest: str = ""
+        self,
+        artifact_uid: str,
+        reference: str | Digest,
+        known_digest: str = "",
+        scope: Collection[TagRule] = (),
     ) -> ResolvedManifest:
         """Give the manifest that a tag or digest stands for, without content where it is `known_digest`.
 
+        Where there is a `scope`, a digest that none of its tags reaches is unknown, and is not asked for.
         Raises Unknown, and UpstreamError where the upstream had to be asked and could not say.
         """
         renewed = False
         for _ in range(_ATTEMPTS):
             async with self._database.read() as session:
                 artifact = await held.artifact(session, artifact_uid)
+                reached_by = await _reached_by(session, artifact, reference, scope)
+                if reached_by is None:
+                    raise _unknown(reference)
                 found = await _held(session, artifact, reference, known_digest)
                 tag = None if isinstance(reference, Digest) else await _tag(session, artifact, reference)
             policy = SyncPolicy.of(artifact.sync_policy)
             if found is not None:
+                found = replace(found, reached_by=reached_by)
                 if tag is None or policy.max_tag_age is None or policy.sync_only:
                     return found
                 left = policy.max_tag_age - age(artifact, tag, self._now())
@@ -138,14 +152,18 @@ class Resolver:
             upstream_of(artifact).host, "The artifact was given another upstream while this one was asked."
         )
 
-    async def blob(self, artifact_uid: str, digest: Digest) -> ResolvedBlob:
-        """Give the descriptor of a blob that a held manifest of the artifact reaches; raises Unknown."""
+    async def blob(self, artifact_uid: str, digest: Digest, scope: Collection[TagRule] = ()) -> ResolvedBlob:
+        """Give the descriptor of a blob that a held manifest of the artifact reaches; raises Unknown.
+
+        Where there is a `scope`, one of its tags must reach it.
+        """
         async with self._database.read() as session:
             artifact = await held.artifact(session, artifact_uid)
             edge = await reach.blob(session, saved_id(artifact), str(digest))
-        if edge is None:
+            reached_by = await _reached_by(session, artifact, digest, scope)
+        if edge is None or reached_by is None:
             raise Unknown(UnknownReason.BLOB, f"No manifest of this artifact has the blob {digest}.")
-        return ResolvedBlob(edge.child, edge.media_type, edge.size, artifact.content_revision)
+        return ResolvedBlob(edge.child, edge.media_type, edge.size, artifact.content_revision, reached_by)
 
     async def _fetch(self, artifact: Artifact, reference: str | Digest, key: _Key) -> None:
         """Ask the upstream for a manifest and store it, as the tag's where it was asked for by tag."""
@@ -163,6 +181,15 @@ class Resolver:
             if not isinstance(reference, Digest):
                 tags = {reference: str(manifest.digest)}
                 await tagging.set_tags(self._database, session, saved_id(artifact), tags, self._now())
+
+
+async def _reached_by(
+    session: AsyncSession, artifact: Artifact, reference: str | Digest, scope: Collection[TagRule]
+) -> str | None:
+    """Give a tag of the scope that reaches what is asked for: None without one, empty without a scope."""
+    if not isinstance(reference, Digest):
+        return reference
+    return await reach.tag_of(session, saved_id(artifact), str(reference), scope) if scope else ""
 
 
 async def _tag(session: AsyncSession, artifact: Artifact, name: str) -> Tag | None:

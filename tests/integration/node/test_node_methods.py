@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlmodel import select
 
 from controlplane.analytics.recorder import Recorder
 from controlplane.api.caller import Caller, acting_as
 from controlplane.api.errors import ApiError
 from controlplane.api.node import NodeServicer
+from controlplane.api.uses import Uses
 from controlplane.catalog import tagging
 from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
@@ -36,7 +38,8 @@ async def servicer(database: Database, access: UpstreamAccess) -> AsyncIterator[
     referring = Referring(database, access, now=lambda: NOW)
     await feed.start()
     recorder = Recorder(database, Counts(), keep=KEPT, now=lambda: NOW)
-    yield NodeServicer(database, feed, resolver, referring, access, recorder, lambda: NOW)
+    uses = Uses(database, CollectorRegistry(), lambda: NOW)
+    yield NodeServicer(database, feed, resolver, referring, access, recorder, uses, lambda: NOW)
     await referring.stop()
     await resolver.stop()
     await feed.stop()

@@ -1,0 +1,176 @@
+"""When and from where tokens were used last, and which sign-ins were refused."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter
+from sqlalchemy import bindparam
+from sqlmodel import col, delete, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controlplane.catalog.store import insert_into
+from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.tables import AccessToken, RefusedSignIn
+
+_LOG = logging.getLogger(__name__)
+
+# Seconds for which uses of this process are kept in memory: never a write for each request.
+_FLUSH: Final = 30.0
+# Of each kind between two flushes; uses beyond that are told by the next request, refusals are counted.
+_MOST: Final = 10_000
+_KEPT: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The last use of a token."""
+
+    token_uid: str
+    time: datetime
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Sign-ins that were refused to an address; of a token that ended, or of none that is known."""
+
+    address: str
+    token_uid: str
+    count: int
+    last_time: datetime
+
+
+class Uses:
+    """Takes note of uses and refusals, of this process and of nodes; `now` is the time of day in UTC."""
+
+    def __init__(self, database: Database, registry: CollectorRegistry, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._uses: dict[str, Use] = {}
+        self._refusals: dict[tuple[str, str], Refusals] = {}
+        self._flusher: asyncio.Task[None] | None = None
+        self._refused = Counter(
+            "penstock_refused_sign_ins",
+            "Sign-ins that were refused, by whether the token is one that ended or is not known.",
+            ("token",),
+            registry=registry,
+        )
+
+    async def start(self) -> None:
+        """Begin to write from time to time."""
+        self._flusher = asyncio.create_task(self._flush_often(), name="token-uses")
+
+    async def stop(self) -> None:
+        """Write what is left, and stop."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._flusher
+        await self._flush()
+
+    def used(self, token_uid: str, address: str) -> None:
+        """Note that a token was used at this process."""
+        if token_uid in self._uses or len(self._uses) < _MOST:
+            self._uses[token_uid] = Use(token_uid, self._now(), address)
+
+    def refused(self, address: str, token_uid: str) -> None:
+        """Note that this process refused a sign-in."""
+        key = (address, token_uid)
+        held = self._refusals.get(key)
+        if held is None and len(self._refusals) >= _MOST:
+            return
+        count = held.count + 1 if held else 1
+        self._refusals[key] = Refusals(address, token_uid, count, self._now())
+
+    async def save(self, uses: Collection[Use], refusals: Collection[Refusals]) -> None:
+        """Write what was noted, in one transaction; an older use leaves a newer one as it is."""
+        if not uses and not refusals:
+            return
+        async with self._database.write() as session:
+            await _save_uses(session, uses)
+            await _save_refusals(session, refusals)
+            await session.exec(
+                delete(RefusedSignIn).where(col(RefusedSignIn.last_time) < self._now() - _KEPT)
+            )
+        for each in refusals:
+            self._refused.labels("ended" if each.token_uid else "unknown").inc(each.count)
+            _LOG.warning(
+                "%d sign-ins from %s were refused, %s.",
+                each.count,
+                each.address,
+                f"with the token {each.token_uid}, which ended" if each.token_uid else "with unknown tokens",
+            )
+
+    async def _flush_often(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        uses, refusals = list(self._uses.values()), list(self._refusals.values())
+        self._uses.clear()
+        self._refusals.clear()
+        try:
+            await self.save(uses, refusals)
+        except DatabaseUnavailable:
+            _LOG.warning("The last use of %d tokens could not be written, and is lost.", len(uses))
+
+
+async def _save_uses(session: AsyncSession, uses: Collection[Use]) -> None:
+    latest: dict[str, Use] = {}
+    for use in uses:
+        if use.token_uid not in latest or latest[use.token_uid].time < use.time:
+            latest[use.token_uid] = use
+    if not latest:
+        return
+    connection = await session.connection()
+    # In the order of uids, so that two processes that write the same tokens never wait in a circle.
+    await connection.execute(
+        update(AccessToken)
+        .where(
+            col(AccessToken.uid) == bindparam("token"),
+            col(AccessToken.last_use_time).is_(None) | (col(AccessToken.last_use_time) < bindparam("time")),
+        )
+        .values(last_use_time=bindparam("time"), last_use_address=bindparam("address")),
+        [
+            {"token": use.token_uid, "time": use.time, "address": use.address}
+            for _, use in sorted(latest.items())
+        ],
+    )
+
+
+async def _save_refusals(session: AsyncSession, refusals: Collection[Refusals]) -> None:
+    together: dict[tuple[str, str], Refusals] = {}
+    for each in refusals:
+        key = (each.address, each.token_uid)
+        held = together.get(key)
+        if held is not None:
+            each = replace(each, count=held.count + each.count, last_time=max(held.last_time, each.last_time))
+        together[key] = each
+    if not together:
+        return
+    added = insert_into(session, RefusedSignIn)
+    await session.exec(
+        added.on_conflict_do_update(
+            index_elements=["address", "token_uid"],
+            set_={
+                "count": col(RefusedSignIn.count) + added.excluded["count"],
+                "last_time": added.excluded.last_time,
+            },
+        ),
+        params=[
+            {
+                "address": each.address,
+                "token_uid": each.token_uid,
+                "count": each.count,
+                "first_time": each.last_time,
+                "last_time": each.last_time,
+            }
+            for _, each in sorted(together.items())
+        ],
+    )
