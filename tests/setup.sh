@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/.."
 
-packages="docker-registry docker.io podman skopeo"
+packages="docker-registry docker.io podman skopeo buildah containerd"
 packages="$packages apache2-utils" # htpasswd: bcrypt for a registry with Basic authentication
 packages="$packages nginx" # tests/bench
 packages="$packages postgresql redis-server" # what several control planes share

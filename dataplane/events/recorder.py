@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import Final
 
@@ -40,14 +40,27 @@ class Recorder:
     ) -> None:
         self._deliver = deliver
         self._clock = clock
-        self._runs: dict[tuple[str, str, str, str, str, str, bool], _Run] = {}
+        self._runs: dict[Hashable, _Run] = {}
         # Runs that another one of the same request follows.
         self._past: list[_Run] = []
         self._transfers: set[_Transfer] = set()
         self._outlines: Memory[str, Outline] = Memory(_OUTLINES)
 
+    def again(self, key: Hashable, principal: Principal, manifest: ResolvedManifest, now: float) -> bool:
+        """Note a request that `manifest` noted under this key moments ago; False where it has to do so now.
+
+        On the fast path of every pull.
+        """
+        run = self._runs.get(key)
+        if run is None or now > run.until or run.manifest is not manifest or run.principal is not principal:
+            return False
+        run.until = now + AGAIN
+        run.count += 1
+        return True
+
     def manifest(
         self,
+        key: Hashable,
         principal: Principal,
         artifact: ArtifactEntry,
         address: str,
@@ -58,18 +71,16 @@ class Recorder:
         *,
         sent: bool,
     ) -> None:
-        """Note that a manifest was given, and whether its content was; on the fast path of every pull."""
-        digest = manifest.digest.encoded
-        tag = reference if isinstance(reference, str) else ""
-        key = (principal.token_uid, artifact.uid, address, agent, tag, digest, sent)
+        """Note that a manifest was given, and whether its content was.
+
+        Requests have the same `key` only if all the rest is the same, but for the two that `again` compares.
+        """
         run = self._runs.get(key)
         if run is not None:
-            if now - run.last < AGAIN:
-                run.last = now
-                run.count += 1
-                return
             self._past.append(run)
-        self._runs[key] = _Run(_client(principal, artifact, address), agent, tag, manifest, now, sent=sent)
+        tag = reference if isinstance(reference, str) else ""
+        client = _client(principal, artifact, address)
+        self._runs[key] = _Run(principal, client, agent, tag, manifest, now, sent=sent)
 
     def blob(
         self,
@@ -112,7 +123,7 @@ class Recorder:
             yield Record(
                 kind,
                 run.first,
-                run.last,
+                run.until - AGAIN,
                 run.client,
                 run.agent,
                 str(run.manifest.digest),
@@ -145,17 +156,27 @@ class Recorder:
 class _Run:
     """The same request, again and again."""
 
-    __slots__ = ("agent", "client", "count", "first", "last", "manifest", "sent", "tag")
+    __slots__ = ("agent", "client", "count", "first", "manifest", "principal", "sent", "tag", "until")
 
     def __init__(
-        self, client: Client, agent: str, tag: str, manifest: ResolvedManifest, now: float, *, sent: bool
+        self,
+        principal: Principal,
+        client: Client,
+        agent: str,
+        tag: str,
+        manifest: ResolvedManifest,
+        now: float,
+        *,
+        sent: bool,
     ) -> None:
+        self.principal = principal
         self.client = client
         self.agent = agent
         self.tag = tag
         self.manifest = manifest
         self.sent = sent
-        self.first = self.last = now
+        self.first = now
+        self.until = now + AGAIN
         self.count = 1
 
 

@@ -97,11 +97,14 @@ class QuickRegistry:
             manifest = self._manifests.warm(artifact, target.reference)
             if manifest is None:
                 return None
-            sent = asked.method == "GET"
-            if self._recorder is not None:
-                self._recorder.manifest(
-                    principal, artifact, address, fields.agent, target.reference, manifest, now, sent=sent
-                )
+            recorder = self._recorder
+            if recorder is not None:
+                # Equal bytes from one address are equal requests.
+                key = (line, block, address)
+                if not recorder.again(key, principal, manifest, now):
+                    sent = asked.method == "GET"
+                    who = (principal, artifact, address, fields.agent)
+                    recorder.manifest(key, *who, target.reference, manifest, now, sent=sent)
             return self._manifest(manifest, asked.method)
         size = self._members.warm(artifact, target.digest)
         if not size:

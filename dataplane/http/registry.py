@@ -26,6 +26,7 @@ from dataplane.http.redirects import Redirects
 from dataplane.http.target import Base, Blob, Catalog, Manifest, Referrers, Tags, Target, Upload, parse
 from dataplane.http.transfers import Transfers
 from dataplane.resolve.errors import Missing, Unknown
+from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.members import Members
 from dataplane.resolve.reach import Reach
@@ -154,13 +155,7 @@ class Registry:
                     await self._reach.require(artifact, reference, rules, Missing.MANIFEST)
                 manifest = await self._manifests.get(artifact, reference)
                 answer = manifests.answer(request, manifest)
-                if self._recorder is not None:
-                    sent = request.method == "GET" and answer.status == 200
-                    self._recorder.manifest(
-                        *(principal, artifact, request.address, request.agent, reference, manifest),
-                        self._clock(),
-                        sent=sent,
-                    )
+                self._note_manifest(request, principal, artifact, reference, manifest, answer)
                 return answer
             case Blob():
                 digest = target.digest
@@ -197,6 +192,24 @@ class Registry:
                 # What is not there has no referrers.
                 return ()
         return await self._referrer_lists.get(artifact, subject)
+
+    def _note_manifest(
+        self,
+        request: Request,
+        principal: Principal,
+        artifact: ArtifactEntry,
+        reference: str | Digest,
+        manifest: ResolvedManifest,
+        answer: Answer,
+    ) -> None:
+        recorder, now = self._recorder, self._clock()
+        if recorder is None:
+            return
+        sent = request.method == "GET" and answer.status == 200
+        key = (artifact.uid, principal.token_uid, request.address, request.agent, reference, sent)
+        if not recorder.again(key, principal, manifest, now):
+            who = (principal, artifact, request.address, request.agent)
+            recorder.manifest(key, *who, reference, manifest, now, sent=sent)
 
     def _note(
         self,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.buildah import Buildah
+from tests.servers.containerd import Containerd
 from tests.servers.disclosure import Secrets
 from tests.servers.dockerd import Docker, Dockerd
 from tests.servers.go_clients import Crane, Grpcurl, Helm, Oras
@@ -33,6 +35,22 @@ def docker(dockerd: Dockerd, tmp_path: Path) -> Iterator[Docker]:
     client = dockerd.client(tmp_path / "docker")
     yield client
     client.forget()
+
+
+@pytest.fixture
+def containerd() -> Iterator[Containerd]:
+    """A private containerd, and ctr."""
+    daemon = Containerd(Path(tempfile.mkdtemp(prefix="penstock-")))
+    try:
+        yield daemon.start()
+    finally:
+        daemon.stop()
+
+
+@pytest.fixture
+def buildah(tmp_path: Path) -> Buildah:
+    """The buildah command."""
+    return Buildah(tmp_path / "buildah")
 
 
 @pytest.fixture

@@ -19,6 +19,10 @@ class OrasPy:
     def login(self, host: str, token: str) -> None:
         self._client.auth.set_basic_auth("oras", token)
 
+    def fetch(self, reference: str) -> None:
+        """Pulls every layer to a file, and asks for nothing else."""
+        self._client.pull(target=reference, outdir=str(new_folder(self._directory)))
+
     def pull(self, reference: str) -> str:
         """Pulls every layer to a file, checks it, and gives the digest of the manifest."""
         folder = new_folder(self._directory)

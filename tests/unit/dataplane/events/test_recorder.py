@@ -13,6 +13,7 @@ PRINCIPAL = Principal("token", "user", "organization", 1, None)
 ARTIFACT = ArtifactEntry("artifact", "organization", "acme/app", 1)
 IMAGE = make_image()
 INDEX = make_index([IMAGE])
+MANIFEST = ResolvedManifest(INDEX.digest, INDEX.media_type, INDEX.manifest, 1)
 
 
 class Noting:
@@ -24,9 +25,10 @@ class Noting:
         self.recorder = Recorder(self.records.extend, lambda: self.now)
 
     def manifest(self, reference: str = "1.0", *, sent: bool = True) -> None:
-        manifest = ResolvedManifest(INDEX.digest, INDEX.media_type, INDEX.manifest, 1)
-        who = (PRINCIPAL, ARTIFACT, "10.0.0.1", "docker/20")
-        self.recorder.manifest(*who, reference, manifest, self.now, sent=sent)
+        key = (reference, sent)
+        if not self.recorder.again(key, PRINCIPAL, MANIFEST, self.now):
+            who = (PRINCIPAL, ARTIFACT, "10.0.0.1", "docker/20")
+            self.recorder.manifest(key, *who, reference, MANIFEST, self.now, sent=sent)
 
 
 def test_a_flood_is_one_record() -> None:
