@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
+from clients.process.request_id import RequestIds
 from dataplane.access.sign_in import SignIns
 from dataplane.access.use_report import UseReport
 from dataplane.blobs.bucket import Bucket
@@ -114,6 +115,7 @@ class Node:
             Paces(settings.rates, self._clocks, self._hits),
         )
         self._quick: Quick | None = None
+        self._ids = RequestIds()
         self._registry_server = Server(
             self._answer,
             lambda size: self._metrics.sent(size),
@@ -121,6 +123,7 @@ class Node:
             hits=self._hits,
             quick=self._answer_quickly if settings.fast_path else None,
             tls=server_context(settings.tls_certificate, settings.tls_key),
+            ids=self._ids,
         )
         self._metrics = Metrics(
             self.state,
@@ -308,6 +311,7 @@ class Node:
                 self._metrics,
                 None if redirects is None else redirects.concerns,
                 self._recorder,
+                self._ids,
             )
             if self._recorder is not None and self._share.leads:
                 self._pulls = await self._start_pulls(data_dir, client.nodes)

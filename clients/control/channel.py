@@ -6,6 +6,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from clients.process import request_id as request_ids
+
 MAX_MESSAGE_BYTES: Final = 16 << 20
 """The largest message either side takes; a manifest is at most 4 MiB."""
 
@@ -85,6 +87,8 @@ def _signed(
 ) -> grpc.aio.ClientCallDetails:
     metadata = grpc.aio.Metadata(*(details.metadata or ()))
     metadata.add("authorization", authorization)
+    if request_id := request_ids.current():
+        metadata.add(request_ids.HEADER.lower(), request_id)
     return grpc.aio.ClientCallDetails(
         method=details.method,
         timeout=timeout,

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
+from clients.process import request_id as request_ids
 from clients.process.exits import ConfigurationError
 from clients.process.redact import MASK, names_secret, redact
 
@@ -33,7 +34,8 @@ def configure(level: str = "info", format: str = "console") -> None:
     """Send what the process logs to standard error, at this level and above.
 
     `level` is one of LEVELS, `format` one of FORMATS, both without regard to case; raises
-    ConfigurationError otherwise. Fields given with `extra=` are part of the line. Replaces what was
+    ConfigurationError otherwise. Fields given with `extra=`, and the id of the request that is being
+    answered (`request_id`), are part of the line. Replaces what was
     set up before; warnings of Python are logged, cancellations are not.
     """
     if level.lower() not in LEVELS:
@@ -97,7 +99,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {key: _value(key, value) for key, value in vars(record).items() if key not in _STANDARD}
+    fields = {key: _value(key, value) for key, value in vars(record).items() if key not in _STANDARD}
+    if request_id := request_ids.current():
+        fields["request_id"] = request_id
+    return fields
 
 
 def _value(key: str, value: object) -> object:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from clients.process.request_id import HEADER, answering, well_formed
 from controlplane.api.caller import acting_as
 from controlplane.api.errors import ApiError, unavailable
 from controlplane.api.gate import Gate
@@ -88,7 +89,8 @@ class Front(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _answering(self, method: str, context: _Context, *, timed: bool) -> AsyncIterator[None]:
-        with self._measures.call(method, timed=timed) as outcome:
+        request_id = well_formed(_sent(context, HEADER.lower()))
+        with answering(request_id), self._measures.call(method, timed=timed) as outcome:
             try:
                 yield
             except asyncio.CancelledError:
@@ -121,8 +123,12 @@ class Front(grpc.aio.ServerInterceptor):
 
 
 def _authorization(context: _Context) -> str:
+    return _sent(context, "authorization")
+
+
+def _sent(context: _Context, name: str) -> str:
     for key, value in context.invocation_metadata() or ():
-        if key == "authorization":
+        if key == name:
             return value if isinstance(value, str) else value.decode("latin-1")
     return ""
 

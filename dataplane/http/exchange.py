@@ -10,6 +10,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from clients.process.request_id import HEADER, answering, well_formed
 from dataplane.events.records import printable
 from dataplane.http import transfer
 from dataplane.http.errors import Code, Refusal
@@ -37,6 +38,7 @@ class Exchange(HTTPMessageDelegate):
         self._connection = connection
         self._task: asyncio.Task[None] | None = None
         self._method = ""
+        self._id = ""
         self.begun = False
         """Whether the headers have come."""
         self._request: Request | Refusal = _INCOMPLETE
@@ -47,6 +49,10 @@ class Exchange(HTTPMessageDelegate):
         """Take the request line and headers; answers at once where the body is better not sent."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server gets requests
         self._method = start_line.method
+        given = headers.get_list(HEADER)
+        self._id = (well_formed(given[0]) if len(given) == 1 else "") or self._service.ids.new().decode(
+            "ascii"
+        )
         self.begun = True
         self._request = _read(start_line, headers, str(self._connection.context))
         if isinstance(self._request, Refusal) and self._request.status in (414, 431):
@@ -84,23 +90,27 @@ class Exchange(HTTPMessageDelegate):
 
     async def _run(self, *, close: bool) -> None:
         connection = self._connection
-        try:
-            answer = await self._answer()
+        with answering(self._id):
             try:
-                await self._send(answer, close=close)
-            finally:
-                if not isinstance(answer.body, bytes):
-                    await answer.body.close()
-        except StreamClosedError:
-            # The client left; that is its right.
-            pass
-        except FAILURES as failure:
-            # Too late for a status: a body that ends early tells the client, which knows the length.
-            _LOG.warning("A transfer is cut short: %s", failure)
-            connection.close()
-        except Exception:  # noqa: BLE001 - the last to hear of it, and it is logged
-            _LOG.exception("A transfer is cut short.")
-            connection.close()
+                await self._exchange(close=close)
+            except StreamClosedError:
+                # The client left; that is its right.
+                pass
+            except FAILURES as failure:
+                # Too late for a status: a body that ends early tells the client, which knows the length.
+                _LOG.warning("A transfer is cut short: %s", failure)
+                connection.close()
+            except Exception:  # noqa: BLE001 - the last to hear of it, and it is logged
+                _LOG.exception("A transfer is cut short.")
+                connection.close()
+
+    async def _exchange(self, *, close: bool) -> None:
+        answer = await self._answer()
+        try:
+            await self._send(answer, close=close)
+        finally:
+            if not isinstance(answer.body, bytes):
+                await answer.body.close()
 
     async def _answer(self) -> Answer:
         if isinstance(self._request, Request):
@@ -110,7 +120,7 @@ class Exchange(HTTPMessageDelegate):
     async def _send(self, answer: Answer, *, close: bool) -> None:
         connection, body = self._connection, answer.body
         start_line = ResponseStartLine("HTTP/1.1", answer.status, responses.get(answer.status, "Unknown"))
-        headers = head(answer)
+        headers = head(answer, self._id)
         if close:
             headers["Connection"] = "close"
         if self._method == "HEAD" or answer.status == 304:

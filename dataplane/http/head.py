@@ -6,11 +6,12 @@ from time import time
 
 from tornado.httputil import HTTPHeaders
 
+from clients.process.request_id import HEADER
 from dataplane.http.message import Answer
 
 
-def head(answer: Answer) -> HTTPHeaders:
-    """Give an answer's headers, with length and date."""
+def head(answer: Answer, request_id: str) -> HTTPHeaders:
+    """Give an answer's headers, with length, date, and the id of the request as the last."""
     headers = HTTPHeaders()
     for name, value in answer.headers:
         headers.add(name, value)
@@ -19,6 +20,7 @@ def head(answer: Answer) -> HTTPHeaders:
     headers["Date"] = date(int(time()))
     # What was asked for is data, never a page to be guessed at.
     headers["X-Content-Type-Options"] = "nosniff"
+    headers[HEADER] = request_id
     return headers
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from clients.process.request_id import well_formed
 from dataplane.access.authenticate import identify
 from dataplane.events.records import printable
 from dataplane.http.errors import Refusal
@@ -24,7 +25,7 @@ _UNUSUAL: Final = frozenset(
     (b"content-length", b"transfer-encoding", b"expect", b"range", b"if-range", b"if-none-match")
 )
 # Those that are looked at; more than one of a kind is for the parser.
-_KNOWN: Final = frozenset((b"host", b"authorization", b"connection", b"user-agent"))
+_KNOWN: Final = frozenset((b"host", b"authorization", b"connection", b"user-agent", b"x-request-id"))
 _LONGEST: Final = 4096
 _ENTRY_BYTES: Final = 512
 _ROOM: Final = 4 << 20
@@ -48,24 +49,33 @@ class Fields:
     """SHA-256 of the token that is sent; None without a well-formed one."""
     agent: str
     """User-Agent, as far as it is kept."""
+    id: bytes = b""
+    """What the client calls the request; empty where it says nothing well-formed."""
 
 
 class Remembered(dict[bytes, ValueT | None]):
     """What a pure function makes of bytes: `remembered[key]` computes it once, and then looks it up.
 
     Takes up to `room` bytes, and forgets all of it when that is full: it costs no more than to parse again
-    what comes again. What is longer than is ordinary is not even parsed, and None is not kept.
+    what comes again. What is longer than is ordinary is not even parsed, and None is not kept, nor what does
+    not come again by `recurs`.
     """
 
-    def __init__(self, parse: Callable[[bytes], ValueT | None], room: int = _ROOM) -> None:
+    def __init__(
+        self,
+        parse: Callable[[bytes], ValueT | None],
+        room: int = _ROOM,
+        recurs: Callable[[ValueT], bool] = lambda _: True,
+    ) -> None:
         super().__init__()
+        self._recurs = recurs
         self._parse = parse
         self._room = room
         self._taken = 0
 
     def __missing__(self, key: bytes) -> ValueT | None:
         value = self._parse(key) if len(key) <= _LONGEST else None
-        if value is not None:
+        if value is not None and self._recurs(value):
             self._taken += len(key) + _ENTRY_BYTES
             if self._taken > self._room:
                 self.clear()
@@ -108,4 +118,10 @@ def fields(block: bytes) -> Fields | None:
     if b"host" not in known or known.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
     agent = printable(known.get(b"user-agent", b"").decode("ascii"))
-    return Fields(identify(known.get(b"authorization", b"").decode("ascii")), agent)
+    request_id = well_formed(known.get(b"x-request-id", b"").decode("ascii")).encode("ascii")
+    return Fields(identify(known.get(b"authorization", b"").decode("ascii")), agent, request_id)
+
+
+def recurs(fields: Fields) -> bool:
+    """Whether the same bytes will come again: an id makes each request another."""
+    return not fields.id

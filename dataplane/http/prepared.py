@@ -11,7 +11,7 @@ from dataplane.http.message import Answer
 
 @dataclass(frozen=True, slots=True)
 class PreparedHead:
-    """The head of an answer, but for its date."""
+    """The head of an answer, but for its date and the request's id."""
 
     before: bytes
     after: bytes
@@ -20,15 +20,16 @@ class PreparedHead:
     def of(cls, answer: Answer) -> Self:
         """Render as Tornado does for a client of HTTP/1.1 whose connection is kept."""
         lines = [f"HTTP/1.1 {answer.status} {responses[answer.status]}"]
-        lines += (f"{name}: {value}" for name, value in head(answer).get_all())
+        lines += (f"{name}: {value}" for name, value in head(answer, "").get_all())
         at = next(number for number, line in enumerate(lines) if line.startswith("Date: "))
         before = "\r\n".join((*lines[:at], "Date: "))
-        after = "\r\n".join(("", *lines[at + 1 :], "", ""))
+        # The id is the last.
+        after = "\r\n".join(("", *lines[at + 1 :]))
         return cls(before.encode("latin-1"), after.encode("latin-1"))
 
-    def now(self, body: bytes = b"") -> bytes:
-        """Give the head with the present date, and the body behind it."""
-        return b"".join((self.before, _today.now(), self.after, body))
+    def now(self, request_id: bytes, body: bytes = b"") -> bytes:
+        """Give the head with the present date and the request's id, and the body behind it."""
+        return b"".join((self.before, _today.now(), self.after, request_id, b"\r\n\r\n", body))
 
     @property
     def size(self) -> int:

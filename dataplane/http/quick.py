@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
+from clients.process.request_id import RequestIds
 from dataplane.access.authenticate import admit
 from dataplane.access.authorize import permit
 from dataplane.access.uses import Uses
@@ -20,7 +21,7 @@ from dataplane.events.recorder import Ended, Recorder
 from dataplane.http import blobs, manifests
 from dataplane.http.message import Answer, FileAnswer, FilePart, Request
 from dataplane.http.metrics import Metrics
-from dataplane.http.ordinary import Remembered, asked, fields
+from dataplane.http.ordinary import Remembered, asked, fields, recurs
 from dataplane.http.prepared import PreparedHead
 from dataplane.http.registry import complete
 from dataplane.http.target import Blob, Manifest
@@ -54,6 +55,7 @@ class QuickRegistry:
         metrics: Metrics,
         concerns: Callable[[int, str], bool] | None = None,
         recorder: Recorder | None = None,
+        ids: RequestIds | None = None,
         max_bytes: int = 4 << 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -67,9 +69,10 @@ class QuickRegistry:
         self._metrics = metrics
         self._concerns = concerns
         self._recorder = recorder
+        self._ids = ids or RequestIds()
         self._clock = clock
         self._asked = Remembered(asked)
-        self._fields = Remembered(fields)
+        self._fields = Remembered(fields, recurs=recurs)
         self._heads: Memory[tuple[str, str | int], PreparedHead] = Memory(max_bytes)
 
     def __call__(self, line: bytes, block: bytes, address: str) -> bytes | FileAnswer | None:
@@ -105,13 +108,13 @@ class QuickRegistry:
                     sent = asked.method == "GET"
                     who = (principal, artifact, address, fields.agent)
                     recorder.manifest(key, *who, target.reference, manifest, now, sent=sent)
-            return self._manifest(manifest, asked.method)
+            return self._manifest(manifest, asked.method, fields.id or self._ids.new())
         size = self._members.warm(artifact, target.digest)
         if not size:
             return None
         if asked.method == "HEAD":
             self._metrics.count("blob", "HEAD", 200)
-            return self._blob_head(target.digest, size).now()
+            return self._blob_head(target.digest, size).now(fields.id or self._ids.new())
         if self._concerns is not None and self._concerns(size, address):
             return None
         if not self._transfers.may_begin(principal.token_uid, address):
@@ -127,23 +130,23 @@ class QuickRegistry:
                 principal, artifact, address, fields.agent, target.digest, size, now, warm=True
             )
         return FileAnswer(
-            self._blob_head(target.digest, size).now(),
+            self._blob_head(target.digest, size).now(fields.id or self._ids.new()),
             FilePart(reader.fileno(), 0, size),
             reader.read,
             partial(self._done, reader, free, ended),
             free.pace,
         )
 
-    def _manifest(self, manifest: ResolvedManifest, method: str) -> bytes:
+    def _manifest(self, manifest: ResolvedManifest, method: str, request_id: bytes) -> bytes:
         key = (manifest.digest.encoded, manifest.media_type)
         head = self._heads.get(key)
         if head is None:
             head = self._keep(key, manifests.answer(Request("GET", ""), manifest))
         self._metrics.count("manifest", method, 200)
         if method == "HEAD":
-            return head.now()
+            return head.now(request_id)
         self._metrics.sent(len(manifest.content))
-        return head.now(manifest.content)
+        return head.now(request_id, manifest.content)
 
     def _blob_head(self, digest: Digest, size: int) -> PreparedHead:
         head = self._heads.get((digest.encoded, size))

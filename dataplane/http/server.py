@@ -11,6 +11,7 @@ from typing import Any, Final
 from tornado.http1connection import HTTP1ConnectionParameters
 from tornado.netutil import add_accept_handler
 
+from clients.process.request_id import RequestIds
 from dataplane.http.connection import Connection
 from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from dataplane.http.limits import Hits, Limits
@@ -30,7 +31,7 @@ class Server:
     """Serves on sockets that listen already.
 
     `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits` counts
-    what `limits` did. With `tls` everything is encrypted.
+    what `limits` did. With `tls` everything is encrypted. `ids` names requests whose clients gave no name.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Server:
         hits: Hits | None = None,
         quick: Quick | None = None,
         tls: ssl.SSLContext | None = None,
+        ids: RequestIds | None = None,
     ) -> None:
         self._limits = limits
         self._hits = hits or Hits()
@@ -52,7 +54,7 @@ class Server:
             header_timeout=limits.header if tls is None else limits.idle,
             body_timeout=limits.body,
         )
-        self._service = Service(answer, sent, quick, parameters, self._hits)
+        self._service = Service(answer, sent, quick, parameters, self._hits, ids or RequestIds())
         self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
         self._listening: list[tuple[socket.socket, Callable[[], None]]] = []
 

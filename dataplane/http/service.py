@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1ConnectionParameters
 
+from clients.process.request_id import RequestIds
 from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, FileAnswer, Request
 
@@ -30,6 +31,8 @@ class Service:
     """None while only `answer` answers."""
     parameters: HTTP1ConnectionParameters
     hits: Hits = field(default_factory=Hits)
+    ids: RequestIds = field(default_factory=RequestIds)
+    """Names for requests whose clients gave none."""
     quick_answers: int = 0
     """Answers that `quick` gave."""
     connections: "set[Watched]" = field(default_factory=set)

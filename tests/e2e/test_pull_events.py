@@ -18,7 +18,7 @@ from tests.servers.skopeo import Skopeo
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 # Seconds: a busy machine takes its time between two requests of one pull.
-WINDOW = 5
+WINDOW = 4
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def vendor(counting: Penstock) -> Organization:
 
 def recorded(organization: Organization) -> list[dict[str, Any]]:
     """All events, the first one first, when nothing can come any more."""
-    time.sleep(WINDOW + 3)
+    time.sleep(WINDOW + 2)
     events = organization.penstock.json("pulls", "list", organization.name)
     return sorted(events, key=lambda event: str(event["time"]))
 

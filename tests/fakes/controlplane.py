@@ -111,6 +111,8 @@ class FakeControlPlane(NodeServiceServicer):
         self.calls: Counter[str] = Counter()
         self.reports: list[node_pb2.ReportStatusRequest] = []
         self.uses: list[node_pb2.ReportUseRequest] = []
+        # The id of the request that the last call was made for, by method.
+        self.request_ids: dict[str, str] = {}
         # Pulls and checks by id, and how many were sent, repeated ones included.
         self.pulls: dict[str, pull_pb2.PullEvent] = {}
         self.recorded = 0
@@ -426,6 +428,7 @@ class FakeControlPlane(NodeServiceServicer):
     async def _enter(self, method: str, context: Any) -> None:
         self.calls[method] += 1
         metadata = dict(context.invocation_metadata())
+        self.request_ids[method] = metadata.get("x-request-id", "")
         if metadata.get("authorization") != f"Bearer {self.token}":
             await _abort(context, Fault(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"))
         if method in self.gates:

@@ -14,6 +14,8 @@ from tests.fakes.images import Image, make_image
 from tests.integration.dataplane.conftest import Setup, until
 
 DATE = re.compile(rb"\r\nDate: [^\r]*")
+# As it is made; one that the client sent is compared.
+MADE_ID = re.compile(rb"\r\nX-Request-Id: [0-9a-f]{12}-[0-9a-f]+")
 
 
 class Two:
@@ -72,7 +74,7 @@ async def exchange(node: Node, pieces: list[bytes]) -> bytes:
     async with asyncio.timeout(20):
         received = await reading
     writer.close()
-    return DATE.sub(b"\r\nDate: -", received)
+    return MADE_ID.sub(b"\r\nX-Request-Id: -", DATE.sub(b"\r\nDate: -", received))
 
 
 async def compare(two: Two, *pieces: bytes) -> bytes:
@@ -174,6 +176,12 @@ def corpus(two: Two) -> dict[str, bytes]:
         "upload": get("blobs/uploads/1"),
         "delete": get(manifest, method="DELETE"),
         "options": get(manifest, method="OPTIONS"),
+        "request id": get(manifest, "X-Request-Id: 3f-a.b~c:d@e=f+g/h", method="HEAD"),
+        "request id of a blob": get(f"blobs/{layer}", "x-request-id: 1"),
+        "malformed request id": get(manifest, 'X-Request-Id: a"b'),
+        "long request id": get(manifest, f"X-Request-Id: {'a' * 129}"),
+        "two request ids": get(manifest, "X-Request-Id: a", "X-Request-Id: b"),
+        "empty request id": get(manifest, "X-Request-Id:"),
         "unchanged": get(manifest, f'If-None-Match: "{image.digest}"'),
         "any": get(manifest, "If-None-Match: *"),
         "changed": get(manifest, 'If-None-Match: "other"'),
