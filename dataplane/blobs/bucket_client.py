@@ -26,6 +26,8 @@ ERRORS: Final = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, 
 _ABSENT: Final = ("NoSuchKey", "404", "NotFound")
 _MAY_BE_ABSENT: Final = ("get_object", "head_object", "put_object")
 _THERE: Final = ("PreconditionFailed", "412", "ConditionalRequestConflict")
+# What Ceph says where another request changed the object between its look and its write.
+_OVERTAKEN: Final = ("UnknownError",)
 _UNKNOWN: Final = ("NotImplemented", "501")
 
 
@@ -106,6 +108,8 @@ class BucketClient:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if (code in _ABSENT and operation in _MAY_BE_ABSENT) or code in _THERE:
+                return None
+            if code in _OVERTAKEN and "IfMatch" in parameters:
                 return None
             if code in _UNKNOWN:
                 raise NotOffered(f"{type(error).__name__}: {error}") from error

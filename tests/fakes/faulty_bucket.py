@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import ssl
 from typing import Self
 
 import aiohttp
@@ -19,11 +20,13 @@ class FaultyBucket:
     pays no heed to If-None-Match, and "501" refuses it.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
+        """Stand before the server at target; with `tls` clients come by https."""
         self.fault = ""
         # Requests that came, as `GET /bucket/key`.
         self.asked: list[str] = []
         self._target = target
+        self._tls = tls
         self._over = asyncio.Event()
         self._port = 0
         self._runner: web.ServerRunner | None = None
@@ -33,9 +36,9 @@ class FaultyBucket:
         """Listens; after a stop, on the same port as before."""
         self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.05)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
         self._port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.url = f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
 
     async def stop(self) -> None:
         """Ends every connection and listens no more."""
@@ -58,14 +61,13 @@ class FaultyBucket:
             await self._over.wait()
         if self.fault == "503":
             return web.Response(status=503, text="<Error><Code>SlowDown</Code></Error>")
-        if self.fault == "501" and "If-None-Match" in request.headers:
-            await request.content.read()
-            return web.Response(status=501, text="<Error><Code>NotImplemented</Code></Error>")
         hop = _HOP | {"if-none-match"} if self.fault == "unconditional" else _HOP
         headers = {name: value for name, value in request.headers.items() if name.lower() not in hop}
         if "Expect" in request.headers and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await request.content.read()
+        if self.fault == "501" and "If-None-Match" in request.headers:
+            return web.Response(status=501, text="<Error><Code>NotImplemented</Code></Error>")
         async with self._session.request(
             request.method, self._target + request.path_qs, headers=headers, data=io.BytesIO(body)
         ) as answer:

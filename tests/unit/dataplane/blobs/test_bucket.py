@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from io import FileIO
@@ -25,6 +26,7 @@ from dataplane.blobs.space import Limits
 from tests.fakes.blobs import Blob, BytesBlob, GeneratedBlob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.sources import ScriptedSource, Turn
+from tests.servers.certificates import Authority
 from tests.servers.moto import Moto
 from tests.unit.dataplane.blobs.conformance import REQUIREMENTS, Kept, Read
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, instantly, pull, settled, stored
@@ -314,3 +316,56 @@ async def test_a_far_range_comes_from_the_bucket_too(
     assert part == content_of(blob)[15 * MIB : 15 * MIB + 10]
     await settled(cache)
     assert stored(tmp_path / "two") == {str(blob.digest)}
+
+
+async def test_a_server_with_a_certificate_of_ones_own(moto: Moto, aws: None, tmp_path: Path) -> None:
+    """It is trusted with the authority's file, and only then."""
+    authority = Authority()
+    pair = authority.issue(tmp_path, "127.0.0.1")
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(authority.pem)
+    name = moto.new_bucket()
+    async with FaultyBucket(moto.url, pair.server_context()) as proxy:
+        async with BucketClient(Place(name, "", proxy.url, ca_file)) as client:
+            bucket = Bucket(client)
+            assert await put(bucket, Digest.of(b"content"), b"content") is True
+            assert await held(bucket, Digest.of(b"content")) == b"content"
+        async with BucketClient(Place(name, "", proxy.url)) as client:
+            with pytest.raises(BucketFailed, match="CERTIFICATE_VERIFY_FAILED"):
+                await Bucket(client).size(Digest.of(b"content"))
+    # The bucket is a part of the path: no name is to be resolved.
+    assert all(asked.split()[1].startswith(f"/{name}/") for asked in proxy.asked)
+
+
+async def test_a_server_that_does_not_know_conditions_takes_blobs(
+    bucket: Bucket, proxy: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses If-None-Match once, and is not asked for it again."""
+    proxy.fault = "501"
+    monkeypatch.setattr(bucket_module, "_PART", 5 * MIB)
+    for blob in (BytesBlob(b"small"), GeneratedBlob(2, 5 * MIB + 1)):
+        assert await put(bucket, blob.digest, content_of(blob)) is True
+        assert await held(bucket, blob.digest) == content_of(blob)
+    assert not bucket.pauses
+
+
+async def test_an_upload_costs_a_part_of_memory(
+    moto: Moto, aws: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large the blob is: it is read from its file part by part."""
+    monkeypatch.setattr(bucket_module, "_PART", 5 * MIB)
+    size = 60 * MIB
+    async with BucketClient(Place(moto.new_bucket(), "", moto.url)) as client:
+        with FileIO(os.memfd_create("blob"), "r+") as file:
+            file.truncate(size)
+            digest = Digest.of(b"not looked at here")
+            # What is loaded once, at the first request, does not count.
+            await Bucket(client).size(digest)
+            tracemalloc.start()
+            try:
+                assert await Bucket(client).put(digest, file, size) is True
+                _, most = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+        assert await Bucket(client).size(digest) == size
+    assert most < 3 * 5 * MIB
