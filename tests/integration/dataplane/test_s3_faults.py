@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -49,21 +50,26 @@ class Drill:
 
 
 @pytest.fixture
-async def drill(setup: Setup, moto: Moto, aws: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Drill]:
-    """All of it; what nodes wait for takes tenths of seconds here."""
-    for name, seconds in (("_ANSWER", 0.5), ("_SILENCE", 0.5), ("_PAUSE", 0.5)):
-        monkeypatch.setattr(bucket_client, name, seconds)
+async def drill(
+    setup: Setup, moto: Moto, aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Drill]:
+    """All of it; what nodes wait for in vain takes half seconds here."""
     image = make_image([SMALL, LARGE])
     small, large = sorted(image.layers, key=lambda blob: blob.size)
     await setup.artifact(image)
     async with FaultyBucket(moto.url) as s3:
         where = {"blob_store": f"s3://{moto.new_bucket()}/cache", "s3_endpoint": s3.url}
-        await setup.restart(data_dir=setup.data_dir, **where)
+        await setup.restart(**where)
         await setup.in_force()
         drill = Drill(setup, s3, small, large)
-        assert await drill.pull(small)
-        assert await drill.pull(large)
-        await drill.forget()
+        for blob in (small, large):
+            assert await drill.pull(blob)
+        await drill.quiet()
+        assert await setup.metric("penstock_node_bucket_uploads_total") == 2
+        for name, seconds in (("_ANSWER", 0.5), ("_SILENCE", 0.5), ("_PAUSE", 0.5)):
+            monkeypatch.setattr(bucket_client, name, seconds)
+        await setup.restart(**where, data_dir=tmp_path / "another")
+        await setup.in_force()
         yield drill
         s3.fault = ""
         await setup.node.stop()
@@ -102,9 +108,12 @@ async def test_a_bucket_in_trouble_costs_no_pull(drill: Drill, fault: str) -> No
 async def test_wrong_bytes_never_arrive_as_right_ones(drill: Drill, fault: str) -> None:
     """A small blob is fetched anew, unnoticed; a large one is cut short at most once, and is right then."""
     drill.s3.fault = fault
+    # On a busy machine the bucket may be found too slow, and the upstream be asked at once.
+    hits = await drill.setup.metric("penstock_node_bucket_hits_total")
     assert await drill.pull(drill.small)
     first = await drill.pull(drill.large)
-    assert not (fault == "flip" and first), "its end was held back"
+    if fault == "flip" and await drill.setup.metric("penstock_node_bucket_hits_total") == hits + 2:
+        assert not first, "its end was held back"
     await drill.quiet()
     drill.s3.fault = ""
     assert await drill.pull(drill.large)

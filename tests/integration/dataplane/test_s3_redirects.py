@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from dataplane.blobs import bucket_client
+from dataplane.http import redirects
 from tests.fakes.blobs import content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.images import Image, make_image
@@ -15,8 +17,10 @@ SMALL, LARGE = 1000, 700_000
 
 
 @pytest.fixture
-async def s3(moto: Moto, aws: None) -> AsyncIterator[FaultyBucket]:
-    """The way to S3."""
+async def s3(moto: Moto, aws: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyBucket]:
+    """The way to S3, which may take its time: this machine may be busy."""
+    monkeypatch.setattr(redirects, "_PATIENCE", 30.0)
+    monkeypatch.setattr(bucket_client, "_ANSWER", 30.0)
     async with FaultyBucket(moto.url) as proxy:
         yield proxy
 
@@ -143,9 +147,12 @@ async def test_clients_are_given_the_address_that_they_know(redirecting: Redirec
 
 
 @pytest.mark.parametrize("fault", ["503", "hang"])
-async def test_a_bucket_that_fails_sends_nobody_away(redirecting: Redirecting, fault: str) -> None:
+async def test_a_bucket_that_fails_sends_nobody_away(
+    redirecting: Redirecting, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The node has the blob, and serves it."""
     await redirecting.node(s3_redirect="always")
+    monkeypatch.setattr(redirects, "_PATIENCE", 0.5)
     redirecting.s3.fault = fault
     for _ in range(2):
         answer = await redirecting.setup.get(f"blobs/{redirecting.large}")

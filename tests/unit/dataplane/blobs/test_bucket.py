@@ -17,12 +17,15 @@ from dataplane.blobs import bucket as bucket_module
 from dataplane.blobs import bucket_client
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketClient, BucketFailed
+from dataplane.blobs.bucket_leases import BucketLeases
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.blobs.files import FileStore
+from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
 from dataplane.blobs.place import Place
 from dataplane.blobs.space import Limits
+from dataplane.blobs.turns import Turns
 from tests.fakes.blobs import Blob, BytesBlob, GeneratedBlob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.sources import ScriptedSource, Turn
@@ -43,11 +46,18 @@ async def proxy(moto: Moto) -> AsyncIterator[FaultyBucket]:
 
 
 @pytest.fixture
+def silence() -> float:
+    """Seconds that the server may take; many, as this machine may be busy."""
+    return 60.0
+
+
+@pytest.fixture
 async def bucket(
-    proxy: FaultyBucket, moto: Moto, aws: None, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultyBucket, moto: Moto, aws: None, monkeypatch: pytest.MonkeyPatch, silence: float
 ) -> AsyncIterator[Bucket]:
-    """An empty bucket, used under a prefix, with little patience for silence."""
-    monkeypatch.setattr(bucket_client, "_SILENCE", 1.0)
+    """An empty bucket, used under a prefix."""
+    monkeypatch.setattr(bucket_client, "_SILENCE", silence)
+    monkeypatch.setattr(bucket_client, "_ANSWER", silence)
     async with BucketClient(Place(moto.new_bucket(), "cache/blobs-of-ours", proxy.url)) as client:
         yield Bucket(client)
 
@@ -218,6 +228,7 @@ async def test_what_the_hot_tier_evicts_stays_in_the_bucket(
         await settled(cache)
 
 
+@pytest.mark.parametrize("silence", [2.0])
 @pytest.mark.parametrize("fault", ["503", "hang", "stall", "cut"])
 async def test_a_bucket_in_trouble_costs_nothing_but_the_upstream(
     make_node: Callable[..., Any], proxy: FaultyBucket, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -369,3 +380,31 @@ async def test_an_upload_costs_a_part_of_memory(
                 tracemalloc.stop()
         assert await Bucket(client).size(digest) == size
     assert most < 3 * 5 * MIB
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["fetched", "refused"])
+async def test_a_turn_lasts_until_the_blob_is_in_the_bucket(
+    make_node: Callable[..., Any], bucket: Bucket, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """Not only until it is fetched; and no longer than there is a use in waiting."""
+    gate, put_now = asyncio.Event(), bucket.put
+
+    async def put_late(digest: Digest, file: FileIO, size: int) -> bool:
+        await gate.wait()
+        return await put_now(digest, file, size)
+
+    monkeypatch.setattr(bucket, "put", put_late)
+    turns = Turns(BucketLeases(bucket.client, "node"), bucket, Measures(), 5)
+    cache, other = await make_node(turns=turns), BucketLeases(bucket.client, "other")
+    if fails:
+        await failed_pull(cache, BLOB.digest, BLOB.size, ScriptedSource(BLOB, Turn(refused=GONE)))
+    else:
+        assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+        await settled(cache)
+        await asyncio.sleep(0.3)
+        assert not await other.take(BLOB.digest)
+        gate.set()
+        await cache.uploaded()
+    async with asyncio.timeout(10):
+        while not await other.take(BLOB.digest):  # noqa: ASYNC110 - a server
+            await asyncio.sleep(0.05)
