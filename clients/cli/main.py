@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from clients.cli import (
     artifacts,
+    cache,
     credentials,
     customers,
     entitlements,
@@ -57,6 +58,7 @@ for noun in (
     tags,
     pulls,
     nodes,
+    cache,
 ):
     app.add_typer(noun.app)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -58,6 +58,24 @@ async def show_list(messages: AsyncIterable[M], fields: Sequence[Field[M]], outp
         table.add_column(Text(column.title.upper(), style="bold"), overflow="fold")
     for row in rows:
         table.add_row(*map(_plain, row))
+    _print(table)
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, object]],
+    titles: Sequence[str],
+    cells: Callable[[Mapping[str, Any]], Sequence[str]],
+    output: Format,
+) -> None:
+    """Print values that are no messages: an array; or a table with these columns, of what cells gives."""
+    if output is Format.JSON:
+        print(json.dumps(rows, indent=2, ensure_ascii=False, sort_keys=True))
+        return
+    table = _table(header=True)
+    for title in titles:
+        table.add_column(Text(title.upper(), style="bold"), overflow="fold")
+    for row in rows:
+        table.add_row(*map(_plain, cells(row)))
     _print(table)
 
 

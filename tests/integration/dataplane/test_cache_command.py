@@ -1,0 +1,111 @@
+"""`penstock cache` beside a node that runs, with several workers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.blobs import GeneratedBlob, content_of
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+from tests.integration.dataplane.conftest import until
+from tests.integration.dataplane.test_process import offer
+from tests.integration.dataplane.test_workers import Node, node_of
+from tests.servers.command import Finished, run
+from tests.servers.penstock import PROGRAM
+
+BLOBS = [GeneratedBlob(seed, 1_000_000 + seed) for seed in range(3)]
+DIGESTS = [str(blob.digest) for blob in BLOBS]
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[FakeControlPlane]:
+    """A control plane."""
+    async with FakeControlPlane() as plane:
+        yield plane
+
+
+async def cache(data: Path, *argv: str) -> Finished:
+    """Run `penstock cache`, as on the node's machine."""
+    env = {"PENSTOCK_DATA_DIR": str(data), "PENSTOCK_CACHE_MAX_BYTES": "1GiB"}
+    return await asyncio.to_thread(run, PROGRAM, "cache", *argv, env=env, ok=False)
+
+
+async def filled(node: Node, data: Path, token: str) -> None:
+    """Have the node store all blobs."""
+    for blob in BLOBS:
+        await node.process.get(f"/v2/acme/app/blobs/{blob.digest}", token)
+    await until(lambda: all((data / f"blobs/blobs/sha256/{blob.digest.encoded}").exists() for blob in BLOBS))
+
+
+async def test_looking_evicting_and_verifying(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """While the node serves: what is gone, or was rotten, is fetched again; what is being read stays."""
+    data = tmp_path / "data"
+    token = offer(plane, fake, make_image(list(BLOBS)))
+    async with node_of(plane, data, 2) as node:
+        await filled(node, data, token)
+        listed = (await cache(data, "list", "--output", "json")).json()
+        assert {row["digest"]: row["size"] for row in listed} == {str(b.digest): b.size for b in BLOBS}
+        assert DIGESTS[0] in (await cache(data, "list")).out
+        stats = (await cache(data, "stats", "--output", "json")).json()
+        assert (stats["blobs"], stats["size"]) == (3, sum(blob.size for blob in BLOBS))
+        assert (stats["max_size"], stats["bucket"]) == (1 << 30, "")
+        assert "most bytes" in (await cache(data, "stats")).out
+
+        evicted = await cache(data, "evict", DIGESTS[0], "--output", "json")
+        assert [(row["digest"], row["evicted"]) for row in evicted.json()] == [(DIGESTS[0], True)]
+        before = fake.count("GET", "blobs")
+        path = f"/v2/acme/app/blobs/{DIGESTS[0]}"
+        assert await node.process.get(path, token) == content_of(BLOBS[0])
+        assert fake.count("GET", "blobs") == before + 1
+
+        rotten = data / "blobs/blobs/sha256" / BLOBS[1].digest.encoded
+        with rotten.open("r+b") as file:
+            file.seek(500_000)
+            file.write(b"rot")
+        verified = await cache(data, "verify", "--output", "json")
+        assert verified.code == 1
+        assert "1 of" in verified.err
+        assert "verified" in verified.err
+        assert {row["digest"] for row in verified.json() if not row["right"]} == {DIGESTS[1]}
+        path = f"/v2/acme/app/blobs/{DIGESTS[1]}"
+        assert await node.process.get(path, token) == content_of(BLOBS[1])
+        await until(rotten.exists)
+        assert (await cache(data, "verify", "--rate", "1GiB")).code == 0
+        assert (await cache(data, "evict", "--all")).code == 0
+        assert (await cache(data, "list", "--output", "json")).json() == []
+
+
+async def test_what_is_being_read_is_not_evicted(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """Its room would not come back before the client has all of it."""
+    data, large = tmp_path / "data", GeneratedBlob(9, 64 << 20)
+    token = offer(plane, fake, make_image([large]))
+    async with node_of(plane, data, 2) as node:
+        await node.process.get(f"/v2/acme/app/blobs/{large.digest}", token)
+        await until(lambda: (data / f"blobs/blobs/sha256/{large.digest.encoded}").exists())
+        reader, writer = await node.process.begin(f"/v2/acme/app/blobs/{large.digest}", token)
+        await reader.readexactly(1000)
+        answer = await cache(data, "evict", str(large.digest), "--output", "json")
+        assert [row["evicted"] for row in answer.json()] == [False]
+        writer.transport.abort()
+
+
+async def test_what_cannot_be_done(tmp_path: Path) -> None:
+    """One sentence each, and the exit code that says whose mistake it is."""
+    nothing = await cache(tmp_path, "list")
+    assert (nothing.code, nothing.err.count("\n")) == (78, 1)
+    assert "PENSTOCK_DATA_DIR" in nothing.err
+    assert (await cache(tmp_path, "evict")).code == 2
+    assert (await cache(tmp_path, "evict", "--unused-for", "soon")).code == 2
+    (tmp_path / "blobs" / "blobs" / "sha256").mkdir(parents=True)
+    (tmp_path / "blobs" / "blobs" / "sha512").mkdir()
+    (tmp_path / "blobs" / "oci-layout").touch()
+    assert (await cache(tmp_path, "evict", "sha256:short")).code == 2
+    missing = await cache(tmp_path, "evict", DIGESTS[0])
+    assert (missing.code, DIGESTS[0] in missing.err) == (1, True)
