@@ -1,14 +1,15 @@
-"""A node whose disk is read-only from the start: it serves all the same, and says what is wrong."""
+"""A node whose disk is read-only from the start, or fills up: it serves all the same, and says why."""
 
 import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.blobs import content_of
+from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
@@ -91,3 +92,35 @@ async def test_a_first_start_without_a_directory(
         for _ in range(2):
             assert await node.process.get(f"/v2/acme/app/blobs/{blob.digest}", token) == content_of(blob)
     assert "PENSTOCK_DATA_DIR" in node.process.errors
+
+
+async def test_a_disk_that_fills_up_and_is_emptied(
+    plane: FakeControlPlane, fake: FakeRegistry, disk: Path
+) -> None:
+    """Every client gets every byte meanwhile; the node stays ready, and uses the disk again."""
+    blobs = [GeneratedBlob(seed, 10 << 20) for seed in range(2)]
+    image = make_image([*blobs, 1_000_000])
+    small = image.layers[-1]
+    token = offer(plane, fake, image)
+    async with node_of(plane, disk / "data", 2, CACHE_MIN_FREE_BYTES="0") as node:
+        pulls = (node.process.get(f"/v2/acme/app/blobs/{blob.digest}", token) for blob in blobs * 3)
+        bodies = await asyncio.gather(*pulls)
+        assert bodies == [content_of(blob) for blob in blobs * 3]
+        assert (await node.ready())["workers"]["restarts"] == 0
+        stored = disk / "data" / "blobs" / "blobs" / "sha256"
+        (disk / "hog").write_bytes(b"")
+        with (disk / "hog").open("ab", buffering=0) as hog, suppress(OSError):
+            while hog.write(bytes(4096)):
+                pass
+        assert await node.process.get(f"/v2/acme/app/blobs/{small.digest}", token) == content_of(small)
+        assert (await node.ready())["cache"]["trouble"]
+        (disk / "hog").unlink()
+        for blob in stored.iterdir():
+            blob.unlink()
+
+        async with asyncio.timeout(60):
+            while not (stored / small.digest.encoded).exists():
+                assert await node.process.get(f"/v2/acme/app/blobs/{small.digest}", token) == content_of(
+                    small
+                )
+                await asyncio.sleep(0.5)
