@@ -164,9 +164,20 @@ class Connection(FileStream):
     def _send_file(self, answer: FileAnswer) -> bool:
         """Send an answer whose body is in a file; False as for `_send`."""
         self._answering = True
+        head = answer.head
         try:
-            self.cork()
-            self.write(answer.head)
+            # Nothing else is on its way. It is held back until the first of the file follows.
+            count = self.socket.send(head, socket.MSG_MORE)
+        except BlockingIOError:
+            count = 0
+        except OSError as error:
+            self.close(exc_info=error)
+            answer.done(0)
+            return False
+        try:
+            if count < len(head):
+                self.cork()
+                self.write(memoryview(head)[count:])
             sent = self.send_part(answer.part.descriptor, answer.part.start, answer.part.stop, answer.pace)
         except StreamClosedError:
             answer.done(0)

@@ -10,11 +10,13 @@ import os
 import socket
 from typing import Any, Final
 
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
 from dataplane.http import pages
 from dataplane.http.pace import Pace
 
+_WRITABLE: Final = IOLoop.WRITE
 # Bytes for one client before the others get their turn, and how much the kernel is asked for at once.
 TURN: Final = 4 << 20
 _CALL: Final = 2 << 20
@@ -124,6 +126,16 @@ class FileStream(IOStream):
             self._waiting = None
         super().close(exc_info)
 
+    def _handle_events(self, fd: Any, events: int) -> None:
+        if events == _WRITABLE and self._part is not None and not self._write_buffer:
+            # The client has taken some of a part, which happens many times in each: without Tornado's
+            # general way of finding out what comes next.
+            self._handle_write()
+            if self._part is not None and self._waiting is None and not self._paging:
+                return
+            events = 0
+        super()._handle_events(fd, events)
+
     def _handle_write(self) -> None:
         if self._write_buffer or self._part is None:
             super()._handle_write()
@@ -138,9 +150,13 @@ class FileStream(IOStream):
         descriptor, stop = self._part or (0, 0)
         begun = position = self._position
         turn = min(stop, begun + (TURN if self._pace is None else self._pace.turn))
-        if turn > self._near and not pages.are_near(descriptor, begun, turn):
-            self._page(descriptor, begun, turn)
-            return
+        if begun >= self._near:
+            # Looked at once for each turn, however many times the client takes some of it.
+            if not pages.are_near(descriptor, begun, turn):
+                self._page(descriptor, begun, turn)
+                return
+            self._near = turn
+        turn = min(turn, self._near)
         failed = None
         try:
             while position < turn:
