@@ -3,6 +3,7 @@
 import pytest
 
 from clients.oci import media_types
+from clients.oci.credential import Basic
 from clients.oci.descriptor import Descriptor
 from clients.oci.digest import Digest
 from clients.oci.errors import (
@@ -17,6 +18,7 @@ from clients.oci.reference import InvalidReference
 from clients.oci.registry import Registry
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
+from tests.fakes.clock import Clock
 from tests.fakes.images import Image, make_artifact, make_chart, make_image, make_index
 from tests.fakes.registry import FakeRegistry
 
@@ -227,3 +229,22 @@ async def test_a_repository_that_is_not_there(transport: Transport, upstream: Fa
     await upstream.stop()
     with pytest.raises(UpstreamUnavailable, match="could not be reached"):
         await none.check()
+
+
+async def test_a_user_who_asked_too_much_keeps_nobody_else_waiting(
+    transport: Transport, clock: Clock, registry: Registry, upstream: FakeRegistry
+) -> None:
+    """What one is refused is kept to by all who ask in that name and nobody else, until it may ask again."""
+    place = Upstream.parse(f"{upstream.host}/team/app", plain_http=True)
+    alice, again = [Registry(transport, place, Basic("alice", password)) for password in ("one", "two")]
+    upstream.faults.add("manifests", status=429, headers={"Retry-After": "30"}, times=1)
+
+    for asking in (alice.get_manifest, alice.head_manifest, again.get_manifest):
+        with pytest.raises(UpstreamRateLimited) as caught:
+            await asking("1.0")
+        assert caught.value.retry_after == 30
+    assert len(upstream.requests) == 1
+    assert (await registry.get_manifest("1.0")).digest == INDEX.digest
+
+    clock.now += 31
+    assert (await alice.get_manifest("1.0")).digest == INDEX.digest
