@@ -21,7 +21,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 class Signer:
     """Signs GET requests in the query of their URL (AWS Signature Version 4); `start` it first.
 
-    The library takes a hundred times as long, which with redirects is most of what a request costs. So it
+    The library takes twenty times as long, which with redirects is most of what a request costs. So it
     is asked once, for where the bucket is: endpoints, regions and names of hosts are its business.
     """
 
