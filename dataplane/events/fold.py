@@ -20,6 +20,8 @@ _LONGEST: Final = 86400.0
 _MOST: Final = 20_000
 _MOST_OF_ONE: Final = 100
 
+_Key = tuple[Client, str]
+
 
 class Fold:
     """The commands that are under way at one node; is given records in the order of their times."""
@@ -33,7 +35,8 @@ class Fold:
         self._window = window
         self._make_id = make_id
         self._most = most
-        self._open: dict[Client, list[Command]] = {}
+        # By who asks, and with what program.
+        self._open: dict[_Key, list[Command]] = {}
         self._count = 0
         self._known = Known()
         self._changed: dict[str, Command] = {}
@@ -77,16 +80,15 @@ class Fold:
     def ended(self, now: float) -> list[Event]:
         """Give what ended, and forget it."""
         ended, self._early = self._early, []
-        for client in list(self._open):
-            commands = self._open[client]
+        for key, commands in list(self._open.items()):
             left = [command for command in commands if not self._is_over(command, now)]
             if len(left) < len(commands):
                 ended += (command for command in commands if self._is_over(command, now))
                 self._count -= len(commands) - len(left)
                 if left:
-                    self._open[client] = left
+                    self._open[key] = left
                 else:
-                    del self._open[client]
+                    del self._open[key]
         for command in ended:
             self._changed.pop(command.id, None)
         return [command.event() for command in ended]
@@ -96,7 +98,7 @@ class Fold:
         return self.ended(float("inf"))
 
     def _looked(self, record: Record) -> Command:
-        for command in self._recent(record.client):
+        for command in self._recent(record):
             if record.digest == command.digest and record.tag == command.tag and not command.used:
                 return command
             # Whoever has just got it, or its index, looks again.
@@ -115,7 +117,7 @@ class Fold:
         return command
 
     def _of_reference(self, record: Record) -> Command | None:
-        for command in self._recent(record.client):
+        for command in self._recent(record):
             if record.digest != command.digest or record.tag not in ("", command.tag):
                 continue
             if not command.used:
@@ -128,7 +130,7 @@ class Fold:
     def _of_child(self, record: Record) -> Command | None:
         if record.tag:
             return None
-        candidates = [command for command in self._recent(record.client) if record.digest in command.children]
+        candidates = [command for command in self._recent(record) if record.digest in command.children]
         for command in candidates:
             if record.digest not in command.taken or record.at - command.taken[record.digest] < AGAIN:
                 return command
@@ -137,7 +139,7 @@ class Fold:
     def _asked(self, record: Record) -> Command | None:
         blob = short(record.digest)
         holders = self._known.holders(record.client.artifact_uid, blob)
-        for command in self._recent(record.client):
+        for command in self._recent(record):
             # Nobody takes the same blob twice for one pull.
             once = record.part or record.at - command.ends.get(blob, record.at) < AGAIN
             if once and (blob in command.blobs or self._may_hold(command, holders)):
@@ -147,7 +149,7 @@ class Fold:
         if holders:
             return self._of_blob(record, holders)
         # What an index names is not known before that was asked for through this node.
-        return next((command for command in self._recent(record.client) if command.children), None)
+        return next((command for command in self._recent(record) if command.children), None)
 
     def _may_hold(self, command: Command, holders: Iterable[str]) -> bool:
         """Whether a blob can be of a manifest that the client has not asked for, as it has it already."""
@@ -181,7 +183,7 @@ class Fold:
     def _under_way(self, record: Record) -> Command | None:
         blob = short(record.digest)
         found = None
-        for command in self._recent(record.client):
+        for command in self._recent(record):
             flags = command.blobs.get(blob, Part.NONE)
             if flags & Part.ASKED:
                 if not flags & Part.DONE:
@@ -189,8 +191,8 @@ class Fold:
                 found = found or command
         return found
 
-    def _recent(self, client: Client) -> Iterable[Command]:
-        return reversed(self._open.get(client, ()))
+    def _recent(self, record: Record) -> Iterable[Command]:
+        return reversed(self._open.get((record.client, record.agent), ()))
 
     def _new(self, record: Record) -> Command:
         command = Command(
@@ -201,20 +203,21 @@ class Fold:
         return command
 
     def _add(self, command: Command) -> None:
-        commands = self._open.setdefault(command.client, [])
+        key = (command.client, command.agent)
+        commands = self._open.setdefault(key, [])
         commands.append(command)
         self._count += 1
         if len(commands) > _MOST_OF_ONE:
-            self._end_early(command.client)
+            self._end_early(key)
         elif self._count > self._most:
             self._end_early(next(iter(self._open)))
 
-    def _end_early(self, client: Client) -> None:
-        commands = self._open[client]
+    def _end_early(self, key: _Key) -> None:
+        commands = self._open[key]
         self._early.append(commands.pop(0))
         self._count -= 1
         if not commands:
-            del self._open[client]
+            del self._open[key]
 
     def _touch(self, command: Command, record: Record) -> None:
         command.touched = max(command.touched, record.last)

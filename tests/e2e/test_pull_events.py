@@ -135,6 +135,7 @@ def test_looking_is_no_pull(
     docker.forget()
 
     events = recorded(vendor)
-    assert [event["client"].split("/")[0] for event in events if event["kind"] == "PULL"] == ["docker"]
+    pulls = [event for event in events if event["kind"] == "PULL"]
+    assert [event["client"].split("/")[0] for event in pulls] == ["docker"], pulls
     checks = {event["client"].split("/")[0] for event in events if event["kind"] == "CHECK"}
     assert checks == {"docker", "skopeo", "crane", "oras", "Docker-Client", "RenovateBot"}

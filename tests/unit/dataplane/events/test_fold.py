@@ -294,6 +294,16 @@ def test_clients_are_told_apart(requests: Requests) -> None:
     assert all(event.platform == "linux/amd64" for event in events)
 
 
+def test_programs_are_told_apart(requests: Requests) -> None:
+    """docker looked, and skopeo inspects on the same machine: two checks, and no pull."""
+    requests.head()
+    requests.agent = SKOPEO
+    requests.get(tag="1.0")
+    requests.get("a")
+    events = requests.events()
+    assert [(event.client, event.is_pull) for event in events] == [(DOCKER, False), (SKOPEO, False)]
+
+
 def test_more_than_there_is_room_for(requests: Requests) -> None:
     """The oldest are ended early, and none is lost."""
     requests.fold = Fold(most=10)
