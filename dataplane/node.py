@@ -137,7 +137,11 @@ class Node:
         self._recorder = Recorder(crew.note) if settings.pull_events else None
         self._recording: asyncio.Task[None] | None = None
         self._pulls: Pulls | None = None
-        self._pull_measures = PullMeasures(lambda: self.state.configuration)
+        self._pull_measures = PullMeasures(
+            lambda: self.state.configuration,
+            settings.metrics_pull_labels.split(","),
+            settings.metrics_pull_series,
+        )
         self._metrics.add(self._pull_measures)
         self._node_port = NodePort(self._readiness, self._exposition)
         self._node_server = Server(self._node_port.answer)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clients.process import log
@@ -17,6 +17,7 @@ from clients.process.listen import Address
 from clients.process.place import DEFAULT_DATA_DIR
 from clients.process.size import parse_size
 from dataplane.blobs.place import Place
+from dataplane.events.measures import LABELS
 from dataplane.http.limits import Limits
 from dataplane.http.pace import Rates
 from dataplane.http.redirects import Rule
@@ -32,6 +33,13 @@ def _duration(value: object) -> object:
 
 def _size(value: object) -> object:
     return parse_size(value) if isinstance(value, str) else value
+
+
+def _pull_labels(value: str) -> str:
+    more = [label.strip() for label in value.split(",") if label.strip()]
+    if not set(more) <= set(LABELS[2:]):
+        raise ValueError("give customer, tag or customer,tag")
+    return ",".join(more)
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -196,6 +204,18 @@ class Settings(BaseSettings):
         default=256 << 20,
         description="how much disk pulls may take that the control plane has not stored yet, like `256MiB`;"
         " the oldest are dropped, and counted, when it is away for too long",
+    )
+    metrics_pull_labels: Annotated[str, AfterValidator(_pull_labels)] = Field(
+        default="",
+        description="what the metric of pulls tells apart beside organization and artifact: `customer`, `tag`"
+        " or `customer,tag`",
+    )
+    metrics_pull_series: int = Field(
+        default=2000,
+        ge=1,
+        le=1_000_000,
+        description="how many combinations of labels the metric of pulls has; those that come later count as"
+        " `other`",
     )
     drain_timeout: Duration = Field(
         default=timedelta(seconds=30),

@@ -30,7 +30,7 @@ class PullMeasures(Collector):
         self,
         configuration: Callable[[], Configuration | None],
         more: Iterable[str] = (),
-        most: int = 1000,
+        most: int = 2000,
     ) -> None:
         self._configuration = configuration
         self._labels = ("organization", "artifact", *(label for label in LABELS[2:] if label in more))
@@ -85,11 +85,12 @@ class PullMeasures(Collector):
     def _key(self, event: Event) -> _Key:
         configuration = self._configuration()
         artifact = None if configuration is None else configuration.artifacts.get(event.artifact_uid)
+        customer = None if configuration is None else configuration.customers.get(event.customer_uid)
         organization, _, name = ("", "", "") if artifact is None else artifact.repository.partition("/")
         values = {
             "organization": organization or OTHER,
             "artifact": name or OTHER,
-            "customer": event.customer_uid,
+            "customer": "" if customer is None else customer.customer_id,
             "tag": event.tag,
         }
         key = tuple(values[label] for label in self._labels)
