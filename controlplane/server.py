@@ -16,8 +16,10 @@ from clients.process.place import prepare
 from controlplane.analytics.keeper import Keeper
 from controlplane.analytics.measures import PullMeasures, split_labels
 from controlplane.analytics.recorder import Recorder
+from controlplane.api import audit
 from controlplane.api.artifact_source import Sources
 from controlplane.api.artifacts import ArtifactServicer
+from controlplane.api.audits import AuditServicer
 from controlplane.api.authenticate import Authenticator
 from controlplane.api.credential_check import CredentialCheck
 from controlplane.api.credentials import CredentialServicer
@@ -151,7 +153,14 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         await feed.start()
         stack.push_async_callback(feed.stop)
 
-        gate = Gate(Authenticator(database, now))
+        uses = Uses(database, registry, now)
+        await uses.start()
+        stack.push_async_callback(uses.stop)
+        gate = Gate(Authenticator(database, now), uses)
+        database.before_commit = audit.recorder(now)
+        audits = AuditServicer(database, settings.audit_retention, now)
+        await audits.start()
+        stack.push_async_callback(audits.stop)
         upstreams = Upstreams(partial(check, access), allow_private=settings.allow_private_upstreams)
         recorder = Recorder(
             database,
@@ -162,10 +171,8 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         keeper = Keeper(database, events=settings.pull_retention, sums=settings.pull_sum_retention, now=now)
         await keeper.start()
         stack.push_async_callback(keeper.stop)
-        uses = Uses(database, registry, now)
-        await uses.start()
-        stack.push_async_callback(uses.stop)
         servicers = Servicers(
+            audit=audits,
             organizations=OrganizationServicer(database, now),
             customers=CustomerServicer(database, now),
             users=UserServicer(database, now),

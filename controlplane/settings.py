@@ -126,6 +126,12 @@ class Settings(BaseSettings):
         ge=timedelta(0),
         description="how long ended sync jobs are kept; the last one of each artifact always is",
     )
+    audit_retention: Duration = Field(
+        default=timedelta(days=400),
+        ge=timedelta(days=1),
+        le=timedelta(days=3650),
+        description="how long it is kept who changed what",
+    )
     pull_retention: Duration = Field(
         default=timedelta(days=90),
         ge=timedelta(days=1),

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from clients.cli import (
     artifacts,
+    audit,
     cache,
     credentials,
     customers,
@@ -59,6 +60,7 @@ for noun in (
     pulls,
     nodes,
     cache,
+    audit,
 ):
     app.add_typer(noun.app)
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from clients.control.channel import connect
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceStub
+from penstock.v1.audit_pb2_grpc import AuditServiceStub
 from penstock.v1.credential_pb2_grpc import CredentialServiceStub
 from penstock.v1.customer_pb2_grpc import CustomerServiceStub
 from penstock.v1.entitlement_pb2_grpc import EntitlementServiceStub
@@ -26,6 +27,7 @@ class ControlClient:
         self.organizations = OrganizationServiceStub(self.channel)
         self.customers = CustomerServiceStub(self.channel)
         self.entitlements = EntitlementServiceStub(self.channel)
+        self.audit = AuditServiceStub(self.channel)
         self.users = UserServiceStub(self.channel)
         self.credentials = CredentialServiceStub(self.channel)
         self.artifacts = ArtifactServiceStub(self.channel)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+import grpc
 from sqlmodel import select
 
 from clients.control.token import is_well_formed, sha256
@@ -19,8 +20,20 @@ _BEARERS: Final = frozenset({"bearer", "accesstoken"})
 _LONGEST: Final = 1024
 
 
+class SignInRefused(ApiError):
+    """UNAUTHENTICATED for a token that is not taken; `token_uid` is of one that ended, else empty."""
+
+    def __init__(self, reason: str, sentence: str, token_uid: str = "") -> None:
+        super().__init__(grpc.StatusCode.UNAUTHENTICATED, reason, sentence)
+        self.token_uid = token_uid
+
+
 class Authenticator:
-    """Looks tokens up, each time anew: one that was revoked is refused from that moment on."""
+    """Looks tokens up, each time anew: one that was revoked is refused from that moment on.
+
+    Nothing is compared with a secret, so no time tells how much of a guess was right: rows are found by the
+    SHA-256 of the whole token, which says nothing of tokens that begin alike.
+    """
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -34,7 +47,7 @@ class Authenticator:
                 "CREDENTIALS_MISSING", "This needs a token: send `authorization: Bearer <token>`."
             )
         if not is_well_formed(token):
-            raise unauthenticated(
+            raise SignInRefused(
                 "TOKEN_INVALID", "This is not a token of Penstock: check that all of it was copied."
             )
         digest = sha256(token)
@@ -50,14 +63,14 @@ class Authenticator:
                 return self._user(*found)
             node = (await session.exec(select(Node).where(Node.sha256 == digest))).first()
         if node is None:
-            raise unauthenticated(
+            raise SignInRefused(
                 "TOKEN_INVALID", "The token is not known here: it was revoked, or is of another installation."
             )
         return Caller(node_uid=node.uid)
 
     def _user(self, token: AccessToken, user: User) -> Caller:
         if token.expire_time is not None and token.expire_time <= self._now():
-            raise _expired(token.expire_time)
+            raise _expired(token.expire_time, token.uid)
         return Caller(
             user_uid=user.uid,
             email=user.email,
@@ -85,7 +98,9 @@ def token_of(authorization: str) -> str:
         return ""
 
 
-def _expired(moment: datetime) -> ApiError:
-    return unauthenticated(
-        "TOKEN_EXPIRED", f"The token expired at {moment:%Y-%m-%d %H:%M:%S} UTC: create a new one."
+def _expired(moment: datetime, token_uid: str) -> SignInRefused:
+    return SignInRefused(
+        "TOKEN_EXPIRED",
+        f"The token expired at {moment:%Y-%m-%d %H:%M:%S} UTC: create a new one.",
+        token_uid,
     )

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
 
 from clients.process.request_id import HEADER, answering, well_formed
-from controlplane.api.caller import acting_as
 from controlplane.api.errors import ApiError, unavailable
 from controlplane.api.gate import Gate
 from controlplane.api.measures import CallMeasures
@@ -68,7 +68,9 @@ class Front(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, inner: Callable[..., Any]) -> Callable[..., Any]:
         async def call(request: Any, context: _Context) -> Any:
             async with self._answering(method, context, timed=True):
-                with acting_as(await self._gate.admit(method, _authorization(context))):
+                address = _address(context)
+                caller = await self._gate.admit(method, _authorization(context), address)
+                with self._gate.answering(method, request, caller, address):
                     return await inner(request, context)
 
         return call
@@ -79,10 +81,12 @@ class Front(grpc.aio.ServerInterceptor):
                 await stack.enter_async_context(self._answering(method, context, timed=False))
                 await stack.enter_async_context(self._drained(context))
                 authorization = _authorization(context)
-                stack.enter_context(acting_as(await self._gate.admit(method, authorization)))
+                address = _address(context)
+                caller = await self._gate.admit(method, authorization, address)
+                stack.enter_context(self._gate.answering(method, request, caller, address))
                 messages = await stack.enter_async_context(aclosing(inner(request, context)))
                 async for message in messages:
-                    await self._gate.admit(method, authorization)
+                    await self._gate.admit(method, authorization, address)
                     await context.write(message)
 
         return call
@@ -131,6 +135,12 @@ def _sent(context: _Context, name: str) -> str:
         if key == name:
             return value if isinstance(value, str) else value.decode("latin-1")
     return ""
+
+
+def _address(context: _Context) -> str:
+    """Give the IP address of the peer: gRPC says `ipv4:127.0.0.1:4711` or `ipv6:%5B::1%5D:4711`."""
+    family, _, rest = unquote(context.peer()).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if family in ("ipv4", "ipv6") else ""
 
 
 async def _abort(context: _Context, failure: ApiError) -> None:

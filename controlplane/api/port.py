@@ -19,6 +19,7 @@ from clients.process.listen import Address, check_free
 from controlplane.api.interceptor import Front
 from penstock.v1 import (
     artifact_pb2,
+    audit_pb2,
     credential_pb2,
     customer_pb2,
     entitlement_pb2,
@@ -28,6 +29,7 @@ from penstock.v1 import (
     user_pb2,
 )
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceServicer, add_ArtifactServiceServicer_to_server
+from penstock.v1.audit_pb2_grpc import AuditServiceServicer, add_AuditServiceServicer_to_server
 from penstock.v1.credential_pb2_grpc import (
     CredentialServiceServicer,
     add_CredentialServiceServicer_to_server,
@@ -53,6 +55,7 @@ SERVICES: Final = tuple(
         customer_pb2,
         user_pb2,
         entitlement_pb2,
+        audit_pb2,
         credential_pb2,
         artifact_pb2,
         pull_pb2,
@@ -88,6 +91,7 @@ class Servicers:
     """One for each service."""
 
     organizations: OrganizationServiceServicer
+    audit: AuditServiceServicer
     customers: CustomerServiceServicer
     users: UserServiceServicer
     entitlements: EntitlementServiceServicer
@@ -99,6 +103,7 @@ class Servicers:
     def by_service(self) -> Iterator[tuple[ServiceDescriptor, object]]:
         """Give each service with what answers it."""
         yield organization_pb2.DESCRIPTOR.services_by_name["OrganizationService"], self.organizations
+        yield audit_pb2.DESCRIPTOR.services_by_name["AuditService"], self.audit
         yield customer_pb2.DESCRIPTOR.services_by_name["CustomerService"], self.customers
         yield entitlement_pb2.DESCRIPTOR.services_by_name["EntitlementService"], self.entitlements
         yield user_pb2.DESCRIPTOR.services_by_name["UserService"], self.users
@@ -122,6 +127,7 @@ class GrpcPort:
         """Listen and serve, with `front` before every method; then `address` has the true port."""
         server = grpc.aio.server(interceptors=(front,), options=_OPTIONS)
         add_OrganizationServiceServicer_to_server(servicers.organizations, server)
+        add_AuditServiceServicer_to_server(servicers.audit, server)
         add_CustomerServiceServicer_to_server(servicers.customers, server)
         add_EntitlementServiceServicer_to_server(servicers.entitlements, server)
         add_UserServiceServicer_to_server(servicers.users, server)

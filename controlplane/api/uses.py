@@ -91,7 +91,7 @@ class Uses:
         """Write what was noted, in one transaction; an older use leaves a newer one as it is."""
         if not uses and not refusals:
             return
-        async with self._database.write() as session:
+        async with self._database.write(aside=True) as session:
             await _save_uses(session, uses)
             await _save_refusals(session, refusals)
             await session.exec(

@@ -1,7 +1,7 @@
 """The database: opening it, and transactions on it, alike on SQLite and PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final, Self
 
@@ -37,6 +37,8 @@ class Database:
 
     def __init__(self, connections: AsyncEngine) -> None:
         self.config_changed = ChangeSignal()
+        self.before_commit: Callable[[AsyncSession], Awaitable[None]] | None = None
+        """Called in every transaction that writes and is about to be kept, but for those `aside`."""
         self._engine = connections
         reading, writing = engine.for_reading(connections), engine.for_writing(connections)
         self._reading = async_sessionmaker(reading, class_=AsyncSession, expire_on_commit=False)
@@ -80,10 +82,11 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def write(self, *, keep: bool = True) -> AsyncIterator[AsyncSession]:
+    async def write(self, *, keep: bool = True, aside: bool = False) -> AsyncIterator[AsyncSession]:
         """Open a transaction that commits when the block ends, and rolls back when it raises.
 
-        Without `keep` it rolls back in the end as well, after every constraint was checked.
+        Without `keep` it rolls back in the end as well, after every constraint was checked. `aside` is what
+        stands beside the change that a request makes, like a note of what an upstream said.
         Keep it short, and never wait for anything but the database in it: on SQLite no other can
         write meanwhile. Not to be nested. Raises DatabaseUnavailable, and IntegrityError of
         SQLAlchemy where a constraint is broken.
@@ -93,6 +96,8 @@ class Database:
             if not keep:
                 await session.flush()
                 await session.rollback()
+            elif self.before_commit is not None and not aside:
+                await self.before_commit(session)
         if keep and session.info.get(_REVISION_RAISED):
             self.config_changed.send()
 

@@ -98,7 +98,7 @@ class EcrTokens:
                 token = self._opened(credential, key, await _row(session, key))
             if token is not None and self._serves(key, token, refused):
                 return self._hold(key, token)
-            async with self._database.write() as session:
+            async with self._database.write(aside=True) as session:
                 # Somebody may have been quicker.
                 row = await _row(session, key, insert=True)
                 token = self._opened(credential, key, row)
@@ -144,7 +144,7 @@ class EcrTokens:
                 self._refused[key] = (self._now() + _PAUSE, error)
             raise
         finally:
-            async with self._database.write() as session:
+            async with self._database.write(aside=True) as session:
                 await _write(session, key, **values)
         _LOG.info("Got an ECR token for %s, good until %s.", key.region, token.expires_at)
         return self._hold(key, token)

@@ -54,7 +54,7 @@ class Notes:
         while self._pending:
             pending, self._pending = self._pending, {}
             try:
-                async with self._database.write() as session:
+                async with self._database.write(aside=True) as session:
                     for credential_id, (minute, sentence) in pending.items():
                         await session.exec(_update(credential_id, minute, sentence))
             except DatabaseUnavailable as error:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dataplane.access.attempts import Attempts
+from clients.process.attempts import Attempts
 from dataplane.access.authenticate import admit, identify
 from dataplane.access.principal import Principal
 from dataplane.access.uses import Uses

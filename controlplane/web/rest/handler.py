@@ -10,7 +10,6 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from tornado.iostream import StreamClosedError
 
-from controlplane.api.caller import acting_as
 from controlplane.api.errors import Violation, invalid
 from controlplane.api.gate import Gate
 from controlplane.api.translate import translate
@@ -55,9 +54,11 @@ class Rest(Handler):
         self.route = route.method.lstrip("/")
         try:
             # Before the request is read: who has no token learns nothing of its fields.
-            caller = await self._gate.admit(route.method, self.request.headers.get("Authorization", ""))
+            caller = await self._gate.admit(
+                route.method, self.request.headers.get("Authorization", ""), self._address
+            )
             request = route.binding.request(values, self._query(), self.request.body)
-            with acting_as(caller):
+            with self._gate.answering(route.method, request, caller, self._address):
                 if route.binding.method.server_streaming:
                     await self._stream(route, request)
                 else:
@@ -75,7 +76,9 @@ class Rest(Handler):
             try:
                 async for message in answers:
                     # The token may have been revoked since, as on the gRPC port.
-                    await self._gate.admit(route.method, self.request.headers.get("Authorization", ""))
+                    await self._gate.admit(
+                        route.method, self.request.headers.get("Authorization", ""), self._address
+                    )
                     begun = True
                     self.write(f'{{"result": {_json(message)}}}\n')
                     await self.flush()
@@ -86,6 +89,10 @@ class Rest(Handler):
                     raise
                 self.write(f'{{"error": {errors.body(translate(route.method, error))}}}\n')
         self.finish()
+
+    @property
+    def _address(self) -> str:
+        return str(self.request.remote_ip)
 
     def _query(self) -> dict[str, list[str]]:
         try:

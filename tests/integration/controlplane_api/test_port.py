@@ -19,7 +19,7 @@ from penstock.v1 import node_pb2, organization_pb2
 from penstock.v1.organization_pb2_grpc import OrganizationServiceStub
 from tests.servers.control_plane import Plane, refused
 
-NOUNS = ("Customer", "Entitlement", "Organization", "User", "Credential", "Artifact", "Pull", "Node")
+NOUNS = ("Audit", "Customer", "Entitlement", "Organization", "User", "Credential", "Artifact", "Pull", "Node")
 SERVICES = {f"penstock.v1.{noun}Service" for noun in NOUNS}
 
 

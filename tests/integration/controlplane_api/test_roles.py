@@ -42,6 +42,15 @@ async def test_a_token_is_taken_in_three_forms(plane: Plane) -> None:
     assert await _call(address, f"Bearer {token[:-1]}x") == "UNAUTHENTICATED TOKEN_INVALID"
 
 
+async def test_who_goes_on_with_bad_tokens_is_slowed_down(plane: Plane) -> None:
+    """An address that tries many is told to wait; a good token from there is taken all the same."""
+    address = str(plane.running.grpc)
+    answers = [await _call(address, "Bearer pst_wrong") for _ in range(25)]
+    assert answers[0] == "UNAUTHENTICATED TOKEN_INVALID"
+    assert answers[-1] == "RESOURCE_EXHAUSTED TOO_MANY_SIGN_INS"
+    assert await _call(address, f"Bearer {plane.root_token}") == "OK"
+
+
 async def test_another_organization_does_not_exist(plane: Plane) -> None:
     """What is foreign and what is nowhere get the same code, reason and sentence."""
     await plane.organization("acme")

@@ -12,6 +12,7 @@ from controlplane.model.roles import Role, effective_role
 from controlplane.model.tables import User
 from penstock.v1 import (
     artifact_pb2,
+    audit_pb2,
     credential_pb2,
     customer_pb2,
     entitlement_pb2,
@@ -24,6 +25,7 @@ from tests.fakes.rows import NOW
 
 FILES = (
     artifact_pb2,
+    audit_pb2,
     credential_pb2,
     customer_pb2,
     entitlement_pb2,

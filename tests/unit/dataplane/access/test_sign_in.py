@@ -3,7 +3,7 @@
 import pytest
 
 from clients.control.token import TokenKind, new_token, sha256
-from dataplane.access.attempts import Attempts
+from clients.process.attempts import Attempts
 from dataplane.access.sign_in import SignInRefused, SignIns
 from dataplane.access.uses import Refused, Use, Uses
 from dataplane.config.configuration import Configuration

@@ -1,0 +1,58 @@
+"""`penstock audit`."""
+
+from typing import Annotated
+
+import typer
+
+from clients.cli.command import application, command
+from clients.cli.output import Field, moment, show_list
+from clients.cli.session import Session
+from clients.cli.users import OrganizationArgument
+from clients.control import names
+from clients.control.paging import iterate
+from penstock.v1.audit_pb2 import AuditEntry, ListAuditEntriesRequest
+
+app = application("audit", "Who changed what.")
+
+FIELDS: tuple[Field[AuditEntry], ...] = (
+    Field("time", lambda it: moment(it, "time")),
+    Field("who", lambda it: it.email),
+    Field("from", lambda it: it.address),
+    Field("method", lambda it: it.method),
+    Field("resource", lambda it: it.resource),
+)
+
+
+@command(
+    app,
+    "list",
+    "penstock audit list acme",
+    "penstock audit list acme --email ann@example.com --method DeleteToken",
+    "penstock audit list - --limit 20 --output json",
+)
+async def list_all(
+    session: Session,
+    organization: OrganizationArgument,
+    email: Annotated[str, typer.Option("--email", help="Only what they did.", show_default=False)] = "",
+    method: Annotated[
+        str, typer.Option("--method", help="Only calls of it, like DeleteToken.", show_default=False)
+    ] = "",
+    resource: Annotated[
+        str,
+        typer.Option("--resource", help="Only changes of it, or below: its whole name.", show_default=False),
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+) -> None:
+    """List what was changed in an organization, newest first.
+
+    `-` for the organization lists everything, for administrators of the installation.
+    """
+    request = ListAuditEntriesRequest(
+        parent=names.organization(organization),
+        email=email,
+        method=method,
+        resource=resource,
+    )
+    async with session.control() as control:
+        found = iterate(control.audit.ListAuditEntries, request, lambda page: page.audit_entries, limit=limit)
+        await show_list(found, FIELDS, session.output)

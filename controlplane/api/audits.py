@@ -1,0 +1,127 @@
+"""AuditService: who changed what, listed; and what is too old, deleted."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from google.protobuf import json_format
+from sqlmodel import col, delete, select
+
+from controlplane.api import find
+from controlplane.api.caller import caller
+from controlplane.api.errors import denied
+from controlplane.api.paging import page
+from controlplane.api.timestamps import moment, timestamp
+from controlplane.api.validation import Violations
+from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.naming import OrganizationName
+from controlplane.model.saved import saved_id
+from controlplane.model.tables import AuditRecord, Organization
+from penstock.v1 import audit_pb2 as pb
+from penstock.v1.audit_pb2_grpc import AuditServiceServicer
+
+_LOG = logging.getLogger(__name__)
+
+_EVERYTHING: Final = "organizations/-"
+# Seconds between two looks for what is too old.
+_PAUSE: Final = 3600.0
+
+
+class AuditServicer(AuditServiceServicer):
+    """Answers from the records, and keeps each for `retention`; `now` is the time of day in UTC."""
+
+    def __init__(self, database: Database, retention: timedelta, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._retention = retention
+        self._now = now
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to delete what is too old."""
+        self._task = asyncio.create_task(self._tidying(), name="audit-keeper")
+
+    async def stop(self) -> None:
+        """Delete no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def ListAuditEntries(
+        self, request: pb.ListAuditEntriesRequest, _context: object
+    ) -> pb.ListAuditEntriesResponse:
+        """Answer ListAuditEntries."""
+        everything = request.parent == _EVERYTHING
+        with Violations() as violations:
+            parent = None
+            if not everything:
+                parent = violations.check("parent", OrganizationName.parse, request.parent)
+            scope = f"{request.parent} audit {request.email} {request.method} {request.resource}"
+            wanted = page(request, scope, violations)
+            statement = select(AuditRecord).order_by(col(AuditRecord.id).desc()).limit(wanted.limit)
+            if request.HasField("start_time"):
+                start = violations.check("start_time", moment, request.start_time)
+                statement = statement.where(col(AuditRecord.time) >= start)
+            if request.HasField("end_time"):
+                end = violations.check("end_time", moment, request.end_time)
+                statement = statement.where(col(AuditRecord.time) < end)
+        if everything and not caller().of_installation:
+            raise denied("ROLE_TOO_LOW", f"{_EVERYTHING} is for administrators of the installation.")
+        if wanted.after:
+            statement = statement.where(col(AuditRecord.id) < int(wanted.after))
+        if request.email:
+            statement = statement.where(AuditRecord.email == request.email.lower())
+        if request.method:
+            statement = statement.where(AuditRecord.method == request.method)
+        if request.resource:
+            resource = col(AuditRecord.resource)
+            below = resource.startswith(f"{request.resource}/", autoescape=True)
+            statement = statement.where((resource == request.resource) | below)
+        async with self._database.read() as session:
+            if parent is not None:
+                organization = await find.organization(session, parent)
+                statement = statement.where(AuditRecord.organization_id == organization.id)
+            rows = (await session.exec(statement)).all()
+            shown, token = wanted.cut(rows, lambda row: str(saved_id(row)))
+            owners = {row.organization_id for row in shown}
+            found = await session.exec(
+                select(Organization.id, Organization.slug).where(col(Organization.id).in_(owners))
+            )
+            slugs = {key: slug for key, slug in found if key is not None}
+        return pb.ListAuditEntriesResponse(
+            audit_entries=[_message(row, slugs.get(row.organization_id or 0, "-")) for row in shown],
+            next_page_token=token,
+        )
+
+    async def tidy(self) -> None:
+        """Delete what is older than the retention."""
+        async with self._database.write() as session:
+            await session.exec(
+                delete(AuditRecord).where(col(AuditRecord.time) < self._now() - self._retention)
+            )
+
+    async def _tidying(self) -> None:
+        while True:
+            try:
+                await self.tidy()
+            except DatabaseUnavailable as error:
+                _LOG.warning("Old audit entries are not deleted now: %s", error)
+            await asyncio.sleep(_PAUSE)
+
+
+def _message(row: AuditRecord, slug: str) -> pb.AuditEntry:
+    entry = pb.AuditEntry(
+        name=f"organizations/{slug}/auditEntries/{row.uid}",
+        time=timestamp(row.time),
+        email=row.email,
+        user_uid=row.user_uid,
+        token_uid=row.token_uid,
+        address=row.address,
+        method=row.method,
+        resource=row.resource,
+    )
+    json_format.ParseDict(row.change, entry.change)
+    return entry

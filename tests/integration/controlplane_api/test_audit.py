@@ -1,0 +1,160 @@
+"""The audit log as administrators read it."""
+
+import re
+from collections.abc import Iterable
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from controlplane.api import audit
+from controlplane.api.authorize import WHO_MAY, Who
+from controlplane.api.port import SERVICES
+from penstock.v1 import audit_pb2 as pb
+from penstock.v1 import credential_pb2, customer_pb2, node_pb2, organization_pb2
+from tests.servers.control_plane import Plane, refused
+
+ACME = "organizations/acme"
+SECRET = "planted-secret-0123456789"
+
+
+async def _listed(plane: Plane, parent: str = ACME, **filters: str) -> list[pb.AuditEntry]:
+    request = pb.ListAuditEntriesRequest(parent=parent, **filters)
+    return list((await plane.root.audit.ListAuditEntries(request)).audit_entries)
+
+
+async def test_a_change_is_told_with_who_when_and_from_where(plane: Plane) -> None:
+    """Newest first; what was refused, read or only tried out is not in it."""
+    await plane.organization("acme")
+    boss, token = await plane.user("acme", "admin")
+    me = await plane.client(token)
+    create = customer_pb2.CreateCustomerRequest(parent=ACME, customer_id="globex")
+    await me.customers.CreateCustomer(create)
+    await refused(me.customers.CreateCustomer(create))
+    await me.customers.ListCustomers(customer_pb2.ListCustomersRequest(parent=ACME))
+    create.customer_id, create.validate_only = "initech", True
+    await me.customers.CreateCustomer(create)
+
+    entries = await _listed(plane)
+    assert [entry.method for entry in entries] == [
+        "CreateCustomer",
+        "CreateToken",
+        "CreateUser",
+        "CreateOrganization",
+    ]
+    newest = entries[0]
+    assert (newest.email, newest.user_uid, newest.address) == (boss.email, boss.uid, "127.0.0.1")
+    assert newest.resource == f"{ACME}/customers/globex"
+    assert dict(newest.change) == {"parent": ACME, "customer_id": "globex"}
+    assert newest.token_uid
+    assert newest.HasField("time")
+    assert entries[2].resource == f"{ACME}/users/{boss.email}"
+    assert entries[3].email == "admin"
+
+
+async def test_the_log_is_filtered(plane: Plane) -> None:
+    """By who, by method, and by a resource with all below it; page by page."""
+    await plane.organization("acme")
+    boss, token = await plane.user("acme", "admin")
+    me = await plane.client(token)
+    await me.organizations.UpdateOrganization(
+        organization_pb2.UpdateOrganizationRequest(
+            organization=organization_pb2.Organization(name=ACME, display_name="new")
+        )
+    )
+    assert [each.method for each in await _listed(plane, email=boss.email)] == ["UpdateOrganization"]
+    assert [each.email for each in await _listed(plane, method="CreateUser")] == ["admin"]
+    below = await _listed(plane, resource=boss.name)
+    assert [each.method for each in below] == ["CreateToken"]
+    assert len(await _listed(plane, resource=ACME)) == 4
+    page = await plane.root.audit.ListAuditEntries(pb.ListAuditEntriesRequest(parent=ACME, page_size=3))
+    rest = await plane.root.audit.ListAuditEntries(
+        pb.ListAuditEntriesRequest(parent=ACME, page_token=page.next_page_token)
+    )
+    assert [each.method for each in rest.audit_entries] == ["CreateOrganization"]
+
+
+async def test_who_may_read_the_log(plane: Plane) -> None:
+    """An organization's administrators theirs, the installation's everything, nodes' admissions included."""
+    await plane.organization("acme")
+    await plane.organization("other")
+    await plane.root.nodes.CreateNode(node_pb2.CreateNodeRequest(node_id="one"))
+    me = await plane.member("acme", "admin")
+    theirs = await me.audit.ListAuditEntries(pb.ListAuditEntriesRequest(parent=ACME))
+    assert {each.resource.split("/")[1] for each in theirs.audit_entries} == {"acme"}
+    for parent, reason in (
+        ("organizations/other", "ORGANIZATION_UNKNOWN"),
+        ("organizations/-", "ROLE_TOO_LOW"),
+    ):
+        error = await refused(me.audit.ListAuditEntries(pb.ListAuditEntriesRequest(parent=parent)))
+        assert error.reason == reason
+    methods = {each.method for each in await _listed(plane, "organizations/-")}
+    assert {"CreateNode", "CreateOrganization", "CreateUser"} <= methods
+    reader = await plane.member("acme", "read_write")
+    call = reader.audit.ListAuditEntries(pb.ListAuditEntriesRequest(parent=ACME))
+    assert (await refused(call)).reason == "ROLE_TOO_LOW"
+
+
+async def test_no_secret_is_in_the_log(plane: Plane) -> None:
+    """A credential's password and a new token are not in the database's records."""
+    await plane.organization("acme")
+    _, token = await plane.user("acme", "admin")
+    await plane.root.credentials.CreateCredential(
+        credential_pb2.CreateCredentialRequest(
+            parent=ACME,
+            credential_id="hub",
+            credential=credential_pb2.Credential(
+                basic=credential_pb2.BasicCredential(username="alice", password=SECRET)
+            ),
+        )
+    )
+    told = str(await _listed(plane))
+    assert "alice" in told
+    assert SECRET not in told
+    assert token not in told
+
+
+def _requests() -> Iterable[Descriptor]:
+    for service in SERVICES:
+        for method, row in WHO_MAY.items():
+            if method.startswith(f"/{service}/") and row.member is not Who.NODE and audit.is_change(method):
+                name = method.rpartition("/")[2]
+                yield _POOL.FindServiceByName(service).methods_by_name[name].input_type
+
+
+_POOL = credential_pb2.DESCRIPTOR.pool
+# Of these, the name says secret, and the content is none.
+_HARMLESS = re.compile(r"page_token|.*_hint|secret_update_(time|user)|token|.*token_uid")
+
+
+def _plant(descriptor: Descriptor, depth: int = 0) -> tuple[object, list[str]]:
+    """Make a message with every text of it set; gives the paths of those that sound secret."""
+    message = GetMessageClass(descriptor)()
+    sounding: list[str] = []
+    for field in descriptor.fields:
+        if field.is_repeated:
+            continue
+        if field.type == FieldDescriptor.TYPE_STRING:
+            setattr(message, field.name, SECRET if audit.is_secret(field) else field.name)
+            if re.search("secret|password|token|key", field.name) and not _HARMLESS.fullmatch(field.name):
+                sounding += [] if audit.is_secret(field) else [f"{descriptor.name}.{field.name}"]
+        elif field.message_type is not None and field.containing_oneof is None and depth < 4:
+            below, more = _plant(field.message_type, depth + 1)
+            sounding += more
+            if field.message_type.file.package.startswith("penstock."):
+                getattr(message, field.name).CopyFrom(below)
+    for oneof in descriptor.oneofs:
+        for field in oneof.fields:
+            if field.message_type is not None and field.message_type.file.package.startswith("penstock."):
+                below, more = _plant(field.message_type, depth + 1)
+                sounding += more
+                getattr(message, field.name).CopyFrom(below)
+    return message, sounding
+
+
+@pytest.mark.parametrize("descriptor", sorted(set(_requests()), key=lambda each: each.name))
+def test_what_is_input_only_stays_out_of_every_request(descriptor: Descriptor) -> None:
+    """Secrets planted into each request are not in its record, and what sounds like one is marked as one."""
+    message, sounding = _plant(descriptor)
+    assert SECRET not in str(audit.document(message))
+    assert [each for each in sounding if not each.endswith("access_key_id")] == []
