@@ -176,7 +176,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
             organizations=OrganizationServicer(database, now),
             customers=CustomerServicer(database, now),
             users=UserServicer(database, now),
-            entitlements=EntitlementServicer(database, now),
+            entitlements=EntitlementServicer(database, access, now),
             credentials=CredentialServicer(
                 database,
                 keys,

@@ -11,6 +11,7 @@ from clients.cli import (
     credentials,
     customers,
     entitlements,
+    explain,
     failure,
     login,
     nodes,
@@ -47,6 +48,7 @@ Exit codes:
 app = application("penstock", _SUMMARY)
 up.add(app)
 login.add(app)
+explain.add(app)
 version.add(app)
 for noun in (
     organizations,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
@@ -11,8 +10,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.api import entitlement_grants, find
 from controlplane.api.caller import caller
-from controlplane.api.errors import ApiError, already_exists
+from controlplane.api.errors import already_exists
 from controlplane.api.etags import check_etag, etag
+from controlplane.api.explain import Explain
 from controlplane.api.find import FoundEntitlement
 from controlplane.api.masks import masked_fields
 from controlplane.api.paging import page
@@ -31,14 +31,16 @@ from controlplane.model.naming import (
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
 from controlplane.model.tables import Customer, Entitlement
+from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import entitlement_pb2 as pb
 from penstock.v1.entitlement_pb2_grpc import EntitlementServiceServicer
 
 
-class EntitlementServicer(EntitlementServiceServicer):
+class EntitlementServicer(Explain, EntitlementServiceServicer):
     """Answers from the table of entitlements; `now` is the time of day in UTC."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, upstreams: UpstreamAccess, now: Callable[[], datetime]) -> None:
+        super().__init__(database, upstreams, now)
         self._database = database
         self._now = now
 
@@ -184,10 +186,6 @@ class EntitlementServicer(EntitlementServiceServicer):
             await session.delete(found.row)
             await self._database.raise_revision(session, Section.ENTITLEMENTS)
         return Empty()
-
-    async def ExplainPull(self, _request: pb.ExplainPullRequest, _context: object) -> pb.ExplainPullResponse:
-        """Not told yet."""
-        raise ApiError(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED", "Pulls are not explained yet.")
 
 
 def _check_customer(given: pb.Entitlement, organization: str, violations: Violations) -> CustomerName:

@@ -52,6 +52,22 @@ class UpstreamAccess:
             self._transport, target.upstream, target.credential, ca_certificates=target.ca_certificates
         )
 
+    def trouble(self, artifact: Artifact) -> list[str]:
+        """Say what keeps this process from asking an artifact's upstream now, in sentences."""
+        host = upstream_of(artifact).host
+        said = [
+            f"Requests to {origin} failed lately: its breaker is {state}."
+            for origin, state in self._transport.breakers.states().items()
+            if host in origin
+        ]
+        pause = self._transport.rates.pauses.get(host, 0.0)
+        if pause:
+            said.append(f"{host} wants to be left alone for {pause:.0f} seconds (429).")
+        quota = self._transport.rates.quotas.get(host)
+        if quota is not None:
+            said.append(f"{host} last said that {quota.share:.0%} of its rate limit is left.")
+        return said
+
     def registry(self, artifact: Artifact) -> Registry:
         """Give a client for the upstream repository of an artifact."""
         return self.repository(self._target(artifact))

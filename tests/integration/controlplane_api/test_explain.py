@@ -1,0 +1,103 @@
+"""Why a pull is allowed or refused, as support staff is told."""
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from controlplane.api import explain
+from penstock.v1 import customer_pb2, user_pb2
+from penstock.v1 import entitlement_pb2 as pb
+from tests.servers.control_plane import Plane
+
+ACME, GLOBEX = "organizations/acme", "organizations/acme/customers/globex"
+DIGEST = "sha256:" + "0" * 64
+
+
+async def _token(plane: Plane, *, customer: str = "", **fields: object) -> str:
+    user, _ = await plane.user("acme", "read_only", "ops@example.com", customer=customer)
+    created = await plane.root.users.CreateToken(
+        user_pb2.CreateTokenRequest(parent=user.name, token=user_pb2.Token(**fields))
+    )
+    return created.token.uid
+
+
+async def _told(plane: Plane, token: str, reference: str) -> pb.ExplainPullResponse:
+    reader = await plane.member("acme", "read_only")
+    return await reader.entitlements.ExplainPull(
+        pb.ExplainPullRequest(parent=ACME, token_uid=token, reference=reference)
+    )
+
+
+def _refusals(told: pb.ExplainPullResponse) -> list[str]:
+    return [step.check for step in told.steps if step.outcome == pb.ExplainPullResponse.REFUSED]
+
+
+async def _entitle(plane: Plane, slug: str, *, ended: bool = False) -> None:
+    entitlement = pb.Entitlement(
+        customer=GLOBEX,
+        grants=[pb.Entitlement.Grant(artifact=f"{ACME}/artifacts/redis", tags=pb.TagRule(patterns=["7.*"]))],
+    )
+    if ended:
+        entitlement.expire_time.CopyFrom(Timestamp(seconds=1))
+    await plane.root.entitlements.CreateEntitlement(
+        pb.CreateEntitlementRequest(parent=ACME, entitlement_id=slug, entitlement=entitlement)
+    )
+
+
+@pytest.fixture
+async def acme(plane: Plane) -> Plane:
+    """An organization with an artifact that is not synced, and a customer."""
+    await plane.organization("acme")
+    await plane.artifact("acme", "redis")
+    await plane.root.customers.CreateCustomer(
+        customer_pb2.CreateCustomerRequest(parent=ACME, customer_id="globex")
+    )
+    return plane
+
+
+async def test_a_member_may_pull_what_there_is(acme: Plane) -> None:
+    """Every step is told in the order of a pull, down to the nodes and the upstream."""
+    token = await _token(acme)
+    told = await _told(acme, token, "acme/redis:7.2")
+    assert told.allowed
+    checks = list(dict.fromkeys(step.check for step in told.steps))
+    assert checks[:5] == ["token", "role", "organization", "artifact", "digest"]
+    assert "cache" in checks
+    missing = await acme.member("acme", "admin")
+    answer = await missing.entitlements.ExplainPull(
+        pb.ExplainPullRequest(parent=ACME, token_uid=token, reference="acme/none")
+    )
+    assert _refusals(answer) == ["artifact"]
+
+
+async def test_a_customer_is_held_to_its_entitlements(acme: Plane) -> None:
+    """The one that names the tag is named; one that ended, and a tag that none names, are told as such."""
+    token = await _token(acme, customer=GLOBEX)
+    assert (await _told(acme, token, "acme/redis:8.0")).allowed
+    await _entitle(acme, "old", ended=True)
+    reader = await acme.client((await acme.user("acme", "admin"))[1])
+
+    async def told(reference: str) -> pb.ExplainPullResponse:
+        return await reader.entitlements.ExplainPull(
+            pb.ExplainPullRequest(parent=ACME, token_uid=token, reference=reference)
+        )
+
+    ended = await told("acme/redis:7.2")
+    assert "entitlement" in _refusals(ended)
+    assert any("old ended at" in step.finding for step in ended.steps)
+    await _entitle(acme, "trial")
+    assert (await told("acme/redis:7.2")).allowed
+    assert _refusals(await told("acme/redis:8.0")) == ["tag"]
+    assert _refusals(await told("acme/redis")) == ["tag"]
+    assert _refusals(await told(f"acme/redis@{DIGEST}")) == ["digest"]
+
+
+async def test_a_token_of_nobody_is_told_as_such(acme: Plane) -> None:
+    """One that was revoked, and one of another organization."""
+    assert _refusals(await _told(acme, "nobody", "acme/redis")) == ["token"]
+
+
+@pytest.mark.parametrize("text", ["", "UPPER", "acme/redis:", "acme/redis@sha256:1", "acme/../redis:1"])
+def test_what_is_no_reference_is_refused(text: str) -> None:
+    """The sentence can be shown to whoever typed it."""
+    with pytest.raises(ValueError, match=r"\w"):
+        explain._parse(text)
