@@ -88,7 +88,7 @@ def test_tokens_come_in_three_forms(authorization: str, token: str) -> None:
 async def test_a_good_token_is_its_user(database: Database, form: str) -> None:
     """The caller has the user's organization and role."""
     caller = await Authenticator(database, lambda: NOW).caller(form)
-    assert caller == Caller("u", "ci@example.com", Role.READ_WRITE, 1)
+    assert caller == Caller("u", "ci@example.com", Role.READ_WRITE, 1, token_uid=TOKEN)
 
 
 async def test_a_token_may_lower_the_role(database: Database) -> None:
