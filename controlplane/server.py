@@ -13,6 +13,7 @@ from tornado.httpserver import HTTPServer
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.place import prepare
+from clients.process.scraping import ScrapeToken
 from controlplane.analytics.keeper import Keeper
 from controlplane.analytics.measures import PullMeasures, split_labels
 from controlplane.analytics.recorder import Recorder
@@ -191,7 +192,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
             nodes=NodeServicer(database, feed, resolver, referring, access, recorder, uses, now),
         )
         registry.register(RateMeasures(transport.rates))
-        registry.register(UpstreamMeasures(transport.breakers, credentials.tokens))
+        registry.register(UpstreamMeasures(transport.breakers, transport.outcomes, credentials.tokens))
         readiness = Readiness(database, syncs)
 
         http = HTTPServer(
@@ -201,6 +202,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 readiness=readiness,
                 registry=registry,
                 last_syncs=LastSyncs(database, registry),
+                scrape_token=ScrapeToken(settings.metrics_token.get_secret_value()),
             ),
             max_body_size=MAX_BODY_BYTES,
             idle_connection_timeout=75,

@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         description="how long the daily sums of artifacts, tags and customers are kept; at least as long as"
         " pulls",
     )
+    metrics_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="the token that Prometheus shows for `/metrics` (`Authorization: Bearer`); without it, it"
+        " is for everybody who reaches the address",
+    )
     metrics_pull_labels: Annotated[str, AfterValidator(_pull_labels)] = Field(
         default="",
         description="what the metric of pulls tells apart beside organization and artifact: `customer`, `tag`"

@@ -12,6 +12,7 @@ import uvloop
 from clients.process import log
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.listen import Address, bind
+from clients.process.scraping import ScrapeToken
 from dataplane.http.node_port import NodePort
 from dataplane.http.server import Server
 from dataplane.place import prepare_data_dir
@@ -74,7 +75,8 @@ async def _supervise(settings: Settings, count: int) -> int:
         listeners = bind(Address.parse(settings.node_listen, "PENSTOCK_NODE_LISTEN"), "PENSTOCK_NODE_LISTEN")
         node = Address(*listeners[0].getsockname()[:2])
         supervisor = Supervisor(count, str(registry), settings.drain_timeout.total_seconds())
-        server = Server(NodePort(supervisor.readiness, supervisor.exposition).answer)
+        token = ScrapeToken(settings.metrics_token.get_secret_value())
+        server = Server(NodePort(supervisor.readiness, supervisor.exposition, token).answer)
         server.start(listeners)
         stack.push_async_callback(server.stop, 0)
         prepare_data_dir(settings.data_dir)

@@ -12,6 +12,7 @@ from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.request_id import RequestIds
+from clients.process.scraping import ScrapeToken
 from dataplane.access.sign_in import SignIns
 from dataplane.access.use_report import UseReport
 from dataplane.blobs.bucket import Bucket
@@ -143,7 +144,9 @@ class Node:
             settings.metrics_pull_series,
         )
         self._metrics.add(self._pull_measures)
-        self._node_port = NodePort(self._readiness, self._exposition)
+        self._node_port = NodePort(
+            self._readiness, self._exposition, ScrapeToken(settings.metrics_token.get_secret_value())
+        )
         self._node_server = Server(self._node_port.answer)
         self.registry_address = ""
         """`host:port` that the registry listens on."""

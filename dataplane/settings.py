@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     )
     registry_listen: str = Field(default="127.0.0.1:8080", description="address of the registry")
     node_listen: str = Field(default="127.0.0.1:8083", description="address of a node's health and metrics")
+    metrics_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="the token that Prometheus shows for `/metrics` (`Authorization: Bearer`); without it, it"
+        " is for everybody who reaches the address",
+    )
     address: str = Field(default="127.0.0.1:8081", description="where the control plane's gRPC API is")
     node_token: SecretStr = Field(
         default=SecretStr(""),

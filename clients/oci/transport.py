@@ -21,6 +21,7 @@ from clients.oci.breaker import Breakers
 from clients.oci.errors import UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
 from clients.oci.failure import retry_after, translated
 from clients.oci.origin import ForbiddenUrl, Origin, check_redirect, follow
+from clients.oci.outcomes import Outcomes
 from clients.oci.rate import Rates
 from clients.oci.request import Answer, Request, Timeouts
 from clients.oci.resolver import GuardedResolver
@@ -65,6 +66,7 @@ class Transport:
         self.tokens = Tokens(self.fetch, clock)
         self.breakers = Breakers(clock)
         self.rates = Rates(clock)
+        self.outcomes = Outcomes()
         # One for each answer to "may it be private", so that a connection which was opened under the one
         # rule is never used under the other.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
@@ -164,7 +166,9 @@ class Transport:
                     )
             except UpstreamUnavailable as error:
                 outcome.problem = str(error)
+                self.outcomes.note(request.host, None)
                 raise
+            self.outcomes.note(request.host, response.status)
             failed = response.status in RETRIED_STATUSES
             outcome.problem = f"{request.host} answered {response.status}." if failed else ""
         # The query may be a signature.

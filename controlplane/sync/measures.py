@@ -14,6 +14,8 @@ from controlplane.model.tables import Artifact, Organization
 from penstock.v1 import artifact_pb2
 
 _Job = artifact_pb2.SyncJob
+# Artifacts whose last sync is told; each is a series.
+_MOST_ARTIFACTS: Final = 2000
 _BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
@@ -87,6 +89,9 @@ class LastSyncs(Collector):
                     select(Organization.slug, Artifact.path, Artifact.last_sync_time)
                     .join(Artifact, col(Artifact.organization_id) == Organization.id)
                     .where(col(Artifact.last_sync_time).is_not(None))
+                    # Those that wait longest: they are what alarms are about.
+                    .order_by(col(Artifact.last_sync_time))
+                    .limit(_MOST_ARTIFACTS)
                 )
                 self._times = {f"{slug}/{path}": time for slug, path, time in found if time is not None}
         except DatabaseUnavailable:

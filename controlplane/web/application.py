@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 from tornado.web import Application, RequestHandler
 
+from clients.process.scraping import ScrapeToken
 from controlplane.api.gate import Gate
 from controlplane.sync.measures import LastSyncs
 from controlplane.web.handler import NothingHere
@@ -24,6 +25,7 @@ def application(
     readiness: Readiness,
     registry: CollectorRegistry,
     last_syncs: LastSyncs,
+    scrape_token: ScrapeToken,
 ) -> Application:
     """Make the application; its requests are counted in `registry`."""
     requests = Counter(
@@ -41,7 +43,7 @@ def application(
         [
             (r"/healthz", Healthz),
             (r"/readyz", Readyz, {"readiness": readiness}),
-            (r"/metrics", Metrics, {"registry": registry, "last_syncs": last_syncs}),
+            (r"/metrics", Metrics, {"registry": registry, "last_syncs": last_syncs, "token": scrape_token}),
             (r"/api/v1/.*", Rest, {"routes": routes, "gate": gate}),
         ],
         default_handler_class=NothingHere,

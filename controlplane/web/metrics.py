@@ -6,6 +6,8 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from clients.process.scraping import ScrapeToken
+from controlplane.api.errors import unauthenticated
 from controlplane.sync.measures import LastSyncs
 from controlplane.web.handler import Handler
 
@@ -23,13 +25,22 @@ def new_registry() -> CollectorRegistry:
 class Metrics(Handler):
     """Everything that was counted since the process started."""
 
-    def initialize(self, registry: CollectorRegistry, last_syncs: LastSyncs) -> None:
-        """Take what is shown."""
+    def initialize(self, registry: CollectorRegistry, last_syncs: LastSyncs, token: ScrapeToken) -> None:
+        """Take what is shown, and to whom."""
+        self._token = token
         self._registry = registry
         self._last_syncs = last_syncs
 
     async def get(self) -> None:
         """Answer in the format that the scraper asks for."""
+        if not self._token.admits(self.request.headers.get("Authorization", "")):
+            self.fail(
+                unauthenticated(
+                    "SCRAPE_TOKEN_INVALID",
+                    "Metrics are shown to who has the token that PENSTOCK_METRICS_TOKEN is.",
+                )
+            )
+            return
         await self._last_syncs.refresh()
         encoder, content_type = choose_encoder(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)

@@ -6,15 +6,17 @@ from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from clients.process.scraping import ScrapeToken
 from dataplane.http.message import Answer, Request
 
 _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"),)
+_REFUSED: Final = b"Metrics are shown to who has the token that PENSTOCK_METRICS_TOKEN is.\n"
 _JSON: Final = (("Content-Type", "application/json"),)
 _NEWER: Final = (("Cache-Control", "no-store"),)
 
 
 class NodePort:
-    """Answers `/healthz`, `/readyz` and `/metrics`, to anybody who can reach it.
+    """Answers `/healthz`, `/readyz` and, to who has the token, `/metrics`.
 
     `readiness` gives whether the node is ready, and what is told about that.
     """
@@ -23,7 +25,9 @@ class NodePort:
         self,
         readiness: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]],
         exposition: Callable[[], Awaitable[bytes]],
+        token: ScrapeToken,
     ) -> None:
+        self._token = token
         self._readiness = readiness
         self._exposition = exposition
 
@@ -38,6 +42,8 @@ class NodePort:
                 ready, details = await self._readiness()
                 body = json.dumps(details, indent=2).encode() + b"\n"
                 return Answer.whole(200 if ready else 503, _JSON + _NEWER, body)
+            case "/metrics" if not self._token.admits(request.authorization):
+                return Answer.whole(401, (*_TEXT, ("WWW-Authenticate", "Bearer")), _REFUSED)
             case "/metrics":
                 headers = (("Content-Type", CONTENT_TYPE_LATEST), *_NEWER)
                 return Answer.whole(200, headers, await self._exposition())

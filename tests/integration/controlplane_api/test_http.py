@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from controlplane.server import running
+from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2, user_pb2
 from tests.servers import http
 from tests.servers.control_plane import Plane
@@ -134,3 +137,18 @@ async def test_a_revoked_token_starts_no_sync(plane: Plane) -> None:
     answer = await _sync(plane, artifact.uid, f"Bearer {token}")
     assert answer.status == 401
     assert token not in json.dumps(answer.json())
+
+
+async def test_metrics_want_the_token_that_is_set(settings: Settings) -> None:
+    """Without it they are refused as the API refuses, and health is not."""
+    with_token = settings.model_copy(update={"metrics_token": SecretStr("s3cret")})
+    async with running(with_token) as started:
+        address = str(started.http)
+
+        def status(path: str, **headers: str) -> int:
+            return http.request(address, "GET", path, headers=headers).status
+
+        assert await asyncio.to_thread(status, "/metrics") == 401
+        assert await asyncio.to_thread(status, "/metrics", Authorization="Bearer wrong") == 401
+        assert await asyncio.to_thread(status, "/metrics", Authorization="Bearer s3cret") == 200
+        assert await asyncio.to_thread(status, "/healthz") == 200

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from clients.process.scraping import ScrapeToken
 from dataplane.access.sign_in import Failures
 from dataplane.blobs.measures import Measures
 from dataplane.config.draft import from_message
@@ -50,7 +51,7 @@ class Parts:
         failures = Failures(expired=3)
         self.metrics = Metrics(self.state, self.lookups, self.measures, self.hits, failures, Load(), "1.2.3")
         self.draining = False
-        self.port = NodePort(self.readiness, self.exposition)
+        self.port = NodePort(self.readiness, self.exposition, ScrapeToken(""))
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         found = details(self.state, draining=self.draining, trouble="the disk is full")
@@ -163,3 +164,14 @@ async def test_metrics_are_what_prometheus_reads(parts: Parts) -> None:
     assert samples[("penstock_node_config_age_seconds",)] == 0
     assert samples[("penstock_node_config_following",)] == 1
     assert samples[("process_resident_memory_bytes",)] > 0
+
+
+@pytest.mark.parametrize(("authorization", "status"), [("", 401), ("Bearer no", 401), ("Bearer s3cret", 200)])
+async def test_metrics_want_the_token_that_is_set(authorization: str, status: int) -> None:
+    """Without it they are not shown, and health still is."""
+    parts = Parts()
+    port = NodePort(parts.readiness, parts.exposition, ScrapeToken("s3cret"))
+    answer = await port.answer(Request("GET", "/metrics", authorization=authorization))
+    assert answer.status == status
+    assert (b"penstock_node_requests" in bytes(answer.body)) == (status == 200)
+    assert (await port.answer(Request("GET", "/healthz"))).status == 200
