@@ -40,9 +40,10 @@ proto: ## Write proto/gen from proto/penstock
 	@sh deploy/setup.sh test
 	@sh proto/generate.sh
 
-docs: ## Write the README's tables of settings and commands
+docs: ## Write the README's tables of settings and commands, and the Grafana dashboards
 	@sh deploy/setup.sh test
 	@.venv/bin/python -m deploy.docs
+	@.venv/bin/python -m deploy.dashboards
 
 lock: ## Write the lock files from pyproject.toml
 	@sh deploy/setup.sh test

@@ -14,5 +14,6 @@ check "types" .venv/bin/mypy --no-error-summary
 check "import rules" .venv/bin/lint-imports --no-logo
 check "generated code" sh proto/generate.sh --check
 check "README tables" .venv/bin/python -m deploy.docs --check
+check "dashboards" .venv/bin/python -m deploy.dashboards --check
 check "lock files" sh deploy/lock.sh --check
 exit "$status"

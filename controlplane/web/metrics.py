@@ -3,7 +3,13 @@
 import platform
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 
 from clients.process.scraping import ScrapeToken
@@ -14,6 +20,8 @@ from controlplane.web.handler import Handler
 
 def new_registry() -> CollectorRegistry:
     """Make a registry that knows the process and what it was built from."""
+    # When a counter began is told by when its process did.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)

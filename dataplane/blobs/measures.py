@@ -56,6 +56,10 @@ class Measures:
     """Gauge of the node: bytes of the blobs in the store."""
     cache_blobs: int = 0
     """Gauge of the node: blobs in the store."""
+    disk_bytes: int = 0
+    """Gauge of the node: size of the file system that the store is on; 0 before it was looked at."""
+    disk_free_bytes: int = 0
+    """Gauge of the node: what is free of it."""
     running_fills: int = 0
     """Gauge: fills that have not ended yet, those of other processes that are followed included."""
     troubled: int = 0

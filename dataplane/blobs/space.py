@@ -182,10 +182,13 @@ class Space:
 
     def _free(self) -> int:
         status = os.statvfs(self._folder)
-        return status.f_bavail * status.f_frsize
+        free = status.f_bavail * status.f_frsize
+        self._measures.disk_bytes, self._measures.disk_free_bytes = status.f_blocks * status.f_frsize, free
+        return free
 
     def _show(self, used: Used) -> None:
         self._measures.cache_bytes, self._measures.cache_blobs = used.size, used.blobs
+        self._free()
 
 
 def remove_abandoned(folder: Path, before: float) -> None:

@@ -249,6 +249,8 @@ class _Looks(Collector):
         for name, documentation, value in (
             ("cache_bytes", "Bytes of blobs in the cache.", measures.cache_bytes),
             ("cache_blobs", "Blobs in the cache.", measures.cache_blobs),
+            ("disk_bytes", "Size of the file system that the cache is on.", measures.disk_bytes),
+            ("disk_free_bytes", "What is free of it.", measures.disk_free_bytes),
             ("fetches_running", "Fetches of blobs that are running.", measures.running_fills),
             ("troubled", "Whether the disk does not take blobs.", measures.troubled),
         ):

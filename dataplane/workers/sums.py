@@ -15,6 +15,8 @@ _HIGHEST: Final = frozenset(
         "penstock_node_cache_bytes",
         "penstock_node_config_age_seconds",
         "penstock_node_config_refused",
+        "penstock_node_disk_bytes",
+        "penstock_node_disk_free_bytes",
         "penstock_node_troubled",
         "process_max_fds",
     )

@@ -1,0 +1,350 @@
+"""Writes the Grafana dashboards under deploy/grafana; --check says whether they are stale.
+
+A dashboard is panels in rows of three: what one says here in a line is forty lines of Grafana's JSON.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).with_name("grafana")
+_COLUMNS = 3
+_WIDTH = 8
+_HEIGHT = 8
+_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A graph of some queries, each with how its lines are called; `unit` is one of Grafana's."""
+
+    title: str
+    unit: str
+    queries: Sequence[tuple[str, str]]
+    kind: str = "timeseries"
+
+
+def _rate(metric: str, by: str = "", where: str = "") -> str:
+    chosen = f"{metric}{{{where}}}" if where else metric
+    total = f"sum by ({by})" if by else "sum"
+    return f"{total} (rate({chosen}[$__rate_interval]))"
+
+
+_NODE = 'instance=~"$instance"'
+_SYNC_SECONDS = "penstock_sync_duration_seconds"
+_GRPC_SECONDS = "penstock_grpc_call_duration_seconds"
+_MINE = 'organization=~"$organization"'
+
+DASHBOARDS: dict[str, tuple[str, Sequence[Panel]]] = {
+    "cache": (
+        "Penstock: cache",
+        (
+            Panel(
+                "Requests by status",
+                "reqps",
+                [(_rate("penstock_node_requests_total", "status", _NODE), "{{status}}")],
+            ),
+            Panel(
+                "Blobs from the cache",
+                "percentunit",
+                [(f"avg by (instance) (penstock:node_blob_hits:ratio_rate5m{{{_NODE}}})", "{{instance}}")],
+            ),
+            Panel(
+                "Bytes to clients, and from upstreams",
+                "Bps",
+                [
+                    (_rate("penstock_node_sent_bytes_total", "", _NODE), "to clients"),
+                    (_rate("penstock_node_upstream_bytes_total", "", _NODE), "from upstreams"),
+                ],
+            ),
+            Panel(
+                "Opened blobs",
+                "ops",
+                [(_rate("penstock_node_blob_opens_total", "result", _NODE), "{{result}}")],
+            ),
+            Panel(
+                "Manifests by where they were found",
+                "ops",
+                [(_rate("penstock_node_manifest_lookups_total", "source", _NODE), "{{source}}")],
+            ),
+            Panel(
+                "Cached bytes",
+                "bytes",
+                [(f"penstock_node_cache_bytes{{{_NODE}}}", "{{instance}}")],
+            ),
+            Panel(
+                "Free disk",
+                "bytes",
+                [(f"penstock_node_disk_free_bytes{{{_NODE}}}", "{{instance}}")],
+            ),
+            Panel(
+                "Running fetches, connections, requests",
+                "short",
+                [
+                    (f"sum (penstock_node_fetches_running{{{_NODE}}})", "fetches"),
+                    (f"sum (penstock_node_connections{{{_NODE}}})", "connections"),
+                    (f"sum (penstock_node_requests_in_flight{{{_NODE}}})", "requests"),
+                ],
+            ),
+            Panel(
+                "What should not happen",
+                "ops",
+                [
+                    (_rate("penstock_node_digest_mismatches_total", "", _NODE), "digest mismatches"),
+                    (_rate("penstock_node_fetch_failures_total", "", _NODE), "failed fetches"),
+                    (_rate("penstock_node_rotten_blobs_total", "", _NODE), "rotten blobs"),
+                    (_rate("penstock_node_limit_hits_total", "limit", _NODE), "limit: {{limit}}"),
+                ],
+            ),
+            Panel(
+                "Evictions",
+                "ops",
+                [(_rate("penstock_node_evictions_total", "instance", _NODE), "{{instance}}")],
+            ),
+            Panel(
+                "Age of the configuration",
+                "s",
+                [(f"penstock_node_config_age_seconds{{{_NODE}}}", "{{instance}}")],
+            ),
+            Panel(
+                "Pulls that wait to be stored",
+                "short",
+                [(f"penstock_node_events_waiting{{{_NODE}}}", "{{instance}}")],
+            ),
+        ),
+    ),
+    "upstreams": (
+        "Penstock: upstreams",
+        (
+            Panel(
+                "Requests of the control plane by status",
+                "reqps",
+                [(_rate("penstock_upstream_requests_total", "upstream, status"), "{{upstream}} {{status}}")],
+            ),
+            Panel(
+                "Refused or failed",
+                "percentunit",
+                [("penstock:upstream_refusals:ratio_rate5m", "{{upstream}}")],
+            ),
+            Panel(
+                "Circuit breakers: 2 is open",
+                "short",
+                [("max by (upstream) (penstock_upstream_breaker_state)", "{{upstream}}")],
+            ),
+            Panel(
+                "Rate limit left",
+                "percentunit",
+                [("penstock_upstream_rate_remaining / (penstock_upstream_rate_limit > 0)", "{{upstream}}")],
+            ),
+            Panel(
+                "Pauses that upstreams asked for",
+                "s",
+                [("max by (upstream) (penstock_upstream_pause_seconds)", "{{upstream}}")],
+            ),
+            Panel(
+                "Age of ECR tokens",
+                "s",
+                [("penstock_ecr_token_age_seconds", "{{credential}} {{region}}")],
+            ),
+            Panel(
+                "Bytes of blobs from upstreams",
+                "Bps",
+                [(_rate("penstock_node_upstream_bytes_total", "instance"), "{{instance}}")],
+            ),
+            Panel(
+                "Fetches that went on, and that failed",
+                "ops",
+                [
+                    (_rate("penstock_node_fetch_resumes_total"), "went on"),
+                    (_rate("penstock_node_fetch_failures_total"), "failed"),
+                ],
+            ),
+        ),
+    ),
+    "customers": (
+        "Penstock: customers",
+        (
+            Panel(
+                "Pulls in an hour, by artifact",
+                "short",
+                [(f"penstock:pulls:increase1h{{{_MINE}}}", "{{organization}}/{{artifact}}")],
+            ),
+            Panel(
+                "Most pulled",
+                "short",
+                [(f"topk(10, penstock:pulls:increase1h{{{_MINE}}})", "{{organization}}/{{artifact}}")],
+                kind="bargauge",
+            ),
+            Panel(
+                "Cold pulls",
+                "percentunit",
+                [
+                    (
+                        f"sum (rate(penstock_pulls_cold_total{{{_MINE}}}[$__rate_interval]))"
+                        f" / sum (rate(penstock_pulls_total{{{_MINE}}}[$__rate_interval]))",
+                        "cold",
+                    )
+                ],
+            ),
+            Panel(
+                "Checks",
+                "ops",
+                [(_rate("penstock_pull_checks_total", "organization", _MINE), "{{organization}}")],
+            ),
+            Panel(
+                "Bytes sent for pulls",
+                "Bps",
+                [(_rate("penstock_pulls_sent_bytes_total", "organization", _MINE), "{{organization}}")],
+            ),
+            Panel(
+                "Reported events by what became of them",
+                "ops",
+                [(_rate("penstock_pull_events_total", "result"), "{{result}}")],
+            ),
+        ),
+    ),
+    "sync": (
+        "Penstock: sync and API",
+        (
+            Panel(
+                "Ended syncs",
+                "ops",
+                [(_rate("penstock_sync_jobs_total", "state, trigger"), "{{state}} {{trigger}}")],
+            ),
+            Panel(
+                "How long syncs take, 95 of 100",
+                "s",
+                [
+                    (
+                        f"histogram_quantile(0.95, {_rate(f'{_SYNC_SECONDS}_bucket', 'le, state')})",
+                        "{{state}}",
+                    )
+                ],
+            ),
+            Panel(
+                "Longest without a sync",
+                "s",
+                [
+                    (
+                        "topk(10, time() - max by (artifact) (penstock_sync_last_success_timestamp_seconds))",
+                        "{{artifact}}",
+                    )
+                ],
+            ),
+            Panel("Locks held", "short", [("penstock_sync_locks_held", "{{instance}}")]),
+            Panel(
+                "Locks lost, syncs paused",
+                "short",
+                [
+                    (_rate("penstock_sync_locks_lost_total"), "lost a second"),
+                    ("max (penstock_sync_paused)", "paused"),
+                ],
+            ),
+            Panel("gRPC calls by code", "reqps", [(_rate("penstock_grpc_calls_total", "code"), "{{code}}")]),
+            Panel(
+                "How long calls take, 95 of 100",
+                "s",
+                [
+                    (
+                        f"histogram_quantile(0.95, {_rate(f'{_GRPC_SECONDS}_bucket', 'le, method')})",
+                        "{{method}}",
+                    )
+                ],
+            ),
+            Panel(
+                "HTTP requests",
+                "reqps",
+                [(_rate("penstock_http_requests_total", "route, status"), "{{route}} {{status}}")],
+            ),
+            Panel(
+                "Versions",
+                "short",
+                [("count by (version) (penstock_build_info)", "{{version}}")],
+                kind="stat",
+            ),
+        ),
+    ),
+}
+
+
+def dashboard(uid: str, title: str, panels: Sequence[Panel]) -> dict[str, Any]:
+    """Give a dashboard as Grafana imports it."""
+    return {
+        "uid": f"penstock-{uid}",
+        "title": title,
+        "tags": ["penstock"],
+        "schemaVersion": 38,
+        "refresh": "1m",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {
+            "list": [
+                {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
+                _variable("instance", "label_values(penstock_node_build_info, instance)"),
+                _variable("organization", "label_values(penstock_pulls_total, organization)"),
+            ]
+        },
+        "panels": [_panel(number, panel) for number, panel in enumerate(panels)],
+    }
+
+
+def _variable(name: str, query: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "query",
+        "datasource": _SOURCE,
+        "query": query,
+        "includeAll": True,
+        "multi": True,
+        "allValue": ".*",
+        "refresh": 2,
+        "current": {"text": "All", "value": "$__all"},
+    }
+
+
+def _panel(number: int, panel: Panel) -> dict[str, Any]:
+    row, column = divmod(number, _COLUMNS)
+    return {
+        "id": number + 1,
+        "title": panel.title,
+        "type": panel.kind,
+        "datasource": _SOURCE,
+        "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "targets": [
+            {
+                "refId": chr(ord("A") + index),
+                "datasource": _SOURCE,
+                "expr": expression,
+                "legendFormat": legend,
+            }
+            for index, (expression, legend) in enumerate(panel.queries)
+        ],
+    }
+
+
+def rendered() -> dict[Path, str]:
+    """Give each file with what belongs in it."""
+    return {
+        FOLDER / f"{uid}.json": json.dumps(dashboard(uid, title, panels), indent=2) + "\n"
+        for uid, (title, panels) in DASHBOARDS.items()
+    }
+
+
+def main() -> int:
+    """Write or check the files."""
+    stale = [path for path, text in rendered().items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            sys.stderr.write(f"{path.name} is stale: run 'make docs' and commit the result\n")
+        return int(bool(stale))
+    FOLDER.mkdir(exist_ok=True)
+    for path, text in rendered().items():
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
