@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.analytics.event import Event
 from controlplane.model.pull_tables import NameKind
-from controlplane.model.tables import Artifact, Organization, User
+from controlplane.model.tables import Artifact, Customer, Organization, User
 
 _ORGANIZATION = 0
 
@@ -37,6 +37,7 @@ async def look_up(session: AsyncSession, events: Iterable[Event]) -> Known:
     statement = union_all(
         _names(_ORGANIZATION, Organization, "slug", {event.organization_uid for event in found}),
         _names(NameKind.ARTIFACT, Artifact, "path", {event.artifact_uid for event in found}),
+        _names(NameKind.CUSTOMER, Customer, "slug", {event.customer_uid for event in found}),
         _names(NameKind.USER, User, "email", {event.user_uid for event in found}),
     )
     known = Known({}, {})
