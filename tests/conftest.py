@@ -17,6 +17,7 @@ from tests.servers.leaks import left_open, open_now
 from tests.servers.moto import ENVIRONMENT, Moto
 from tests.servers.penstock import Organization, Penstock
 from tests.servers.process import started
+from tests.servers.redis_server import RedisServer
 
 # Tests count requests to upstreams, whatever the time of day: those that want a schedule say so.
 os.environ["REGISTRY_UPSTREAM_SYNC_CRON"] = ""
@@ -147,6 +148,16 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """What AWS's tools take from the environment, for `moto`."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A Redis of one's own, empty."""
+    server = RedisServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
 
 
 @pytest.fixture

@@ -201,16 +201,6 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """Run a server of one's own."""
-    server = RedisServer()
-    try:
-        yield server.start()
-    finally:
-        server.remove()
-
-
-@pytest.fixture
 async def cluster(postgres: Postgres, redis: RedisServer, tmp_path: Path) -> AsyncIterator[Cluster]:
     """Prepare three replicas, and two hundred artifacts of one upstream."""
     settings = {

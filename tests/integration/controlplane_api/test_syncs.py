@@ -5,7 +5,7 @@ import functools
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,16 +41,6 @@ def starting(settings: Settings) -> Starting:
             yield Plane(started, settings.data_dir, root, token, stack)
 
     return start
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """Run a server of one's own."""
-    server = RedisServer()
-    try:
-        yield server.start()
-    finally:
-        server.remove()
 
 
 async def _get(plane: Plane, path: str) -> http.Answer:

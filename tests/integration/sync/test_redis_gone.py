@@ -1,7 +1,7 @@
 """What goes on, and what waits, while Redis is gone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,16 +26,6 @@ from tests.servers.redis_server import RedisServer
 pytestmark = pytest.mark.real
 
 _Job = artifact_pb2.SyncJob
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """Run a server of one's own."""
-    server = RedisServer()
-    try:
-        yield server.start()
-    finally:
-        server.remove()
 
 
 @pytest.fixture
