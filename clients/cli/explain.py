@@ -35,7 +35,7 @@ async def explain(
         typer.Option("--token-id", help="The token's id, as `tokens list` shows it.", show_default=False),
     ],
 ) -> None:
-    """Say why a pull is allowed or refused, and from where it would be served."""
+    """Say why a pull is allowed or refused."""
     request = ExplainPullRequest(
         parent=f"organizations/{reference.partition('/')[0]}", token_uid=token_id, reference=reference
     )
