@@ -55,6 +55,7 @@ from dataplane.resolve.control import PATIENCE, ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.manifests import Manifests
+from dataplane.resolve.measures import UpstreamMeasures
 from dataplane.resolve.members import Members
 from dataplane.resolve.pins import Pins
 from dataplane.resolve.prefetch import Prefetch
@@ -273,6 +274,7 @@ class Node:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(await join(self._settings, data_dir))
             transport = await stack.enter_async_context(Transport(allow_private=False))
+            self._metrics.add(UpstreamMeasures(transport.outcomes))
             control = ControlPlane(client.nodes, self._patience)
             grants = Grants(control)
             shelf = Shelf(disk)

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable
 from http.client import responses
 from typing import Final
 
@@ -105,19 +106,28 @@ class Exchange(HTTPMessageDelegate):
                 connection.close()
 
     async def _exchange(self, *, close: bool) -> None:
-        answer = await self._answer()
+        started, route = time.perf_counter(), "none"
         try:
-            await self._send(answer, close=close)
+            answer = await self._answer()
+            route = answer.route
+
+            def begun() -> None:
+                self._service.timings.began(route, time.perf_counter() - started)
+
+            try:
+                await self._send(answer, begun, close=close)
+            finally:
+                if not isinstance(answer.body, bytes):
+                    await answer.body.close()
         finally:
-            if not isinstance(answer.body, bytes):
-                await answer.body.close()
+            self._service.timings.ended(route, time.perf_counter() - started)
 
     async def _answer(self) -> Answer:
         if isinstance(self._request, Request):
             return await self._service.answer(self._request)
         return self._request.answer()
 
-    async def _send(self, answer: Answer, *, close: bool) -> None:
+    async def _send(self, answer: Answer, begun: Callable[[], None], *, close: bool) -> None:
         connection, body = self._connection, answer.body
         start_line = ResponseStartLine("HTTP/1.1", answer.status, responses.get(answer.status, "Unknown"))
         headers = head(answer, self._id)
@@ -125,11 +135,14 @@ class Exchange(HTTPMessageDelegate):
             headers["Connection"] = "close"
         if self._method == "HEAD" or answer.status == 304:
             await connection.write_headers(start_line, headers)
+            begun()
         elif isinstance(body, bytes):
             await connection.write_headers(start_line, headers, body)
+            begun()
             self._service.sent(len(body))
         else:
-            await transfer.send(connection, start_line, headers, body, self._service.sent, answer.pace)
+            sent = self._service.sent
+            await transfer.send(connection, start_line, headers, body, sent, begun, answer.pace)
         connection.finish()
 
 

@@ -79,6 +79,8 @@ class Answer:
     """Content-Length, in bytes; ignored for 304."""
     pace: "Pace | None" = None
     """How fast a Stream is sent; None for as fast as it can be."""
+    route: str = "none"
+    """What kind of thing was asked for, as it is counted."""
 
     @classmethod
     def whole(cls, status: int, headers: Headers, body: bytes) -> "Answer":

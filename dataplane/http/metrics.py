@@ -5,13 +5,14 @@ from dataclasses import fields
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dataplane.access.sign_in import Failures
 from dataplane.blobs.measures import Measures
 from dataplane.config.state import ConfigState
 from dataplane.http.limits import Hits
+from dataplane.http.timings import Timings
 from dataplane.resolve.lookups import Lookups
 
 
@@ -31,6 +32,11 @@ class Load(Protocol):
     @property
     def quick_answers(self) -> int:
         """Requests that were answered in front of the parser."""
+        ...
+
+    @property
+    def timings(self) -> Timings:
+        """How long the others took."""
         ...
 
 
@@ -176,6 +182,7 @@ class _Looks(Collector):
             "Registry requests that were answered in front of the parser.",
             self._load.quick_answers,
         )
+        yield from _durations(self._load.timings)
         hits = CounterMetricFamily(
             "penstock_node_limit_hits",
             "How often a limit of the registry port was reached, by which.",
@@ -255,3 +262,22 @@ class _Looks(Collector):
             ("troubled", "Whether the disk does not take blobs.", measures.troubled),
         ):
             yield GaugeMetricFamily(f"penstock_node_{name}", documentation, value)
+
+
+def _durations(timings: Timings) -> Iterator[Metric]:
+    for name, documentation, histograms in (
+        (
+            "first_byte_seconds",
+            "From a complete request to the head of its answer, without fast answers.",
+            timings.first_bytes,
+        ),
+        (
+            "request_duration_seconds",
+            "From a complete request to the end of its answer, without fast answers.",
+            timings.wholes,
+        ),
+    ):
+        family = HistogramMetricFamily(f"penstock_node_{name}", documentation, labels=("route",))
+        for route, histogram in histograms.items():
+            family.add_metric((route,), histogram.cumulative(), histogram.total)
+        yield family

@@ -99,7 +99,7 @@ class Registry:
             _LOG.exception("A request could not be answered: %s %.200s", request.method, request.target)
             answer = Refusal(Code.UNKNOWN, "This node failed to answer; its log says why.").answer()
         self._count(route, request.method, answer.status)
-        return complete(answer)
+        return complete(answer, route)
 
     async def _answer(self, request: Request, target: Target) -> Answer:
         configuration = self._state.configuration
@@ -232,9 +232,9 @@ class Registry:
         )
 
 
-def complete(answer: Answer) -> Answer:
-    """Add what every answer of a registry has."""
-    return replace(answer, headers=(*answer.headers, API_VERSION))
+def complete(answer: Answer, route: str = "none") -> Answer:
+    """Add what every answer of a registry has, and its route."""
+    return replace(answer, headers=(*answer.headers, API_VERSION), route=route)
 
 
 def _check_method(request: Request) -> None:

@@ -18,6 +18,7 @@ from dataplane.http.limits import Hits, Limits
 from dataplane.http.sealed import SealedConnection
 from dataplane.http.service import Answerer, Quick, Service
 from dataplane.http.sweep import Sweep
+from dataplane.http.timings import Timings
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,6 +73,11 @@ class Server:
     def quick_answers(self) -> int:
         """Requests that were answered in front of the parser."""
         return self._service.quick_answers
+
+    @property
+    def timings(self) -> Timings:
+        """How long the others took."""
+        return self._service.timings
 
     def start(self, sockets: Iterable[socket.socket]) -> None:
         """Take over the sockets, and accept connections."""

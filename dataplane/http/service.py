@@ -10,6 +10,7 @@ from tornado.http1connection import HTTP1ConnectionParameters
 from clients.process.request_id import RequestIds
 from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, FileAnswer, Request
+from dataplane.http.timings import Timings
 
 if TYPE_CHECKING:
     from dataplane.http.sweep import Watched
@@ -33,6 +34,8 @@ class Service:
     hits: Hits = field(default_factory=Hits)
     ids: RequestIds = field(default_factory=RequestIds)
     """Names for requests whose clients gave none."""
+    timings: Timings = field(default_factory=Timings)
+    """How long `answer` and what follows take."""
     quick_answers: int = 0
     """Answers that `quick` gave."""
     connections: "set[Watched]" = field(default_factory=set)

@@ -21,9 +21,12 @@ async def send(
     headers: HTTPHeaders,
     body: Stream,
     sent: Callable[[int], None],
+    begun: Callable[[], None],
     pace: Pace | None = None,
 ) -> None:
-    """Send all of it as fast as the client takes it, at most at its pace; `sent` is told of body bytes.
+    """Send all of it as fast as the client takes it, at most at its pace.
+
+    `sent` is told of body bytes, and `begun` is called when the head is on its way.
 
     Raises StreamClosedError where the client left, and what the body raises; the connection is of no more
     use after that. Cancelled, it closes the connection, so that nothing is sent from a file that is closed.
@@ -33,9 +36,11 @@ async def send(
         stream.cork()
         # Not waited for: it is on its way before the part.
         connection.write_headers(start_line, headers)
+        begun()
         await _send_parts(connection, stream, body, part, sent, pace)
     else:
         await connection.write_headers(start_line, headers)
+        begun()
     if pace is not None:
         await asyncio.sleep(pace.pay(0))
     while (chunk := await body.read()) is not None:

@@ -63,8 +63,8 @@ def add(reports: Iterable[Iterable[Metric]]) -> list[Metric]:
 
 
 def counters(report: Iterable[Metric]) -> list[Metric]:
-    """Give what must not be forgotten when a process ends: a counter never falls."""
-    return [metric for metric in report if metric.type == "counter"]
+    """Give what must not be forgotten when a process ends: a counter never falls, nor does a histogram's."""
+    return [metric for metric in report if metric.type in ("counter", "histogram")]
 
 
 def exposition(report: Iterable[Metric]) -> bytes:

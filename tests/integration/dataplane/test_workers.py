@@ -88,6 +88,11 @@ async def test_many_processes_look_like_one(
         assert await node.metric('penstock_node_requests_total{method="GET",route="blob",status="200"}') == 40
         assert await node.metric("penstock_node_sent_bytes_total") == 40 * blob.size
         assert await node.metric("penstock_node_upstream_bytes_total") == blob.size
+        fetched = f'penstock_node_upstream_requests_total{{status="200",upstream="{fake.host}"}}'
+        assert await node.metric(fetched) == 1
+        fast = await node.metric("penstock_node_fast_answers_total")
+        for name in ("first_byte_seconds", "request_duration_seconds"):
+            assert await node.metric(f'penstock_node_{name}_count{{route="blob"}}') == 40 - fast
         assert await node.metric("penstock_node_workers ") == 3
         assert plane.calls["WatchConfig"] == 1
         # A change reaches all of them by the one that follows, and only then the control plane hears of it.

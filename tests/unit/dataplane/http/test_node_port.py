@@ -16,6 +16,7 @@ from dataplane.http.message import Answer, Request
 from dataplane.http.metrics import Metrics
 from dataplane.http.node_port import NodePort
 from dataplane.http.readiness import details
+from dataplane.http.timings import Timings
 from dataplane.resolve.lookups import Lookups
 from penstock.v1.config_pb2 import Configuration
 
@@ -37,6 +38,7 @@ class Load:
     active = 3
     connections = 7
     quick_answers = 40
+    timings = Timings()
 
 
 class Parts:

@@ -2,7 +2,7 @@
 
 import json
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from dataplane.workers import sums
@@ -62,4 +62,26 @@ def test_what_a_worker_counted_outlives_it() -> None:
     assert values(sums.add([report({"blob": 1}, penstock_node_connections=1), past])) == {
         ("penstock_node_requests_total", "blob"): 4,
         ("penstock_node_connections", ""): 1,
+    }
+
+
+def test_histograms_are_summed_bucket_by_bucket() -> None:
+    """Those of a worker that has ended as well, and they are still histograms behind the sum."""
+
+    def took(*counts: int) -> list[Metric]:
+        family = HistogramMetricFamily("penstock_node_seconds", "Seconds.", labels=("route",))
+        buckets = [(bound, float(count)) for bound, count in zip(("0.5", "+Inf"), counts, strict=True)]
+        family.add_metric(("blob",), buckets, float(counts[-1]))
+        return [family]
+
+    (family,) = text_string_to_metric_families(
+        sums.exposition(sums.add([took(1, 3), sums.counters(took(2, 2))])).decode()
+    )
+    found = {(sample.name, sample.labels.get("le", "")): sample.value for sample in family.samples}
+    assert family.type == "histogram"
+    assert found == {
+        ("penstock_node_seconds_bucket", "0.5"): 3,
+        ("penstock_node_seconds_bucket", "+Inf"): 5,
+        ("penstock_node_seconds_count", ""): 5,
+        ("penstock_node_seconds_sum", ""): 5,
     }
