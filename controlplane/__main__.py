@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from clients.process import log
+from clients.process import log, tracing
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.place import ADMIN_TOKEN_FILE, prepare
 from controlplane.model import bootstrap
@@ -24,13 +24,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.load()
         log.configure(settings.log_level, settings.log_format)
-        asyncio.run(_reset(settings, options.reset) if options.reset else _serve(settings))
+        if options.reset:
+            asyncio.run(_reset(settings, options.reset))
+        else:
+            tracing.configure(settings.tracing_endpoint, "penstock-controlplane")
+            asyncio.run(_serve(settings))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return Exit.CONFIGURATION
     except DatabaseUnavailable as error:
         print(error, file=sys.stderr)
         return Exit.UNAVAILABLE
+    finally:
+        tracing.stop()
     return Exit.OK
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from clients.process import log
+from clients.process import log, tracing
 from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
 from clients.process.place import DEFAULT_DATA_DIR
@@ -173,6 +173,7 @@ class Settings(BaseSettings):
         validation_alias="REGISTRY_UPSTREAM_SYNC_TIMEOUT",
         description="the longest that the sync of one artifact may take, like `10m` or `1h30m`",
     )
+    tracing_endpoint: str = Field(default="", description=tracing.DESCRIPTION, repr=False)
     log_level: str = Field(default="info", description=f"what is logged: {', '.join(log.LEVELS)}")
     log_format: str = Field(default="console", description=f"how it is logged: {' or '.join(log.FORMATS)}")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-from clients.process import log
+from clients.process import log, tracing
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.listen import Address, bind
 from clients.process.scraping import ScrapeToken
@@ -29,19 +29,28 @@ def main(arguments: list[str]) -> int:
         settings = Settings.load()
         log.configure(settings.log_level, settings.log_format)
         _raise_file_limit()
+        tracing.check(settings.tracing_endpoint)
         count = settings.workers or cores()
         match arguments:
             case ["--worker", share, channel, board, clocks]:
                 work = _work(settings, Share.parse(share), int(channel), int(board), int(clocks))
-                return _run(work, uvloop.new_event_loop)
+                return _trace_and_run(settings, work)
             case _ if count == 1:
-                return _run(_serve(settings), uvloop.new_event_loop)
+                return _trace_and_run(settings, _serve(settings))
             case _:
                 # uvloop cannot give a process a group of its own.
                 return _run(_supervise(settings, count), asyncio.new_event_loop)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return Exit.CONFIGURATION
+
+
+def _trace_and_run(settings: Settings, work: Coroutine[Any, Any, int]) -> int:
+    tracing.configure(settings.tracing_endpoint, "penstock-node")
+    try:
+        return _run(work, uvloop.new_event_loop)
+    finally:
+        tracing.stop()
 
 
 def _run(work: Coroutine[Any, Any, int], loop: Callable[[], asyncio.AbstractEventLoop]) -> int:

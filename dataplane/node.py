@@ -126,6 +126,7 @@ class Node:
             quick=self._answer_quickly if settings.fast_path else None,
             tls=server_context(settings.tls_certificate, settings.tls_key),
             ids=self._ids,
+            traced=True,
         )
         self._metrics = Metrics(
             self.state,

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from clients.process import log
+from clients.process import log, tracing
 from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address
@@ -227,6 +227,7 @@ class Settings(BaseSettings):
         ge=timedelta(0),
         description="how long a node that is told to stop lets transfers finish, like `30s`",
     )
+    tracing_endpoint: str = Field(default="", description=tracing.DESCRIPTION, repr=False)
     log_level: str = Field(default="info", description=f"what is logged: {', '.join(log.LEVELS)}")
     log_format: str = Field(default="console", description=f"how it is logged: {' or '.join(log.FORMATS)}")
 

@@ -15,4 +15,4 @@ compile() {
         "$@" pyproject.toml
 }
 compile --extra build --output-file requirements.lock
-compile --extra build --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+compile --extra build --extra dev --extra tracing --constraint requirements.lock --output-file requirements-dev.lock

@@ -18,7 +18,10 @@ def problems() -> list[str]:
     found = []
     for lock, wanted in (
         ("requirements.lock", project["dependencies"] + extras["build"]),
-        ("requirements-dev.lock", project["dependencies"] + extras["build"] + extras["dev"]),
+        (
+            "requirements-dev.lock",
+            project["dependencies"] + extras["build"] + extras["dev"] + extras["tracing"],
+        ),
     ):
         text = (ROOT / lock).read_text()
         pins = {_normal(name): version for name, version in PIN.findall(text)}

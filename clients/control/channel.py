@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 
 from clients.process import request_id as request_ids
+from clients.process import tracing
 
 MAX_MESSAGE_BYTES: Final = 16 << 20
 """The largest message either side takes; a manifest is at most 4 MiB."""
@@ -65,7 +66,7 @@ class _UnaryCaller(grpc.aio.UnaryUnaryClientInterceptor):
         request: Any,
     ) -> Any:
         timeout = DEFAULT_TIMEOUT if client_call_details.timeout is None else client_call_details.timeout
-        return await continuation(_signed(client_call_details, self._authorization, timeout), request)
+        return await _call(continuation, client_call_details, request, self._authorization, timeout)
 
 
 class _StreamCaller(grpc.aio.UnaryStreamClientInterceptor):
@@ -78,17 +79,37 @@ class _StreamCaller(grpc.aio.UnaryStreamClientInterceptor):
         client_call_details: grpc.aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        details = _signed(client_call_details, self._authorization, client_call_details.timeout)
-        return await continuation(details, request)
+        timeout = client_call_details.timeout
+        return await _call(continuation, client_call_details, request, self._authorization, timeout)
+
+
+async def _call(
+    continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
+    details: grpc.aio.ClientCallDetails,
+    request: Any,
+    authorization: str,
+    timeout: float | None,
+) -> Any:
+    method = details.method.decode() if isinstance(details.method, bytes) else str(details.method)
+    span = tracing.begin_asking(method.lstrip("/"), {"rpc.system.name": "grpc"})
+    try:
+        call = await continuation(_signed(details, authorization, timeout, span.traceparent), request)
+    except BaseException:
+        span.end()
+        raise
+    call.add_done_callback(lambda _: span.end())
+    return call
 
 
 def _signed(
-    details: grpc.aio.ClientCallDetails, authorization: str, timeout: float | None
+    details: grpc.aio.ClientCallDetails, authorization: str, timeout: float | None, traceparent: str
 ) -> grpc.aio.ClientCallDetails:
     metadata = grpc.aio.Metadata(*(details.metadata or ()))
     metadata.add("authorization", authorization)
     if request_id := request_ids.current():
         metadata.add(request_ids.HEADER.lower(), request_id)
+    if traceparent:
+        metadata.add(tracing.HEADER, traceparent)
     return grpc.aio.ClientCallDetails(
         method=details.method,
         timeout=timeout,

@@ -28,6 +28,7 @@ from clients.oci.resolver import GuardedResolver
 from clients.oci.retry import RETRIED_STATUSES, Retry
 from clients.oci.token import Tokens
 from clients.oci.trust import TrustStore
+from clients.process import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,14 @@ class Transport:
             headers["Authorization"] = authorization
         session = self._session(allow_private=allow_private)
         trust = self._trust.context(request.ca_certificates, own=_host(url) == _host(request.url))
-        with self.breakers.watch(str(url.origin()), request.host) as outcome:
+        asked = {"http.request.method": request.method, "server.address": url.host or ""}
+        with (
+            self.breakers.watch(str(url.origin()), request.host) as outcome,
+            tracing.ask(request.method, asked) as span,
+        ):
+            # Where it redirects to is nobody's whom the trace concerns.
+            if span.traceparent and Origin.of(url) == Origin.of(request.url):
+                headers[tracing.HEADER] = span.traceparent
             try:
                 with translated(request.host):
                     response = await session.request(
@@ -169,6 +177,7 @@ class Transport:
                 self.outcomes.note(request.host, None)
                 raise
             self.outcomes.note(request.host, response.status)
+            span.set({"http.response.status_code": response.status})
             failed = response.status in RETRIED_STATUSES
             outcome.problem = f"{request.host} answered {response.status}." if failed else ""
         # The query may be a signature.

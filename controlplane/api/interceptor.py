@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import grpc
 import grpc.aio
 
+from clients.process import tracing
 from clients.process.request_id import HEADER, answering, well_formed
 from controlplane.api.errors import ApiError, unavailable
 from controlplane.api.gate import Gate
@@ -94,7 +95,12 @@ class Front(grpc.aio.ServerInterceptor):
     @asynccontextmanager
     async def _answering(self, method: str, context: _Context, *, timed: bool) -> AsyncIterator[None]:
         request_id = well_formed(_sent(context, HEADER.lower()))
-        with answering(request_id), self._measures.call(method, timed=timed) as outcome:
+        traceparent = _sent(context, tracing.HEADER)
+        with (
+            answering(request_id),
+            tracing.go_on(method.lstrip("/"), traceparent, {"rpc.system.name": "grpc"}) as span,
+            self._measures.call(method, timed=timed) as outcome,
+        ):
             try:
                 yield
             except asyncio.CancelledError:
@@ -103,6 +109,7 @@ class Front(grpc.aio.ServerInterceptor):
             except Exception as error:  # noqa: BLE001 - the last place that can tell the caller
                 failure = translate(method, error)
                 outcome.code = failure.code
+                span.set({"rpc.response.status_code": failure.code.name})
                 await _abort(context, failure)
             else:
                 outcome.code = grpc.StatusCode.OK

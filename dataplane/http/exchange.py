@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from http.client import responses
 from typing import Final
 
@@ -11,6 +12,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from clients.process import tracing
 from clients.process.request_id import HEADER, answering, well_formed
 from dataplane.events.records import printable
 from dataplane.http import transfer
@@ -27,6 +29,8 @@ MAX_TARGET_BYTES: Final = 8 << 10
 # A body is read and thrown away up to this size, so that the answer finds a client that listens and
 # the connection can be used again. A manifest is at most this large.
 _MOST_BODY_BYTES: Final = 4 << 20
+# Characters of a path that a trace tells.
+_MOST_PATH: Final = 512
 
 _INCOMPLETE: Final = Refusal(Code.UNSUPPORTED, "The request is not complete.", status=400)
 
@@ -39,7 +43,7 @@ class Exchange(HTTPMessageDelegate):
         self._connection = connection
         self._task: asyncio.Task[None] | None = None
         self._method = ""
-        self._id = ""
+        self._id = self._parent = ""
         self.begun = False
         """Whether the headers have come."""
         self._request: Request | Refusal = _INCOMPLETE
@@ -54,6 +58,8 @@ class Exchange(HTTPMessageDelegate):
         self._id = (well_formed(given[0]) if len(given) == 1 else "") or self._service.ids.new().decode(
             "ascii"
         )
+        parents = headers.get_list(tracing.HEADER)
+        self._parent = parents[0] if len(parents) == 1 else ""
         self.begun = True
         self._request = _read(start_line, headers, str(self._connection.context))
         if isinstance(self._request, Refusal) and self._request.status in (414, 431):
@@ -93,7 +99,8 @@ class Exchange(HTTPMessageDelegate):
         connection = self._connection
         with answering(self._id):
             try:
-                await self._exchange(close=close)
+                with self._trace() as span:
+                    await self._exchange(span, close=close)
             except StreamClosedError:
                 # The client left; that is its right.
                 pass
@@ -105,11 +112,21 @@ class Exchange(HTTPMessageDelegate):
                 _LOG.exception("A transfer is cut short.")
                 connection.close()
 
-    async def _exchange(self, *, close: bool) -> None:
+    def _trace(self) -> AbstractContextManager[tracing.Span]:
+        if not self._service.traced:
+            return tracing.NO_SPAN
+        asked = {"http.request.method": self._method}
+        if isinstance(self._request, Request):
+            asked["url.path"] = self._request.target.partition("?")[0][:_MOST_PATH]
+        return tracing.begin_trace(self._method, self._parent, asked)
+
+    async def _exchange(self, span: tracing.Span, *, close: bool) -> None:
         started, route = time.perf_counter(), "none"
         try:
             answer = await self._answer()
             route = answer.route
+            span.name(f"{self._method} {route}")
+            span.set({"http.route": route, "http.response.status_code": answer.status})
 
             def begun() -> None:
                 self._service.timings.began(route, time.perf_counter() - started)

@@ -32,7 +32,8 @@ class Server:
     """Serves on sockets that listen already.
 
     `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits` counts
-    what `limits` did. With `tls` everything is encrypted. `ids` names requests whose clients gave no name.
+    what `limits` did. With `tls` everything is encrypted. `ids` names requests whose clients gave no name;
+    those that `quick` leaves alone begin traces if they are `traced`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Server:
         quick: Quick | None = None,
         tls: ssl.SSLContext | None = None,
         ids: RequestIds | None = None,
+        traced: bool = False,
     ) -> None:
         self._limits = limits
         self._hits = hits or Hits()
@@ -55,7 +57,7 @@ class Server:
             header_timeout=limits.header if tls is None else limits.idle,
             body_timeout=limits.body,
         )
-        self._service = Service(answer, sent, quick, parameters, self._hits, ids or RequestIds())
+        self._service = Service(answer, sent, quick, parameters, self._hits, ids or RequestIds(), traced)
         self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
         self._listening: list[tuple[socket.socket, Callable[[], None]]] = []
 

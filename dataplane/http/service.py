@@ -34,6 +34,8 @@ class Service:
     hits: Hits = field(default_factory=Hits)
     ids: RequestIds = field(default_factory=RequestIds)
     """Names for requests whose clients gave none."""
+    traced: bool = False
+    """Whether what `answer` answers begins traces."""
     timings: Timings = field(default_factory=Timings)
     """How long `answer` and what follows take."""
     quick_answers: int = 0
