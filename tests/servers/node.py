@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers import http
-from tests.servers.penstock import PROGRAM, Penstock
+from tests.servers.penstock import PROGRAM, Penstock, wait_served
 from tests.servers.ports import free_ports
 from tests.servers.process import Process
 
@@ -36,6 +36,10 @@ class Node:
         self.process.start()
         self.process.wait_ready(partial(http.answers, self.node, "/readyz"))
         return self
+
+    def wait_served(self, path: str, token: str) -> None:
+        """Waits until this node has heard of a change."""
+        wait_served(self.registry, path, token)
 
     def stop(self) -> None:
         self.process.stop()

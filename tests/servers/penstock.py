@@ -38,6 +38,26 @@ def environment(data: Path, **settings: str) -> dict[str, str]:
     return kept | {"REGISTRY_UPSTREAM_SYNC_CRON": ""} | named
 
 
+def wait_served(registry: str, path: str, token: str) -> None:
+    """Waits until a node, if it runs, has heard of a change or found the control plane again."""
+    headers = {"Authorization": http.basic(token)}
+    deadline = time.monotonic() + 30
+    # Each connection is some worker's, and one may hear a moment after another.
+    served = 0
+    while time.monotonic() < deadline:
+        try:
+            status = http.request(registry, "GET", path, headers=headers).status
+            served = served + 1 if status not in (401, 404, 503) else 0
+            if served == _SERVED:
+                return
+            if served:
+                continue
+        except ConnectionError:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the data plane does not serve {path}")
+
+
 class Penstock:
     """One installation on free ports.
 
@@ -90,22 +110,7 @@ class Penstock:
 
     def wait_served(self, path: str, token: str) -> None:
         """Waits until the data plane, if it runs, has heard of a change or found the control plane again."""
-        headers = {"Authorization": http.basic(token)}
-        deadline = time.monotonic() + 30
-        # Each connection is some worker's, and one may hear a moment after another.
-        served = 0
-        while time.monotonic() < deadline:
-            try:
-                status = http.request(self.registry, "GET", path, headers=headers).status
-                served = served + 1 if status not in (401, 404, 503) else 0
-                if served == _SERVED:
-                    return
-                if served:
-                    continue
-            except ConnectionError:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"the data plane does not serve {path}")
+        wait_served(self.registry, path, token)
 
     def stop(self) -> None:
         """Ends every plane, as SIGTERM does; the data plane first."""
