@@ -15,7 +15,7 @@ from tests.servers.oras_client import OrasPy
 from tests.servers.penstock import Organization, Penstock
 from tests.servers.skopeo import Skopeo
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # Seconds: a busy machine takes its time between two requests of one pull.
 WINDOW = 4
@@ -44,63 +44,90 @@ def recorded(organization: Organization) -> list[dict[str, Any]]:
     return sorted(events, key=lambda event: str(event["time"]))
 
 
+def of_artifact(events: list[dict[str, Any]], artifact: str) -> list[dict[str, Any]]:
+    """Those of one artifact."""
+    return [event for event in events if str(event["artifact"]).endswith(f"/{artifact}")]
+
+
 def short(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """Of each event: kind, tag, and platform."""
     return [(event["kind"], event.get("tag", ""), event.get("platform", "")) for event in events]
 
 
-@pytest.mark.parametrize("name", ["docker", "podman", "buildah", "containerd", "skopeo", "crane", "oras"])
-def test_one_pull_is_one_event(
-    request: pytest.FixtureRequest,
-    name: str,
-    skopeo: Skopeo,
-    upstream: DockerRegistry,
-    vendor: Organization,
-    artifact_id: str,
-    fresh_image: Callable[[], Image],
-) -> None:
-    """Of an image of two platforms: cold and warm by tag, and by digest."""
-    client = request.getfixturevalue(name)
-    digest = skopeo.push(fresh_image(), f"{upstream.host}/team/app:1.0")
-    repository = vendor.artifact(f"{upstream.host}/team/app", artifact_id)
-    client.login(vendor.penstock.registry, vendor.token)
-    for reference in (f"{repository}:1.0", f"{repository}:1.0", f"{repository}@{digest}"):
-        client.pull(reference)
-        client.forget()
+def pull_thrice(pull: Callable[[str], object], repository: str, tag: str, digest: str) -> None:
+    """Cold and warm by tag, and by digest."""
+    for reference in (f"{repository}:{tag}", f"{repository}:{tag}", f"{repository}@{digest}"):
+        pull(reference)
         # Commands that people type are further apart.
         time.sleep(0.1)
 
-    events = recorded(vendor)
-    platform = "" if name in ("skopeo", "crane", "oras") else "linux/amd64"
-    assert short(events) == [("PULL", "1.0", platform), ("PULL", "1.0", platform), ("PULL", "", platform)]
-    assert [event["digest"] for event in events] == [digest] * 3
-    assert [bool(event.get("cold_blobs")) for event in events] == [True, False, False]
-    assert all(event["completed"] and int(event["bytes_sent"]) > 0 for event in events)
 
-
-@pytest.mark.parametrize("name", ["helm", "oras_py"])
-def test_a_chart(
+def test_one_pull_is_one_event(
     request: pytest.FixtureRequest,
-    name: str,
+    subtests: pytest.Subtests,
     skopeo: Skopeo,
     upstream: DockerRegistry,
     vendor: Organization,
-    artifact_id: str,
+    fresh_image: Callable[[], Image],
+) -> None:
+    """Of an image of two platforms, by every client that this machine has; waited for once."""
+    digests: dict[str, str] = {}
+    for name in ("docker", "podman", "buildah", "containerd", "skopeo", "crane", "oras"):
+        with subtests.test("pulls", client=name):
+            client = request.getfixturevalue(name)
+            digest = skopeo.push(fresh_image(), f"{upstream.host}/team/{name}:1.0")
+            repository = vendor.artifact(f"{upstream.host}/team/{name}", name)
+            client.login(vendor.penstock.registry, vendor.token)
+
+            def pull(reference: str, client: Any = client) -> None:
+                client.pull(reference)
+                client.forget()
+
+            pull_thrice(pull, repository, "1.0", digest)
+            digests[name] = digest
+
+    everything = recorded(vendor)
+    for name, digest in digests.items():
+        with subtests.test("events", client=name):
+            events = of_artifact(everything, name)
+            platform = "" if name in ("skopeo", "crane", "oras") else "linux/amd64"
+            assert short(events) == [
+                ("PULL", "1.0", platform),
+                ("PULL", "1.0", platform),
+                ("PULL", "", platform),
+            ]
+            assert [event["digest"] for event in events] == [digest] * 3
+            assert [bool(event.get("cold_blobs")) for event in events] == [True, False, False]
+            assert all(event["completed"] and int(event["bytes_sent"]) > 0 for event in events)
+
+
+def test_a_chart(
+    request: pytest.FixtureRequest,
+    subtests: pytest.Subtests,
+    skopeo: Skopeo,
+    upstream: DockerRegistry,
+    vendor: Organization,
 ) -> None:
     """What is no image is pulled and counted alike."""
-    client = request.getfixturevalue(name)
-    chart = make_chart(name=artifact_id, version="1.2.3")
-    digest = skopeo.push(chart, f"{upstream.host}/charts/{artifact_id}:1.2.3")
-    repository = vendor.artifact(f"{upstream.host}/charts/{artifact_id}", artifact_id)
-    client.login(vendor.penstock.registry, vendor.token)
-    pull = client.fetch if isinstance(client, OrasPy) else client.pull
-    for reference in (f"{repository}:1.2.3", f"{repository}:1.2.3", f"{repository}@{digest}"):
-        pull(reference)
-        time.sleep(0.1)
+    digests: dict[str, str] = {}
+    for name in ("helm", "oras_py"):
+        with subtests.test("pulls", client=name):
+            client = request.getfixturevalue(name)
+            artifact = name.replace("_", "-")
+            chart = make_chart(name=artifact, version="1.2.3")
+            digest = skopeo.push(chart, f"{upstream.host}/charts/{artifact}:1.2.3")
+            repository = vendor.artifact(f"{upstream.host}/charts/{artifact}", artifact)
+            client.login(vendor.penstock.registry, vendor.token)
+            pull = client.fetch if isinstance(client, OrasPy) else client.pull
+            pull_thrice(pull, repository, "1.2.3", digest)
+            digests[artifact] = digest
 
-    events = recorded(vendor)
-    assert short(events) == [("PULL", "1.2.3", ""), ("PULL", "1.2.3", ""), ("PULL", "", "")]
-    assert all(event["digest"] == digest and event["completed"] for event in events)
+    everything = recorded(vendor)
+    for artifact, digest in digests.items():
+        with subtests.test("events", client=artifact):
+            events = of_artifact(everything, artifact)
+            assert short(events) == [("PULL", "1.2.3", ""), ("PULL", "1.2.3", ""), ("PULL", "", "")]
+            assert all(event["digest"] == digest and event["completed"] for event in events)
 
 
 def test_looking_is_no_pull(
