@@ -18,6 +18,8 @@ _LOG = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5
 HEARTBEAT_SECONDS: Final = 5.0
+# For how many of these a watcher waits for the first reading; less than nodes take for a dead stream.
+_FIRST_HEARTBEATS: Final = 3
 # Least time between two builds: a hundred syncs at once must not keep the process building.
 _SETTLE_SECONDS: Final = 0.25
 
@@ -87,12 +89,16 @@ class ConfigFeed:
                 )
 
     async def _first(self) -> Held:
-        seen = self._published.count
-        if self._current is None:
-            await self._published.wait(seen, self._heartbeat)
-        if self._current is None:
-            raise DatabaseUnavailable("The configuration could not be read from the database yet.")
-        return self._current
+        # The first reading of a large installation takes seconds: nodes that came early are not sent away.
+        for _ in range(_FIRST_HEARTBEATS):
+            seen = self._published.count
+            if self._current is None and not self._stopped:
+                await self._published.wait(seen, self._heartbeat)
+            if self._current is not None:
+                return self._current
+            if self._failing:
+                break
+        raise DatabaseUnavailable("The configuration could not be read from the database yet.")
 
     def _whole(self, held: Held) -> _Messages:
         # After a restart all nodes come at once.
