@@ -26,6 +26,7 @@ from controlplane.model.tables import (
     Tag,
     User,
 )
+from tests.fakes import sqlite_copies
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 # For tests whose subject is SQL: the fixture `database` is each kind in turn.
@@ -37,8 +38,11 @@ _numbers = itertools.count(1)
 
 @asynccontextmanager
 async def open_database(folder: Path) -> AsyncIterator[Database]:
-    """Opens an empty SQLite database in a folder."""
-    database = await Database.open(f"sqlite:///{folder / 'controlplane.db'}")
+    """Opens the SQLite database in a folder: an empty one, where there is none yet."""
+    path = folder / sqlite_copies.FILE
+    if not path.exists():
+        await sqlite_copies.copy_into(folder)
+    database = await Database.open(f"sqlite:///{path}")
     try:
         yield database
     finally:

@@ -9,6 +9,7 @@ import pytest
 from clients.control.client import ControlClient
 from controlplane.server import running
 from controlplane.settings import Settings
+from tests.fakes import sqlite_copies
 from tests.fakes.ecr import FakeEcr
 from tests.fakes.gates import BasicGate
 from tests.fakes.images import make_image
@@ -32,6 +33,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def plane(settings: Settings) -> AsyncIterator[Plane]:
     """Run a fresh control plane."""
+    await sqlite_copies.copy_into(settings.data_dir)
     async with running(settings) as started, AsyncExitStack() as stack:
         assert started.new_admin_token is not None
         root = await stack.enter_async_context(ControlClient(str(started.grpc), started.new_admin_token))

@@ -68,7 +68,7 @@ async def test_validate_only_keeps_nothing(plane: Plane) -> None:
     answer = await api.CreateOrganization(
         pb.CreateOrganizationRequest(organization_id="acme", validate_only=True)
     )
-    assert answer == pb.Organization(name="organizations/acme")
+    assert answer == pb.Organization(name="organizations/acme", customer_access=pb.Organization.OPEN)
     assert not (await api.ListOrganizations(pb.ListOrganizationsRequest())).organizations
     assert plane.revision() == before
 
