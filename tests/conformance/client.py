@@ -1,5 +1,6 @@
 """A plain HTTP client for one repository, and the form that every error must have."""
 
+import itertools
 from dataclasses import dataclass
 
 from tests.servers import http
@@ -13,6 +14,9 @@ SPECIFIED_CODES = frozenset(
         *("PAGINATION_NUMBER_INVALID", "RANGE_INVALID"),
     }
 )
+
+# Whoever is refused again and again has to wait: each request comes from somewhere else.
+_hosts = itertools.cycle(range(1, 255))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,8 @@ class Repository:
         """Sends a request to any path of the registry, exactly as it is written."""
         fields = {"Authorization": http.basic(self.token)}
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return http.request(self.address, method, path, headers={k: v for k, v in fields.items() if v})
+        given = {name: value for name, value in fields.items() if value}
+        return http.request(self.address, method, path, headers=given, source=f"127.0.1.{next(_hosts)}")
 
     def get(self, path: str, **headers: str) -> http.Answer:
         return self.ask("GET", path, **headers)

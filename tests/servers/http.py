@@ -43,14 +43,18 @@ def request(
     body: bytes | None = None,
     timeout: float = 60,
     tls: ssl.SSLContext | None = None,
+    source: str = "",
 ) -> Answer:
     """One request on a connection of its own to `address` (host:port); `timeout` in seconds of silence.
 
-    With `tls` it is https. A body that is cut short raises http.client.IncompleteRead.
+    It comes from the address `source`, where one is given: all of 127.0.0.0/8 is this machine. With `tls`
+    it is https. A body that is cut short raises http.client.IncompleteRead.
     """
     host, _, port = address.rpartition(":")
     connection = (
-        http.client.HTTPConnection(host, int(port), timeout=timeout)
+        http.client.HTTPConnection(
+            host, int(port), timeout=timeout, source_address=(source, 0) if source else None
+        )
         if tls is None
         else http.client.HTTPSConnection(host, int(port), timeout=timeout, context=tls)
     )

@@ -18,6 +18,9 @@ from tests.fakes.controlplane import FakeArtifact, FakeControlPlane
 from tests.fakes.images import Image
 from tests.fakes.registry import FakeRegistry
 
+VARYING = frozenset({"Date", "X-Request-Id"})
+"""Headers of an answer that are others at the same request a moment later."""
+
 
 @dataclass(frozen=True)
 class Pulled:
