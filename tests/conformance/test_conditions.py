@@ -62,7 +62,7 @@ def test_range_in_another_unit(repository: Repository) -> None:
 
 
 def test_several_ranges(repository: Repository) -> None:
-    """Section 15.3.7.2: each has its part; those that nearly touch may be joined, and one part is sent as such."""
+    """Section 15.3.7.2: each has its part; those that nearly touch are joined, and one is sent as such."""
     answer = repository.get(PATH, Range=f"bytes=0-9,{SIZE - 10}-")
     assert answer.status == 206
     assert answer.headers["Content-Type"].startswith("multipart/byteranges")
