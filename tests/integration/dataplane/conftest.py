@@ -18,7 +18,7 @@ from tests.fakes.controlplane import FakeArtifact, FakeControlPlane
 from tests.fakes.images import Image
 from tests.fakes.registry import FakeRegistry
 
-VARYING = frozenset({"Date", "X-Request-Id"})
+VARYING = frozenset({"Date", "X-Request-ID"})
 """Headers of an answer that are others at the same request a moment later."""
 
 
