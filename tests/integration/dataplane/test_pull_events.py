@@ -92,11 +92,12 @@ async def test_a_client_that_leaves(setup: Setup) -> None:
     image = make_image([30_000_000])
     await setup.restart(pull_window=WINDOW)
     await setup.artifact(image)
-    await setup.get("manifests/1.0")
+    await setup.get("manifests/1.0", User_Agent="client/1")
     host, _, port = setup.node.registry_address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 16)
     path = f"/v2/acme/app/blobs/{image.layers[0].digest}"
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {basic(setup.token)}\r\n\r\n".encode())
+    fields = f"Host: x\r\nUser-Agent: client/1\r\nAuthorization: {basic(setup.token)}\r\n"
+    writer.write(f"GET {path} HTTP/1.1\r\n{fields}\r\n".encode())
     await reader.readexactly(100_000)
     writer.transport.abort()
     # It is waited for longer than for others, as it may come back: the end of the node does not wait.
