@@ -100,7 +100,7 @@ def test_a_port_that_is_free():
     check_free(address, SETTING)
 
 
-@pytest.mark.parametrize("host", ["198.51.100.7", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", ["192.0.2.201", "no-such-host.invalid"])
 def test_an_address_of_somebody_else(host):
     """Neither another machine's address nor a name that is none."""
     with pytest.raises(ConfigurationError, match=SETTING):
