@@ -75,7 +75,7 @@ async def test_room_on_the_disk_is_kept_free_for_others(
 
     def statvfs(_: object) -> SimpleNamespace:
         taken = others + sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
-        return SimpleNamespace(f_bavail=(capacity - taken) // 4096, f_frsize=4096)
+        return SimpleNamespace(f_blocks=capacity // 4096, f_bavail=(capacity - taken) // 4096, f_frsize=4096)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
     cache = await make_cache(limits=Limits(None, floor))
