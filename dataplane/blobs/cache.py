@@ -299,8 +299,12 @@ class BlobCache:
         while True:
             await asyncio.sleep(_LOOK)
             looks += 1
-            with suppress(OSError):
-                await self._look(whole=not looks % _LOOKS_TO_SWEEP)
+            try:
+                with suppress(OSError):
+                    await self._look(whole=not looks % _LOOKS_TO_SWEEP)
+            except Exception:
+                # Nobody else looks, for as long as the process lives.
+                logger.exception("the room for blobs could not be looked after, and is again later")
 
     async def _look(self, *, whole: bool) -> None:
         """See how the disk does, and make room on it if there is too little. Raises OSError."""

@@ -1,5 +1,6 @@
 """Room for blobs: a byte limit and a floor of free space, kept over all processes of a node."""
 
+import asyncio
 import logging
 import os
 import time
@@ -27,6 +28,9 @@ _REMEMBERED: Final = 10_000
 # Seconds after which a spool that nobody fills any more is removed: until then, a client that tries again
 # lets its fetch go on where it stopped.
 _ABANDONED: Final = 600.0
+# Seconds between two looks whether somebody else has made room, and how many.
+_LOOK: Final = 0.1
+_LOOKS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +88,30 @@ class Space:
         """Tell whether a blob of so many bytes takes room from no other."""
         limit = self._limits.max_bytes
         used = self._measures.cache_bytes + size
-        return (limit is None or used <= limit * self._limits.low) and (
-            self._free() - size >= self._limits.min_free_bytes
-        )
+        return (limit is None or used <= limit * self._limits.low) and self._has_free(size)
 
     def fits(self, size: int) -> bool:
         """Tell whether the store may hold a blob of so many bytes."""
         return self._limits.max_bytes is None or size <= self._limits.max_bytes
 
     async def admit(self, size: int) -> bool:
-        """Make room for a fill of so many bytes; False, with trouble noted, where there is none.
+        """Make room for a fill of so many bytes; False where there is none, with the disk's trouble noted.
 
         Raises OSError.
         """
-        if self._free() - size >= self._limits.min_free_bytes:
+        if self._has_free(size):
             return True
-        await self.sweep(size)
-        if self._free() - size >= self._limits.min_free_bytes:
+        never = not self.fits(size) or size > self._measures.disk_bytes - self._limits.min_free_bytes
+        if never and self._has_free(1):
+            # A manifest may say any size: that is nobody's trouble but that of who wants the blob.
+            logger.warning("a blob of %d bytes is not kept: that is more than the cache may hold", size)
+            return False
+        for _ in range(0 if never else _LOOKS):
+            if await self.sweep(size) or self._has_free(size):
+                break
+            # Somebody else is at it; if that is not enough, it is this one's turn.
+            await asyncio.sleep(_LOOK)
+        if self._has_free(size):
             return True
         self._trouble.note(
             f"The disk has no room for {size} bytes above the {self._limits.min_free_bytes} that must stay"
@@ -118,35 +129,36 @@ class Space:
         """See what the other processes have changed, and make room if it is too much. Raises OSError."""
         await self.changed(Used())
 
-    async def sweep(self, wanted: int = 0) -> None:
+    async def sweep(self, wanted: int = 0) -> bool:
         """Count what is there, remove abandoned spools, and make room: for so many bytes more, if given.
 
-        Raises OSError.
+        False where somebody else is doing that, and nothing was done. Raises OSError.
         """
         with alone_with(self._folder / "sweep.lock") as alone:
             if not alone:
-                # Another process is at it.
-                return
+                return False
             await self._threads.disk(remove_abandoned, self._folder, self._clock() - _ABANDONED)
             entries = await self._store.entries()
             used = Used(sum(entry.size for entry in entries), len(entries))
             used += -await self._evict(self._order(entries), used.size, wanted)
             await self._threads.disk(self._usage.set, used)
             self._show(used)
+            return True
 
     async def _evict(self, entries: list[Entry], size: int, wanted: int) -> Used:
         gone = Used()
         limit = self._limits.max_bytes
-        low = None if limit is None or size <= limit else int(limit * self._limits.low)
-        pinned: Collection[Digest] | None = None
-        for entry in entries:
-            enough = low is None or size - gone.size <= low
-            if enough and self._free() - wanted >= self._limits.min_free_bytes:
+        low = size if limit is None or size <= limit else int(limit * self._limits.low)
+        if size <= low and self._has_free(wanted):
+            return gone
+        pinned = await self._pinned(entries)
+        loose = [entry for entry in entries if entry.digest not in pinned]
+        if not self._has_free(wanted - sum(entry.size for entry in loose)):
+            # Not for what there is no room for even without them.
+            wanted = 0
+        for entry in loose:
+            if size - gone.size <= low and self._has_free(wanted):
                 break
-            if pinned is None:
-                pinned = await self._pinned(entries)
-            if entry.digest in pinned:
-                continue
             try:
                 evicted = await self._store.evict(entry.digest)
             except OSError:
@@ -180,6 +192,9 @@ class Space:
             limit is not None and self._measures.cache_bytes > limit
         ) or self._free() < self._limits.min_free_bytes
 
+    def _has_free(self, size: int) -> bool:
+        return self._free() - size >= self._limits.min_free_bytes
+
     def _free(self) -> int:
         status = os.statvfs(self._folder)
         free = status.f_bavail * status.f_frsize
@@ -198,9 +213,17 @@ def remove_abandoned(folder: Path, before: float) -> None:
     """
     for name in {path.stem for suffix in (SUFFIX, SPOOL_SUFFIX) for path in folder.glob(f"*{suffix}")}:
         spool, path = folder / f"{name}{SPOOL_SUFFIX}", folder / f"{name}{SUFFIX}"
-        written = [file.stat().st_mtime for file in (spool, path) if file.exists()]
+        written = [at for file in (spool, path) if (at := _written(file)) is not None]
         is_old = bool(written) and max(written) < before
         with suppress(FileNotFoundError), Claim(path, create=is_old) as claim:
             if claim.take() and (is_old or claim.spool() is None):
                 spool.unlink(missing_ok=True)
                 claim.end()
+
+
+def _written(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        # A fill has ended since it was listed.
+        return None

@@ -1,6 +1,8 @@
 """BlobCache under a byte limit: least recently used goes first, and nobody notices but the upstream."""
 
+import asyncio
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from clients.process.exits import ConfigurationError
+from dataplane.blobs.errors import BlobFailed
+from dataplane.blobs.files import FileStore
+from dataplane.blobs.held import alone_with
 from dataplane.blobs.measures import Measures
-from dataplane.blobs.space import Limits
+from dataplane.blobs.space import Limits, remove_abandoned
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource
-from tests.unit.dataplane.blobs.reading import MIB, pull, read, settled, spools, stored
+from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, read, settled, spools, stored
 
 BLOBS = [GeneratedBlob(seed, MIB) for seed in range(5)]
 
@@ -127,3 +133,102 @@ async def test_a_lower_limit_is_kept_from_the_start(make_cache: Callable[..., An
 
     assert stored(root) == {str(blob.digest) for blob in BLOBS[3:]}
     assert (measures.evictions, measures.cache_blobs, measures.cache_bytes) == (3, 2, 2 * MIB)
+
+
+async def test_a_size_that_no_disk_has_pushes_nothing_out(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manifest may say any size: neither the cache nor the node's state pay for one that is made up."""
+    on_disk(monkeypatch, root, 10 * MIB)
+    cache = await make_cache(limits=Limits(None, 4 * MIB))
+    await pull(cache, BLOBS[0], ScriptedSource(BLOBS[0]))
+    await settled(cache)
+
+    got, failure = await failed_pull(cache, BLOBS[1].digest, 1 << 50, ScriptedSource(BLOBS[1]))
+
+    assert got == b""
+    assert isinstance(failure, BlobFailed)
+    assert stored(root) == {str(BLOBS[0].digest)}
+    assert (cache.trouble, cache.measures.evictions) == ("", 0)
+    # Nor does a blob for which the disk has no room, as others have taken it, take what cannot help it.
+    taken = root / "others"
+    taken.write_bytes(bytes(4 * MIB))
+    large = GeneratedBlob(8, 3 * MIB)
+    assert await pull(cache, large, ScriptedSource(large)) == content_of(large)
+    assert stored(root) == {str(BLOBS[0].digest)}
+    assert "PENSTOCK_CACHE_MIN_FREE_BYTES" in cache.trouble
+
+
+async def test_room_that_somebody_else_makes_is_waited_for(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes that need room at once both get it: the second is not told that the disk is full."""
+    on_disk(monkeypatch, root, 6 * MIB)
+    cache = await make_cache(limits=Limits(None, 4 * MIB))
+    for blob in BLOBS[:2]:
+        await pull(cache, blob, ScriptedSource(blob))
+        await settled(cache)
+
+    with alone_with(root / "spool" / "sweep.lock") as alone:
+        assert alone
+        pulling = asyncio.create_task(pull(cache, BLOBS[2], ScriptedSource(BLOBS[2])))
+        await asyncio.sleep(0.05)
+    assert await pulling == content_of(BLOBS[2])
+    await settled(cache)
+
+    assert cache.trouble == ""
+    assert str(BLOBS[2].digest) in stored(root)
+
+
+def test_a_fill_that_ends_while_spools_are_looked_at_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are listed, and gone when they are looked at."""
+    (tmp_path / "gone.spool").touch()
+    glob = Path.glob
+
+    def then_ended(folder: Path, pattern: str) -> list[Path]:
+        found = list(glob(folder, pattern))
+        for path in found:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "glob", then_ended)
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+
+    remove_abandoned(tmp_path, time.time())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_looking_after_the_room_survives_what_fails_once(
+    make_cache: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is away altogether, and comes back, is looked at and used again."""
+    monkeypatch.setattr("dataplane.blobs.cache._LOOK", 0.01)
+    monkeypatch.setattr("dataplane.blobs.trouble._PAUSE", 0.0)
+    cache = await make_cache()
+    prepare, looks = FileStore.prepare, []
+
+    async def away(store: FileStore) -> None:
+        looks.append(store)
+        if len(looks) == 1:
+            raise ConfigurationError("The blob store cannot be used: transport endpoint is not connected.")
+        await prepare(store)
+
+    monkeypatch.setattr(FileStore, "prepare", away)
+    cache.hear_trouble("The disk is away.")
+    async with asyncio.timeout(5):
+        while cache.trouble:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    assert len(looks) == 2
+
+
+def on_disk(monkeypatch: pytest.MonkeyPatch, root: Path, capacity: int) -> None:
+    """Lets the disk have so many bytes, and nothing on it but what is below root."""
+
+    def statvfs(_: object) -> SimpleNamespace:
+        taken = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
+        return SimpleNamespace(f_blocks=capacity // 4096, f_bavail=(capacity - taken) // 4096, f_frsize=4096)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)

@@ -120,7 +120,8 @@ async def test_a_disk_that_becomes_read_only(make: Callable[..., Any], root: Pat
         never = ScriptedSource(SMALL)
         assert await pull(cache, SMALL, never) == content_of(SMALL)
         assert never.asked == []
-        assert await pull(cache, LARGE, ScriptedSource(LARGE)) == content_of(LARGE)
+        cold = GeneratedBlob(4, 2 * MIB)
+        assert await pull(cache, cold, ScriptedSource(cold)) == content_of(cold)
         assert "Read-only" in cache.trouble
         assert cache.measures.unspooled == 1
     finally:
