@@ -20,7 +20,7 @@ _CHUNK: Final = 256 * 1024
 # Bytes of one part of an upload, and the number of parts that S3 allows for one object.
 _PART: Final = 8 * 1024 * 1024
 _MOST_PARTS: Final = 10_000
-_CONTENT_RANGE: Final = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]+)")
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+)")
 
 Ask = Callable[..., Awaitable[Any]]
 """Makes one request; see BucketClient."""
@@ -75,10 +75,10 @@ class Bucket:
         size = answer["ContentLength"]
         if where:
             match = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
-            if match is None:
+            if match is None or int(match[1]) != offset:
                 answer["Body"].close()
-                raise self.client.failed("it sent a part without saying which")
-            size = int(match[1])
+                raise self.client.failed("it sent a part without saying which, or another than was asked for")
+            size = int(match[2])
         self.sightings.note(digest, size)
         try:
             yield BucketStream(answer["Body"], self.client.failed, offset=offset, size=size)

@@ -86,6 +86,8 @@ class BucketFirst:
             return None
         if stream.size != self._size:
             self.failed(BucketFailed(f"it has {stream.size} bytes instead of {self._size}"))
+            # Not held until the upstream is done, which may be long.
+            await stack.aclose()
             return None
         self.used_bucket = True
         self._measures.bucket_hits += 1

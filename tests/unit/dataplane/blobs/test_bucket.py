@@ -156,6 +156,23 @@ async def test_large_blobs_go_up_in_parts_and_come_down_by_ranges(
     assert [asked.partition(" ")[0] for asked in proxy.asked] == ["HEAD"]
 
 
+async def test_another_part_than_was_asked_for_is_not_taken(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a blob cannot be verified: at least it has to say that it is the right one."""
+    blob = GeneratedBlob(4, MIB)
+    await put(bucket, blob.digest, content_of(blob))
+    ask = bucket.client.ask
+
+    async def shifted(operation: str, **parameters: Any) -> Any:
+        return await ask(operation, **{**parameters, "Range": "bytes=0-9"})
+
+    monkeypatch.setattr(bucket.client, "ask", shifted)
+    with pytest.raises(BucketFailed, match="another than was asked for"):
+        async with bucket.open(blob.digest, 10, 20):
+            pass
+
+
 async def test_an_upload_that_breaks_off_leaves_nothing(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, proxy: FaultyBucket
 ) -> None:
