@@ -127,11 +127,12 @@ class BlobCache:
             )
             self._spawn(scrubber.run, "blob scrubber")
 
-    async def open(self, digest: Digest, size: int, source: Source) -> BlobReader:
+    async def open(self, digest: Digest, size: int, source: Source, *, ahead: bool = False) -> BlobReader:
         """Open the blob that the manifest says has this size in bytes; fetches it from source if need be.
 
         Returns before the upstream has answered: what it says is told by the reader. The caller closes
-        the reader, and the fetch goes on without it. Raises BlobFailed where this node cannot even begin.
+        the reader, and the fetch goes on without it. `ahead` says that nobody waits for the blob. Raises
+        BlobFailed where this node cannot even begin.
         """
         way = self._tier.way(digest, size, source)
         while True:
@@ -142,15 +143,19 @@ class BlobCache:
                     return self._warm(stored, digest, way)
                 if self._stopping:
                     raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
-                reader = await self._begin(way)
+                reader = await self._begin(way, ahead=ahead)
                 if reader is not None:
                     return reader
             elif running.failure is not None:
                 # What is over must not be joined.
                 await self._fills.ended((digest, size))
             else:
-                self.measures.followers += 1
-                return self._cold(running, way)
+                return self._followed(running, way, ahead=ahead)
+
+    def hurries(self, digest: Digest, size: int) -> bool:
+        """Tell whether somebody waits for what is being fetched, in this process or another."""
+        running = self._fills.get((digest, size))
+        return running is not None and running.joined
 
     def holds(self, digest: Digest, size: int) -> bool:
         """Tell whether a blob is stored, or being fetched; says nothing of its being used."""
@@ -232,7 +237,7 @@ class BlobCache:
             return None
         return stored
 
-    async def _begin(self, way: Way) -> BlobReader | None:
+    async def _begin(self, way: Way, *, ahead: bool) -> BlobReader | None:
         """Begin to fetch, or to follow another process; None when it is to be looked at again."""
         key = (way.digest, way.size)
         if key in self._opening:
@@ -246,7 +251,7 @@ class BlobCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._trouble.pauses or not await self._space.admit(way.size):
                 return self._uncached(way)
-            return await self._join(way)
+            return await self._join(way, ahead=ahead)
         except OSError as error:
             logger.exception("blob %s cannot be spooled, and is passed through", way.digest)
             self._note(error)
@@ -255,7 +260,7 @@ class BlobCache:
             self._opening.discard(key)
             self._opened.beat()
 
-    async def _join(self, way: Way) -> BlobReader | None:
+    async def _join(self, way: Way, *, ahead: bool) -> BlobReader | None:
         async with self._fills.claim(way) as claim:
             if claim.held:
                 # Another process may have ended its fetch just before.
@@ -270,10 +275,15 @@ class BlobCache:
             # The other process has just begun, or just ended.
             await asyncio.sleep(_JUST_NOW)
             return None
-        if claim.held:
-            self.measures.misses += 1
-        else:
-            self.measures.followers += 1
+        if not claim.held:
+            return self._followed(running, way, ahead=ahead)
+        self.measures.misses += 1
+        return self._cold(running, way)
+
+    def _followed(self, running: Running, way: Way, *, ahead: bool) -> BlobReader:
+        self.measures.followers += 1
+        if not ahead:
+            running.join()
         return self._cold(running, way)
 
     def _warm(self, stored: StoredBlob, digest: Digest, way: Way | None) -> BlobReader:

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 SUFFIX: Final = ".claim"
 # Written in one piece, over the same block each time: a disk that is full still takes a verdict.
 _RECORD: Final = 4096
+# White space to JSON, and other than what is between a record and its end otherwise.
+_JOINED: Final = b"\n"
 
 
 class Claim:
@@ -89,6 +91,16 @@ class Claim:
         fields = self._read().get("verdict")
         return verdict.read(fields) if fields else None
 
+    def join(self) -> None:
+        """Say that somebody waits for this fetch, in whatever process; raises OSError."""
+        os.pwrite(self._descriptor, _JOINED, _RECORD - 1)
+
+    def is_joined(self) -> bool:
+        """Tell whether somebody has said so."""
+        with suppress(OSError):
+            return os.pread(self._descriptor, 1, _RECORD - 1) == _JOINED
+        return False
+
     def end(self) -> None:
         """Take the name away, as its holder, and let go of the lock."""
         try:
@@ -113,8 +125,9 @@ class Claim:
         return {}
 
     def _write(self, record: dict[str, Any]) -> None:
-        content = json.dumps(record).encode()
-        os.pwrite(self._descriptor, content.ljust(_RECORD), 0)
+        content = json.dumps(record, ensure_ascii=False).encode()
+        last = _JOINED if self.is_joined() else b" "
+        os.pwrite(self._descriptor, content.ljust(_RECORD - 1) + last, 0)
 
 
 @cache

@@ -56,6 +56,7 @@ class Fill:
         self._patience = patience
         self._verified = False
         self._failure: UpstreamError | BlobFailed | None = None
+        self._joined = False
 
     @property
     def failure(self) -> UpstreamError | BlobFailed | None:
@@ -66,6 +67,15 @@ class Fill:
     def reached(self) -> int:
         """Bytes that are in the spool file."""
         return self._spool.written
+
+    @property
+    def joined(self) -> bool:
+        """Whether somebody waits for it, in this process or another, whoever began it."""
+        return self._joined or self._claim.is_joined()
+
+    def join(self) -> None:
+        """Note that somebody waits for it."""
+        self._joined = True
 
     def open(self) -> FileIO:
         """Open the growing file for one more reader; raises OSError."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from io import FileIO
 from typing import Final
 
@@ -61,6 +62,20 @@ class Follow:
     def reached(self) -> int:
         """See Fill."""
         return self._reached if self._fill is None else self._fill.reached
+
+    @property
+    def joined(self) -> bool:
+        """See Fill."""
+        return self._claim.is_joined() if self._fill is None else self._fill.joined
+
+    def join(self) -> None:
+        """See Fill; told to the process that fetches."""
+        if self._fill is not None:
+            self._fill.join()
+        elif not self._claim.is_joined():
+            # It is then only not as fast as it might be.
+            with suppress(OSError):
+                self._claim.join()
 
     def open(self) -> FileIO:
         """See Fill."""

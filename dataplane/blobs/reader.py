@@ -98,6 +98,11 @@ class BlobReader:
         await self._turn(position, self.size if stop is None else stop).begun()
         return position
 
+    async def complete(self) -> None:
+        """Wait until all of the blob is in the file, and verified; asks for nothing. Raises what ended it."""
+        if self._growth is not None and self.size:
+            await self._growth.available(self.size - 1)
+
     async def read(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[memoryview, None]:
         """Give bytes from start to stop (exclusive; the end by default), in pieces of some 256 KiB.
 

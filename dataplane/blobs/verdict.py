@@ -27,12 +27,13 @@ _UPSTREAM: Final[tuple[type[UpstreamError], ...]] = (
     UpstreamRateLimited,
     UpstreamInvalid,
 )
-_LONGEST: Final = 1000  # characters of a sentence
+# Bytes of a sentence, and of a host: with all that JSON adds, both are a part of a record of 4 KiB.
+_LONGEST: Final = 1000
 
 
 def written(failure: Failure) -> dict[str, Any]:
     """Put a failure into JSON's terms, with a sentence of bounded length."""
-    sentence = str(failure)[:_LONGEST]
+    sentence = _short(str(failure))
     if isinstance(failure, NotSpooled):
         return {"kind": "NotSpooled", "sentence": sentence}
     if isinstance(failure, BlobFailed):
@@ -41,7 +42,7 @@ def written(failure: Failure) -> dict[str, Any]:
     return {
         "kind": kind.__name__,
         "sentence": sentence,
-        "host": failure.host[:_LONGEST],
+        "host": _short(failure.host),
         "retry_after": failure.retry_after,
     }
 
@@ -55,3 +56,7 @@ def read(fields: Mapping[str, Any]) -> Failure:
         if kind == known.__name__:
             return known(fields["host"], sentence, retry_after=fields["retry_after"])
     return BlobFailed(Fault(kind), sentence)
+
+
+def _short(text: str) -> str:
+    return text.encode(errors="replace")[:_LONGEST].decode(errors="ignore")

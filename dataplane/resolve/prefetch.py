@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
@@ -13,7 +14,6 @@ from clients.oci.manifest import InvalidManifest, Manifest
 from clients.oci.platform import is_kept
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed
-from dataplane.blobs.measures import Measures
 from dataplane.blobs.source import Source, Stream
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.state import ConfigState
@@ -31,6 +31,8 @@ _TAGS: Final = 200
 # Seconds between two looks whether clients have what they want, and after an upstream that refuses more.
 _LOOK: Final = 0.5
 _REFUSED: Final = 60.0
+# Seconds at low rates until it is seen that somebody waits.
+_LONGEST_REST: Final = 0.1
 # Manifests below one: an index may hold indexes.
 _DEPTH: Final = 4
 
@@ -149,24 +151,27 @@ class Prefetch:
         if cache.trouble or not cache.has_room(size):
             measures.prefetches_skipped += 1
             return
-        source = _Gentle(self._source(artifact, digest), self._rate, measures, self._sleep)
-        with await cache.open(digest, size, source) as reader:
-            if size:
-                await reader.available(size - 1)
+        hurries = partial(cache.hurries, digest, size)
+        source = _Gentle(self._source(artifact, digest), self._rate, hurries, self._sleep)
+        with await cache.open(digest, size, source, ahead=True) as reader:
+            await reader.complete()
         measures.prefetches += 1
 
 
 class _Gentle:
-    """A Source that gives its bytes at a rate, until somebody else follows."""
+    """A Source that gives its bytes at a rate, until `hurries` tells that somebody waits for them."""
 
     def __init__(
-        self, source: Source, rate: int, measures: Measures, sleep: Callable[[float], Awaitable[None]]
+        self,
+        source: Source,
+        rate: int,
+        hurries: Callable[[], bool],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._source = source
         self._rate = rate
-        self._measures = measures
+        self._hurries = hurries
         self._sleep = sleep
-        self._followers = measures.followers
 
     def __str__(self) -> str:
         return str(self._source)
@@ -179,8 +184,10 @@ class _Gentle:
 
     async def rest(self, count: int) -> None:
         """Pause for what so many bytes may take."""
-        if self._rate and self._measures.followers == self._followers:
-            await self._sleep(count / self._rate)
+        left = count / self._rate if self._rate else 0.0
+        while left > 0 and not self._hurries():
+            await self._sleep(min(left, _LONGEST_REST))
+            left -= _LONGEST_REST
 
 
 class _GentleStream:

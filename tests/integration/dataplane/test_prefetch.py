@@ -115,6 +115,19 @@ async def test_clients_come_first(setup: Setup) -> None:
     await until(lambda: fetched(setup) == blobs_of(AMD64) | {wanted})
 
 
+async def test_each_blob_is_asked_for_once(setup: Setup) -> None:
+    """Also a large one, of which there is nothing at first: nobody waits for its end."""
+    large = make_image([GeneratedBlob(5, 20 * MIB)], platform=("linux", "amd64"), seed=5)
+    artifact = await start(setup, {"prefetch_platforms": ["linux/amd64"]}, prefetch_rate=0)
+    setup.upstream.add(large, "up/acme/app", ["2.0"])
+    setup.plane.hold(artifact, large, ["2.0"])
+    await setup.get("manifests/2.0")
+    await until(lambda: setup.node._measures.prefetches == len(blobs_of(large)))
+    await until(lambda: setup.node._measures.cache_blobs == len(blobs_of(large)))
+    asked = [seen.reference for seen in setup.upstream.requests if seen.kind == "blobs"]
+    assert sorted(asked) == sorted(blobs_of(large))
+
+
 async def test_an_upstream_that_fails_is_left(setup: Setup) -> None:
     """What cannot be fetched ahead harms nobody, and is fetched when it is asked for."""
     setup.upstream.faults.add("blobs", status=404, times=2)
