@@ -2,37 +2,22 @@
 
 import asyncio
 import socket
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.request_id import RequestIds
 from clients.process.scraping import ScrapeToken
 from dataplane.access.sign_in import SignIns
 from dataplane.access.use_report import UseReport
-from dataplane.blobs.bucket import Bucket
-from dataplane.blobs.bucket_client import BucketClient
-from dataplane.blobs.bucket_leases import BucketLeases
 from dataplane.blobs.cache import BlobCache
-from dataplane.blobs.files import FileStore
-from dataplane.blobs.leases import Leases
 from dataplane.blobs.measures import Measures
-from dataplane.blobs.signer import Signer
-from dataplane.blobs.space import Limits
-from dataplane.blobs.turns import Turns
-from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
-from dataplane.events.journal import Journal
-from dataplane.events.measures import PullMeasures
-from dataplane.events.pulls import Pulls
-from dataplane.events.recorder import Recorder
-from dataplane.events.report import Report
 from dataplane.http.clocks import Clocks
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
@@ -42,33 +27,25 @@ from dataplane.http.node_port import NodePort
 from dataplane.http.pace import Paces, Rates
 from dataplane.http.quick import QuickRegistry
 from dataplane.http.readiness import details
-from dataplane.http.redirects import Redirects
 from dataplane.http.registry import Registry
 from dataplane.http.server import Server
 from dataplane.http.service import Quick
 from dataplane.http.tls import server_context
 from dataplane.http.transfers import Shares, Transfers
-from dataplane.identity import identity
 from dataplane.join import join
 from dataplane.place import prepare_data_dir
+from dataplane.recording import Recording
+from dataplane.resolution import Resolution
 from dataplane.resolve.control import PATIENCE, ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
-from dataplane.resolve.manifests import Manifests
 from dataplane.resolve.measures import UpstreamMeasures
-from dataplane.resolve.members import Members
 from dataplane.resolve.pins import Pins
 from dataplane.resolve.prefetch import Prefetch
-from dataplane.resolve.reach import Reach
-from dataplane.resolve.referrers import ReferrerLists
-from dataplane.resolve.shelf import Shelf
-from dataplane.resolve.tags import TagLists
-from dataplane.resolve.upstream import Grants, UpstreamBlob
-from dataplane.resolve.witnesses import Witnesses
 from dataplane.settings import Settings
+from dataplane.storage import Storage
 from dataplane.workers.crew import Crew
 from dataplane.workers.sums import pack
-from penstock.v1.node_pb2_grpc import NodeServiceStub
 
 _ALONE: Final = Crew()
 # Seconds that clients wait for a worker which has no configuration yet.
@@ -137,15 +114,8 @@ class Node:
             self._registry_server,
             self._version,
         )
-        self._recorder = Recorder(crew.note) if settings.pull_events else None
-        self._recording: asyncio.Task[None] | None = None
-        self._pulls: Pulls | None = None
-        self._pull_measures = PullMeasures(
-            lambda: self.state.configuration,
-            settings.metrics_pull_labels.split(","),
-            settings.metrics_pull_series,
-        )
-        self._metrics.add(self._pull_measures)
+        self._recording = Recording(settings, crew, lambda: self.state.configuration)
+        self._metrics.add(self._recording.measures)
         self._node_port = NodePort(
             self._readiness, self._exposition, ScrapeToken(settings.metrics_token.get_secret_value())
         )
@@ -210,161 +180,85 @@ class Node:
             node_sockets = _bind(settings.node_listen, "PENSTOCK_NODE_LISTEN", stack)
             self.node_address = _name(node_sockets)
         data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
-        blobs = settings.blob_directory(data_dir)
         disk = Disk(data_dir / "node" / "resolved", settings.manifest_disk_max_bytes)
         await asyncio.to_thread(disk.prepare)
-        place = settings.bucket
-        bucket = None if place is None else Bucket(await stack.enter_async_context(BucketClient(place)))
-        redirects = await self._redirecting(bucket, stack)
-        cache = BlobCache(
-            FileStore(blobs),
-            blobs / "spool",
-            limits=Limits(settings.cache_max_bytes or None, settings.cache_min_free_bytes),
-            scrub_rate=settings.scrub_rate,
-            bucket=bucket,
-            turns=await self._turns(bucket, data_dir, stack),
-            measures=self._measures,
-            tell_trouble=self._crew.tell_trouble,
-        )
+        storage = await Storage.make(settings, data_dir, self._measures, self._crew.tell_trouble, stack)
+        cache = storage.cache
         # What is pushed later ends earlier: health and metrics last.
         if share.alone:
             self._node_server.start(node_sockets)
             stack.push_async_callback(self._node_server.stop, 0)
-        self._following = asyncio.create_task(self._follow(data_dir, disk, cache, redirects), name="node")
+        self._following = asyncio.create_task(self._follow(data_dir, disk, storage), name="node")
         stack.push_async_callback(_cancel, self._following)
         stack.push_async_callback(cache.stop)
         await cache.start()
         self._cache = cache
-        if self._recorder is not None:
-            self._recording = asyncio.create_task(self._recorder.run(), name="recorder")
-            stack.push_async_callback(self._stop_recording)
+        self._recording.start()
+        stack.push_async_callback(self._recording.stop)
         if not share.alone:
             await self._first_configuration()
         self._registry_server.start(registry_sockets)
         stack.push_async_callback(self._registry_server.stop, settings.drain_timeout.total_seconds())
 
-    async def _turns(self, bucket: Bucket | None, data_dir: Path, stack: AsyncExitStack) -> Turns | None:
-        longest, redis_url = self._settings.s3_wait.total_seconds(), self._settings.redis_url
-        if bucket is None or not longest:
-            return None
-        owner = await asyncio.to_thread(identity, data_dir / "node" / "identity")
-        leases: Leases
-        if redis_url:
-            # A megabyte or two that most nodes do without.
-            from dataplane.blobs.redis_leases import RedisLeases  # noqa: PLC0415
-
-            leases = RedisLeases.at(redis_url, bucket.place, owner)
-        else:
-            leases = BucketLeases(bucket.client, owner)
-        stack.push_async_callback(leases.close)
-        return Turns(leases, bucket, self._measures, longest)
-
-    async def _redirecting(self, bucket: Bucket | None, stack: AsyncExitStack) -> Redirects | None:
-        rule = self._settings.redirect_rule
-        if bucket is None or rule.above is None:
-            return None
-        signer = Signer(bucket.client, self._settings.s3_public_endpoint or bucket.place.endpoint)
-        await signer.start()
-        redirects = Redirects(rule, bucket, signer, self._measures)
-        stack.push_async_callback(redirects.stop)
-        return redirects
-
-    async def _follow(
-        self, data_dir: Path, disk: Disk, cache: BlobCache, redirects: Redirects | None
-    ) -> None:
+    async def _follow(self, data_dir: Path, disk: Disk, storage: Storage) -> None:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(await join(self._settings, data_dir))
             transport = await stack.enter_async_context(Transport(allow_private=False))
             self._metrics.add(UpstreamMeasures(transport.outcomes))
             control = ControlPlane(client.nodes, self._patience)
-            grants = Grants(control)
-            shelf = Shelf(disk)
-            half = self._share.of(self._settings.manifest_memory_max_bytes) // 2
-            witnesses = Witnesses(half // 4)
-            members = Members(control, shelf, half // 4, witnesses)
-            manifests = Manifests(control, shelf, members, witnesses, self._lookups, half)
-            reach = Reach(control, manifests, members, witnesses, half // 8)
-            tag_lists = TagLists(control, disk, 3 * half // 8)
-            referrer_lists = ReferrerLists(control, disk, witnesses)
-            for part in (grants, members, manifests, reach, tag_lists, referrer_lists):
-                stack.push_async_callback(part.stop)
-
-            def source(artifact: ArtifactEntry, digest: Digest) -> UpstreamBlob:
-                return UpstreamBlob(grants, transport, artifact, digest)
-
+            room = self._share.of(self._settings.manifest_memory_max_bytes)
+            resolution = Resolution.make(control, transport, disk, self._lookups, room, stack)
             saved = SavedConfiguration(data_dir / "node" / "configuration.pb")
             watch = self._crew.watch(client.nodes, self.state, saved, self._version)
             await watch.start_from_saved()
-            self._registry = Registry(
-                self.state,
-                self._sign_ins,
-                manifests,
-                members,
-                reach,
-                tag_lists,
-                referrer_lists,
-                cache,
-                source,
-                self._transfers,
-                self._metrics.count,
-                redirects,
-                self._recorder,
-            )
-            self._quick = QuickRegistry(
-                self.state,
-                self._sign_ins.uses,
-                manifests,
-                members,
-                reach,
-                cache.warm,
-                self._transfers,
-                self._metrics,
-                None if redirects is None else redirects.concerns,
-                self._recorder,
-                self._ids,
-            )
-            if self._recorder is not None and self._share.leads:
-                self._pulls = await self._start_pulls(data_dir, client.nodes)
-            cache.pin(Pins(self.state, shelf).digests)
+            self._serve(resolution, storage)
+            await self._recording.fold(data_dir, client.nodes)
+            storage.cache.pin(Pins(self.state, resolution.shelf).digests)
             prefetch = Prefetch(
                 self.state,
-                manifests,
-                tag_lists,
-                cache,
-                source,
+                resolution.manifests,
+                resolution.tag_lists,
+                storage.cache,
+                resolution.source,
                 self._settings.prefetch_rate,
                 after_syncs=self._share.leads,
             )
-            manifests.resolved = prefetch.resolved
+            resolution.manifests.resolved = prefetch.resolved
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(watch.run(), name="config")
                 tasks.create_task(UseReport(client.nodes, self._sign_ins.uses).run(), name="use-report")
                 tasks.create_task(prefetch.run(), name="prefetch")
 
-    async def _start_pulls(self, data_dir: Path, nodes: NodeServiceStub) -> Pulls:
-        settings, noted, measures = self._settings, self._crew.noted, self._pull_measures
-        journal = Journal(data_dir / "node" / "events", settings.events_max_bytes)
-        report = Report(nodes)
-        measures.waiting = lambda: (journal.events, journal.size)
-        measures.fates = lambda: (report.stored, journal.lost + noted.lost, report.refused)
-        window = settings.pull_window.total_seconds()
-        pulls = Pulls(noted, journal, report, measures.see, window)
-        await pulls.start()
-        return pulls
-
-    async def _stop_recording(self) -> None:
-        assert self._recorder is not None  # noqa: S101 - only where there is one
-        assert self._recording is not None  # noqa: S101 - as above
-        await _cancel(self._recording)
-        self._recorder.flush()
-        if self._pulls is None:
-            return
-        if not self._share.alone:
-            # What the others noted of their last transfers is still to come.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.drain_timeout.total_seconds()):
-                    await self._crew.alone.wait()
-        await self._pulls.stop()
+    def _serve(self, resolution: Resolution, storage: Storage) -> None:
+        cache, redirects, recorder = storage.cache, storage.redirects, self._recording.recorder
+        self._registry = Registry(
+            self.state,
+            self._sign_ins,
+            resolution.manifests,
+            resolution.members,
+            resolution.reach,
+            resolution.tag_lists,
+            resolution.referrer_lists,
+            cache,
+            resolution.source,
+            self._transfers,
+            self._metrics.count,
+            redirects,
+            recorder,
+        )
+        self._quick = QuickRegistry(
+            self.state,
+            self._sign_ins.uses,
+            resolution.manifests,
+            resolution.members,
+            resolution.reach,
+            cache.warm,
+            self._transfers,
+            self._metrics,
+            None if redirects is None else redirects.concerns,
+            recorder,
+            self._ids,
+        )
 
     async def _first_configuration(self) -> None:
         """Wait for it a moment: clients are better off in the socket's queue than with a 503."""
