@@ -8,8 +8,8 @@ import pytest
 from penstock.v1.user_pb2 import Role
 from tests.fakes.blobs import content_of
 from tests.fakes.images import make_image
-from tests.integration.dataplane.conftest import Pulled, Setup, basic, plane, setup  # noqa: F401 - fixtures
-from tests.integration.dataplane.shop import ABSENT, Shop, layer, opened, seen
+from tests.integration.dataplane.conftest import Pulled, Setup, basic, plane, seen, setup  # noqa: F401 - fixtures
+from tests.integration.dataplane.shop import ABSENT, Shop, layer, opened
 
 
 @pytest.fixture

@@ -6,107 +6,27 @@ It serves what tests give it and keeps nothing; started again, it is at the same
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import grpc.aio
-from google.protobuf import any_pb2, duration_pb2
-from google.rpc import error_details_pb2, status_pb2
 
-from clients.control.token import TokenKind, new_token, sha256
+from clients.control.token import TokenKind, new_token
 from clients.oci.digest import Digest
-from clients.oci.manifest import Manifest
-from clients.oci.tag_rule import TagRule
-from penstock.v1 import config_pb2, entitlement_pb2, node_pb2, pull_pb2
+from penstock.v1 import node_pb2, pull_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceServicer, add_NodeServiceServicer_to_server
-from penstock.v1.user_pb2 import Role
-from tests.fakes.images import Image
+from tests.fakes.aborts import Fault, abort
+from tests.fakes.estate import Estate, FakeArtifact
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What a method answers instead; without a reason, as a broken transport would."""
-
-    code: grpc.StatusCode
-    reason: str = ""
-    sentence: str = "scripted"
-    retry_after: float | None = None
-
-
-@dataclass
-class FakeArtifact:
-    """What the fake knows of one artifact."""
-
-    uid: str
-    organization_uid: str
-    repository: str
-    upstream: str
-    content_revision: int = 1
-    tags: dict[str, Digest] = field(default_factory=dict)
-    manifests: dict[Digest, Manifest] = field(default_factory=dict)
-    # What GetUpstreamAccess gives, besides where the upstream is.
-    authorization: str = ""
-    expire_time: float | None = None
-    ca_certificates: str = ""
-    # Fields of its CachePolicy.
-    cache: dict[str, list[str]] = field(default_factory=dict)
-    # What ResolveReference says of tags.
-    max_age: duration_pb2.Duration | None = None
-
-    def config(self) -> config_pb2.ArtifactConfig:
-        return config_pb2.ArtifactConfig(
-            uid=self.uid,
-            organization_uid=self.organization_uid,
-            repository=self.repository,
-            content_revision=self.content_revision,
-            **self.cache,
-        )
-
-    def reached_by(self, digest: Digest, scope: node_pb2.TagScope) -> str | None:
-        """A tag of the scope that leads to a digest, empty where there is no scope; None for none."""
-        if not scope.rules:
-            return ""
-        rules = [
-            TagRule.of(all_tags=rule.all_tags, patterns=rule.patterns, version_ranges=rule.version_ranges)
-            for rule in scope.rules
-        ]
-        for tag, target in self.tags.items():
-            if any(rule.matches(tag) for rule in rules) and digest in self._below(target):
-                return tag
-        return None
-
-    def _below(self, digest: Digest) -> set[Digest]:
-        found: set[Digest] = set()
-        left = [digest]
-        while left:
-            digest = left.pop()
-            if digest in found:
-                continue
-            found.add(digest)
-            if manifest := self.manifests.get(digest):
-                left += [member.digest for member in (*manifest.manifests, *manifest.blobs)]
-            left += [
-                each.digest
-                for each in self.manifests.values()
-                if each.subject and each.subject.digest == digest
-            ]
-        return found
-
-
-class FakeControlPlane(NodeServiceServicer):
+class FakeControlPlane(Estate, NodeServiceServicer):
     """`async with FakeControlPlane() as plane`, then `plane.address` and `plane.token` are for the node."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.token = new_token(TokenKind.NODE)
-        self.revision = 1
-        self.organizations: dict[str, config_pb2.OrganizationConfig] = {}
-        self.artifacts: dict[str, FakeArtifact] = {}
-        self.tokens: dict[str, config_pb2.TokenConfig] = {}
-        self.customers: dict[str, config_pb2.CustomerConfig] = {}
-        self.entitlements: dict[str, config_pb2.EntitlementConfig] = {}
         # Calls so far, by method; requests of GetUpstreamAccess that said `refused` count as `refused`.
         self.calls: Counter[str] = Counter()
         self.reports: list[node_pb2.ReportStatusRequest] = []
@@ -122,8 +42,6 @@ class FakeControlPlane(NodeServiceServicer):
         self.heartbeat = 0.1
         self._port = 0
         self._server: grpc.aio.Server | None = None
-        self._watchers: set[asyncio.Queue[node_pb2.WatchConfigResponse | None]] = set()
-        self._numbers = iter(range(1, 1_000_000))
 
     @property
     def address(self) -> str:
@@ -151,152 +69,12 @@ class FakeControlPlane(NodeServiceServicer):
     ) -> None:
         await self.stop()
 
-    # What there is. Each call raises the revision, and followers get the change.
-
-    def add_organization(self, organization_id: str) -> str:
-        """Give the uid of a new organization."""
-        uid = f"org-{next(self._numbers)}"
-        entry = config_pb2.OrganizationConfig(uid=uid, organization_id=organization_id)
-        self.organizations[uid] = entry
-        self._publish(config_pb2.ConfigurationChange(organizations=[entry]))
-        return uid
-
-    def add_token(
-        self,
-        organization_uid: str = "",
-        role: Role.ValueType = Role.ROLE_READ_ONLY,
-        expires_at: float | None = None,
-        customer_uid: str = "",
-    ) -> str:
-        """Give the secret of a new token; without an organization it is the administrator's."""
-        secret = new_token(TokenKind.USER)
-        entry = config_pb2.TokenConfig(
-            uid=f"token-{next(self._numbers)}",
-            sha256=sha256(secret),
-            organization_uid=organization_uid,
-            user_uid="user-1",
-            role=role,
-            customer_uid=customer_uid,
-        )
-        if expires_at is not None:
-            entry.expire_time.FromNanoseconds(int(expires_at * 1e9))
-        self.tokens[entry.uid] = entry
-        self._publish(config_pb2.ConfigurationChange(tokens=[entry]))
-        return secret
-
-    def close(self, organization_uid: str) -> None:
-        """Let the customers of an organization see only what they are entitled to."""
-        self.organizations[organization_uid].entitled_only = True
-        entry = self.organizations[organization_uid]
-        self._publish(config_pb2.ConfigurationChange(organizations=[entry]))
-
-    def add_customer(self, organization_uid: str) -> str:
-        """Give the uid of a new customer."""
-        uid = f"customer-{next(self._numbers)}"
-        entry = config_pb2.CustomerConfig(uid=uid, organization_uid=organization_uid, customer_id=uid)
-        self.customers[uid] = entry
-        self._publish(config_pb2.ConfigurationChange(customers=[entry]))
-        return uid
-
-    def entitle(
-        self,
-        customer_uid: str,
-        artifact: FakeArtifact,
-        *patterns: str,
-        version_ranges: Iterable[str] = (),
-        expires_at: float | None = None,
-    ) -> str:
-        """Give the uid of a new entitlement to tags of an artifact; to all where nothing names some."""
-        entry = config_pb2.EntitlementConfig(
-            uid=f"entitlement-{next(self._numbers)}", customer_uid=customer_uid
-        )
-        entry.grants.add(
-            artifact_uid=artifact.uid,
-            tags=entitlement_pb2.TagRule(patterns=patterns, version_ranges=version_ranges),
-        )
-        tags = entry.grants[0].tags
-        tags.all_tags = not (tags.patterns or tags.version_ranges)
-        if expires_at is not None:
-            entry.expire_time.FromNanoseconds(int(expires_at * 1e9))
-        self.entitlements[entry.uid] = entry
-        self._publish(config_pb2.ConfigurationChange(entitlements=[entry]))
-        return entry.uid
-
-    def remove_entitlement(self, uid: str) -> None:
-        """Delete an entitlement."""
-        del self.entitlements[uid]
-        self._publish(config_pb2.ConfigurationChange(removed_entitlement_uids=[uid]))
-
-    def remove_token(self, secret: str) -> None:
-        """Revoke a token."""
-        uid = next(entry.uid for entry in self.tokens.values() if entry.sha256 == sha256(secret))
-        del self.tokens[uid]
-        self._publish(config_pb2.ConfigurationChange(removed_token_uids=[uid]))
-
-    def add_artifact(self, repository: str, upstream: str = "127.0.0.1:1/none") -> FakeArtifact:
-        """Add an artifact, and its organization where that is new; `upstream` is `host:port/repository`."""
-        organization_id = repository.partition("/")[0]
-        owners = [o.uid for o in self.organizations.values() if o.organization_id == organization_id]
-        owner = owners[0] if owners else self.add_organization(organization_id)
-        artifact = FakeArtifact(f"artifact-{next(self._numbers)}", owner, repository, upstream)
-        self.artifacts[artifact.uid] = artifact
-        self._publish(config_pb2.ConfigurationChange(artifacts=[artifact.config()]))
-        return artifact
-
-    def remove_artifact(self, artifact: FakeArtifact) -> None:
-        """Delete an artifact."""
-        del self.artifacts[artifact.uid]
-        self._publish(config_pb2.ConfigurationChange(removed_artifact_uids=[artifact.uid]))
-
-    def hold(self, artifact: FakeArtifact, image: Image, tags: Iterable[str] = ()) -> None:
-        """Let an artifact have an image or index with its children; tags that are named move to it."""
-        for part in (image, *image.children):
-            artifact.manifests[part.digest] = Manifest.parse(part.manifest, part.media_type)
-        artifact.tags |= dict.fromkeys(tags, image.digest)
-        self.touch(artifact)
-
-    def touch(self, artifact: FakeArtifact) -> None:
-        """Raise an artifact's content revision, as a sync does that changed something."""
-        artifact.content_revision += 1
-        self._publish(config_pb2.ConfigurationChange(artifacts=[artifact.config()]))
-
-    # What followers of the configuration see.
-
-    def send(self, message: node_pb2.WatchConfigResponse) -> None:
-        """Send every follower a message as it is."""
-        for watcher in self._watchers:
-            watcher.put_nowait(message)
-
-    def end_streams(self) -> None:
-        """End the streams of all followers, as a server that drains does."""
-        for watcher in self._watchers:
-            watcher.put_nowait(None)
-
-    def snapshot(self) -> config_pb2.Configuration:
-        """The configuration as it is now."""
-        return config_pb2.Configuration(
-            revision=self.revision,
-            organizations=self.organizations.values(),
-            artifacts=[artifact.config() for artifact in self.artifacts.values()],
-            tokens=self.tokens.values(),
-            customers=self.customers.values(),
-            entitlements=self.entitlements.values(),
-        )
-
-    def _publish(self, change: config_pb2.ConfigurationChange) -> None:
-        change.from_revision = self.revision
-        self.revision += 1
-        change.to_revision = self.revision
-        self.send(node_pb2.WatchConfigResponse(change=change))
-
-    # The service.
-
     async def WatchConfig(
         self, request: node_pb2.WatchConfigRequest, context: Any
     ) -> AsyncIterator[node_pb2.WatchConfigResponse]:
         await self._enter("WatchConfig", context)
         watcher: asyncio.Queue[node_pb2.WatchConfigResponse | None] = asyncio.Queue()
-        self._watchers.add(watcher)
+        self.watchers.add(watcher)
         try:
             yield node_pb2.WatchConfigResponse(snapshot=self.snapshot())
             while True:
@@ -310,7 +88,7 @@ class FakeControlPlane(NodeServiceServicer):
                     return
                 yield message
         finally:
-            self._watchers.discard(watcher)
+            self.watchers.discard(watcher)
 
     async def ReportStatus(
         self, request: node_pb2.ReportStatusRequest, context: Any
@@ -336,7 +114,7 @@ class FakeControlPlane(NodeServiceServicer):
         manifest = artifact.manifests.get(digest)
         reached_by = artifact.reached_by(digest, request.scope)
         if manifest is None or (":" in request.reference and reached_by is None):
-            await _abort(context, Fault(grpc.StatusCode.NOT_FOUND, "MANIFEST_UNKNOWN"))
+            await abort(context, Fault(grpc.StatusCode.NOT_FOUND, "MANIFEST_UNKNOWN"))
         return node_pb2.ResolveReferenceResponse(
             digest=str(digest),
             media_type=manifest.media_type,
@@ -363,7 +141,7 @@ class FakeControlPlane(NodeServiceServicer):
                         content_revision=artifact.content_revision,
                         reached_by=reached_by,
                     )
-        await _abort(context, Fault(grpc.StatusCode.NOT_FOUND, "BLOB_UNKNOWN"))
+        await abort(context, Fault(grpc.StatusCode.NOT_FOUND, "BLOB_UNKNOWN"))
         raise AssertionError("abort raises")
 
     async def StreamTags(
@@ -430,30 +208,13 @@ class FakeControlPlane(NodeServiceServicer):
         metadata = dict(context.invocation_metadata())
         self.request_ids[method] = metadata.get("x-request-id", "")
         if metadata.get("authorization") != f"Bearer {self.token}":
-            await _abort(context, Fault(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"))
+            await abort(context, Fault(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"))
         if method in self.gates:
             await self.gates[method].wait()
         if method in self.faults:
-            await _abort(context, self.faults[method])
+            await abort(context, self.faults[method])
 
     async def _artifact(self, uid: str, context: Any) -> FakeArtifact:
         if uid not in self.artifacts:
-            await _abort(context, Fault(grpc.StatusCode.NOT_FOUND, "ARTIFACT_UNKNOWN"))
+            await abort(context, Fault(grpc.StatusCode.NOT_FOUND, "ARTIFACT_UNKNOWN"))
         return self.artifacts[uid]
-
-
-async def _abort(context: Any, fault: Fault) -> None:
-    if not fault.reason:
-        await context.abort(fault.code, fault.sentence)
-    details = [error_details_pb2.ErrorInfo(reason=fault.reason, domain="penstock.dev")]
-    if fault.retry_after is not None:
-        delay = duration_pb2.Duration()
-        delay.FromNanoseconds(int(fault.retry_after * 1e9))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    status = status_pb2.Status(code=fault.code.value[0], message=fault.sentence)
-    for detail in details:
-        packed = any_pb2.Any()
-        packed.Pack(detail)
-        status.details.append(packed)
-    trailing = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(fault.code, fault.sentence, trailing_metadata=trailing)

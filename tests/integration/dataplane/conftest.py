@@ -14,7 +14,8 @@ from yarl import URL
 
 from dataplane.node import Node
 from dataplane.settings import Settings
-from tests.fakes.controlplane import FakeArtifact, FakeControlPlane
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image
 from tests.fakes.registry import FakeRegistry
 
@@ -42,6 +43,11 @@ class Pulled:
         assert set(error) == {"code", "message", "detail"}
         assert error["message"]
         return str(error["code"])
+
+
+def seen(answer: Pulled) -> tuple[object, ...]:
+    """All of an answer that a client could compare, but time and request id."""
+    return answer.status, answer.body, {k: v for k, v in answer.headers.items() if k not in VARYING}
 
 
 class Setup:

@@ -4,17 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clients.oci.digest import Digest
-from tests.fakes.controlplane import FakeArtifact
+from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image, make_artifact, make_image, make_index
-from tests.integration.dataplane.conftest import VARYING, Pulled, Setup
+from tests.integration.dataplane.conftest import Setup
 
 ABSENT: Final = Digest.of(b"nobody has this")
 SHARED: Final = b"in every image"
-
-
-def seen(answer: Pulled) -> tuple[object, ...]:
-    """All of an answer that a client could compare, but time and request id."""
-    return answer.status, answer.body, {k: v for k, v in answer.headers.items() if k not in VARYING}
 
 
 @dataclass(frozen=True)

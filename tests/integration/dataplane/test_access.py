@@ -8,15 +8,10 @@ from clients.control.token import TokenKind, new_token
 from clients.oci.digest import Digest
 from tests.fakes.blobs import content_of
 from tests.fakes.images import make_image
-from tests.integration.dataplane.conftest import VARYING, Pulled, Setup, basic, until
+from tests.integration.dataplane.conftest import Setup, basic, seen, until
 
 ABSENT = Digest.of(b"nobody has this")
 PATHS = ("/v2/", "/v2/acme/app/manifests/1.0", f"/v2/acme/app/blobs/{ABSENT}", "/v2/acme/app/tags/list")
-
-
-def seen(answer: Pulled) -> tuple[object, ...]:
-    """All of an answer that a client could compare, but time and request id."""
-    return answer.status, answer.body, {k: v for k, v in answer.headers.items() if k not in VARYING}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST"])

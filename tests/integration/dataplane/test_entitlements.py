@@ -9,8 +9,8 @@ import pytest
 from clients.oci.digest import Digest
 from dataplane.config.saved import SavedConfiguration
 from tests.fakes.images import Image, make_image
-from tests.integration.dataplane.conftest import Pulled, Setup, until
-from tests.integration.dataplane.shop import ABSENT, Shop, layer, opened, seen, version
+from tests.integration.dataplane.conftest import Pulled, Setup, seen, until
+from tests.integration.dataplane.shop import ABSENT, Shop, layer, opened, version
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import time
 import grpc
 import pytest
 
+from tests.fakes.aborts import Fault
 from tests.fakes.blobs import content_of
-from tests.fakes.controlplane import Fault
 from tests.fakes.images import make_image
 from tests.integration.dataplane.conftest import Setup, until
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.blobs import GeneratedBlob, content_of
-from tests.fakes.controlplane import FakeArtifact, FakeControlPlane
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image, make_image, make_index
 from tests.fakes.registry import FakeRegistry
 from tests.integration.dataplane.conftest import Setup, until

@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from penstock.v1.pull_pb2 import PullEvent
-from tests.fakes.controlplane import FakeControlPlane, Fault
+from tests.fakes.aborts import Fault
+from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import Image, make_image, make_index
 from tests.fakes.registry import FakeRegistry
 from tests.integration.dataplane.conftest import Setup, basic, until

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from clients.process.log import JsonFormatter
-from tests.fakes.controlplane import Fault
+from tests.fakes.aborts import Fault
 from tests.fakes.images import make_image
 from tests.integration.dataplane.conftest import Setup
 

@@ -15,7 +15,9 @@ from dataplane.config.state import ConfigState
 from dataplane.config.watch import ConfigWatch
 from penstock.v1.config_pb2 import ArtifactConfig, ConfigurationChange
 from penstock.v1.node_pb2 import WatchConfigResponse
-from tests.fakes.controlplane import FakeArtifact, FakeControlPlane, Fault
+from tests.fakes.aborts import Fault
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.estate import FakeArtifact
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -187,9 +189,9 @@ async def test_a_missed_change_makes_the_node_ask_again(plane: FakeControlPlane,
     async with following(plane, tmp_path / "saved") as node:
         await until(lambda: node.knows("acme/app"))
         # Watchers are not told of this one.
-        watchers, plane._watchers = plane._watchers, set()
+        watchers, plane.watchers = plane.watchers, set()
         plane.add_artifact("acme/missed")
-        plane._watchers = watchers
+        plane.watchers = watchers
         await until(lambda: node.knows("acme/missed"))
         wrong = WatchConfigResponse()
         wrong.change.from_revision = 1000

@@ -26,7 +26,9 @@ from dataplane.resolve.members import Members
 from dataplane.resolve.shelf import Shelf
 from dataplane.resolve.tags import TagLists
 from dataplane.resolve.witnesses import Witnesses
-from tests.fakes.controlplane import FakeArtifact, FakeControlPlane, Fault
+from tests.fakes.aborts import Fault
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image, make_image, make_index
 
 

@@ -12,7 +12,8 @@ from dataplane.resolve.disk import Disk
 from dataplane.resolve.errors import ControlPlaneAway
 from dataplane.resolve.referrers import ReferrerLists
 from dataplane.resolve.witnesses import Witnesses
-from tests.fakes.controlplane import FakeArtifact, FakeControlPlane
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import make_artifact, make_image
 
 _IMAGE = make_image()

@@ -10,8 +10,10 @@ from clients.oci.errors import UpstreamDenied, UpstreamError
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.upstream import Grants
+from tests.fakes.aborts import Fault
 from tests.fakes.clock import Clock
-from tests.fakes.controlplane import FakeArtifact, FakeControlPlane, Fault
+from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.estate import FakeArtifact
 
 METHOD = "GetUpstreamAccess"
 
