@@ -36,6 +36,12 @@ BOTH_DATABASES = pytest.mark.parametrize(
 _numbers = itertools.count(1)
 
 
+def each_database(metafunc: pytest.Metafunc) -> None:
+    """Has tests that use a database see each kind; for a `pytest_generate_tests`."""
+    if "database" in metafunc.fixturenames:
+        metafunc.parametrize(*BOTH_DATABASES.args, **BOTH_DATABASES.kwargs)
+
+
 @asynccontextmanager
 async def open_database(folder: Path) -> AsyncIterator[Database]:
     """Opens the SQLite database in a folder: an empty one, where there is none yet."""

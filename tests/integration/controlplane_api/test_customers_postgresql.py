@@ -1,7 +1,5 @@
 """Customers, entitlements, reach and the audit log on PostgreSQL, a real one."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlmodel import col, delete, select, update
@@ -28,21 +26,8 @@ from tests.fakes.rows import (
     add_organization,
     add_token,
 )
-from tests.servers.postgres import Postgres
 
-pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-async def database() -> AsyncIterator[Database]:
-    """An empty database of a server that runs for the test."""
-    server = Postgres()
-    try:
-        opened = await Database.open(server.start().url)
-        yield opened
-        await opened.close()
-    finally:
-        server.remove()
+pytestmark = [pytest.mark.real, pytest.mark.parametrize("database", ["postgresql"], indirect=True)]
 
 
 async def _read(database: Database, before: Held | None = None) -> Held:

@@ -30,16 +30,6 @@ def redis() -> Iterator[RedisServer]:
         server.remove()
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """Run a server for all tests here."""
-    server = Postgres()
-    try:
-        yield server.start()
-    finally:
-        server.remove()
-
-
 @pytest.fixture(
     params=[
         pytest.param("redis", marks=pytest.mark.real),
@@ -57,7 +47,7 @@ async def locks(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         async with open_database(tmp_path) as database:
             yield LeaseRows(database)
     else:
-        database = await Database.open(request.getfixturevalue("postgres").url)
+        database = await Database.open(await request.getfixturevalue("postgres_copies").url())
         yield LeaseRows(database)
         await database.close()
 

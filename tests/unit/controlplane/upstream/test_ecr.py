@@ -1,14 +1,12 @@
 """ECR's tokens: got once, shared, renewed in time or when one is refused, and AWS' errors in words."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
 
-import asyncpg
 import pytest
 
 from clients.oci.errors import (
@@ -30,10 +28,9 @@ from controlplane.upstream.opened import AwsKey, OpenCredential, close, opened
 from tests.fakes import ecr as aws
 from tests.fakes.ecr import FakeEcr
 from tests.fakes.endpoint import Endpoint, Reply
-from tests.fakes.rows import NOW, add_organization, open_database
-from tests.servers.postgres import Postgres
+from tests.fakes.rows import NOW, add_organization, each_database
 
-_numbers = itertools.count(1)
+pytest_generate_tests = each_database
 
 
 class Now:
@@ -51,33 +48,6 @@ def fake_ecr() -> Iterator[FakeEcr]:
     """AWS."""
     with FakeEcr() as fake:
         yield fake
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """Run a server for all tests here."""
-    server = Postgres()
-    try:
-        yield server.start()
-    finally:
-        server.remove()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        async with open_database(tmp_path) as database:
-            yield database
-        return
-    url = request.getfixturevalue("postgres").url
-    name = f"test{next(_numbers)}"
-    administrator = await asyncpg.connect(url)
-    await administrator.execute(f"CREATE DATABASE {name}")
-    await administrator.close()
-    database = await Database.open(url.removesuffix("postgres") + name)
-    yield database
-    await database.close()
 
 
 @pytest.fixture
