@@ -1,11 +1,12 @@
 """Which pulls are asked for: first as people name them, then as the numbers in the tables."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, select
 from sqlmodel import col
+from sqlmodel import select as select_one
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.version import Version, VersionRange
@@ -63,6 +64,12 @@ class Chosen:
         """Whether it names something that no pull has."""
         return not all(self.numbers.values())
 
+    def within(self, kind: NameKind, only: int | None) -> Self:
+        """Give what of it has this number; None is one that no pull has."""
+        column = COLUMNS[kind]
+        numbers = (only,) if only is not None and only in self.numbers.get(column, (only,)) else ()
+        return replace(self, numbers={**self.numbers, column: numbers})
+
     def conditions(self, columns: Any) -> Iterable[ColumnElement[bool]]:
         """Give what rows of a table must agree with, but for times and `cold`."""
         yield columns.organization_id == self.organization_id
@@ -84,6 +91,16 @@ async def resolve(session: AsyncSession, organization_id: int, choice: Choice) -
         given = numbers.get("tag_id")
         numbers["tag_id"] = tags if given is None else tuple(sorted({*tags} & {*given}))
     return Chosen(organization_id, choice.start, choice.end, numbers, choice.kind, choice.cold)
+
+
+async def number_of(session: AsyncSession, organization_id: int, kind: NameKind, uid: str) -> int | None:
+    """Give the number of something by its uid; None where no pull has it."""
+    found = await session.exec(
+        select_one(PullName.id).where(
+            PullName.organization_id == organization_id, PullName.kind == kind, PullName.uid == uid
+        )
+    )
+    return found.one_or_none()
 
 
 async def _named(session: AsyncSession, organization_id: int, kind: NameKind, text: str) -> tuple[int, ...]:

@@ -13,10 +13,10 @@ from sqlmodel import SQLModel, col, delete, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.analytics import partitions
-from controlplane.analytics.sums import LENGTH, SHAPES
+from controlplane.analytics.sums import LENGTH, PERSONAL, SHAPES
 from controlplane.analytics.times import DAY, HOUR, Month, milliseconds
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.pull_tables import Grain, PullName, PullRecord, PullSum, Shape
+from controlplane.model.pull_tables import Grain, PullName, PullRecord, PullSum
 from controlplane.model.tables import Organization
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Keeper:
         sums: timedelta,
         now: Callable[[], datetime],
     ) -> None:
-        """Keep events, and the sums of hours and users, for `events`; the other sums for `sums`."""
+        """Keep events, and the sums of hours and people, for `events`; the other sums for `sums`."""
         self._database = database
         self._events = events
         self._sums = max(sums, events)
@@ -96,7 +96,7 @@ class Keeper:
         mine = col(PullSum.organization_id) == owner
         for grain, shapes in SHAPES.items():
             for shape in shapes:
-                before = events if grain is Grain.HOUR or shape is Shape.USER else sums
+                before = events if grain is Grain.HOUR or shape in PERSONAL else sums
                 series = mine & (col(PullSum.grain) == grain) & (col(PullSum.shape) == shape)
                 await self._delete(PullSum, series & (col(PullSum.bucket) < before // LENGTH[grain]))
         mine = col(PullName.organization_id) == owner

@@ -20,15 +20,41 @@ DIMENSIONS: Final[Mapping[Shape, tuple[str, ...]]] = {
     Shape.CUSTOMER: ("customer_id",),
     Shape.HOLDER: ("artifact_id", "tag_id", "customer_id"),
     Shape.USER: ("artifact_id", "tag_id", "customer_id", "user_id"),
+    Shape.TOKEN: ("customer_id", "user_id", "token_id"),
+    Shape.CLIENT: ("customer_id", "client_id"),
+    Shape.ADDRESS: ("customer_id", "address_id"),
+    Shape.MEMBER: ("artifact_id", "customer_id", "user_id"),
 }
 """What each shape tells apart, those that have fewer sums first."""
 SHAPES: Final[Mapping[Grain, tuple[Shape, ...]]] = {
     Grain.HOUR: (Shape.TOTAL, Shape.ARTIFACT, Shape.CUSTOMER, Shape.TAG),
-    Grain.DAY: (Shape.TOTAL, Shape.ARTIFACT, Shape.CUSTOMER, Shape.TAG, Shape.HOLDER, Shape.USER),
+    Grain.DAY: (
+        Shape.TOTAL,
+        Shape.ARTIFACT,
+        Shape.CUSTOMER,
+        Shape.TAG,
+        Shape.CLIENT,
+        Shape.HOLDER,
+        Shape.TOKEN,
+        Shape.ADDRESS,
+        Shape.MEMBER,
+        Shape.USER,
+    ),
 }
 """What there are sums of, in the order in which they should be asked."""
-_COLUMNS: Final = ("artifact_id", "tag_id", "customer_id", "user_id")
-_KEY: Final = ("organization_id", "grain", "shape", "bucket", *_COLUMNS, "kind")
+PERSONAL: Final = frozenset((Shape.USER, Shape.TOKEN, Shape.CLIENT, Shape.ADDRESS, Shape.MEMBER))
+"""Those that are kept no longer than events: of people, and as many as these please."""
+COLUMNS: Final = (
+    "artifact_id",
+    "tag_id",
+    "customer_id",
+    "user_id",
+    "token_id",
+    "address_id",
+    "client_id",
+)
+"""What a sum may tell apart, each with a column; what it does not is NOTHING there."""
+_KEY: Final = ("organization_id", "grain", "shape", "bucket", *COLUMNS, "kind")
 
 
 async def add(session: AsyncSession, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -70,5 +96,5 @@ def _keys(row: Mapping[str, Any]) -> Iterable[tuple[int, ...]]:
         bucket = row["time"] // LENGTH[grain]
         for shape in shapes:
             told = DIMENSIONS[shape]
-            values = (row[column] if column in told else NOTHING for column in _COLUMNS)
+            values = (row[column] if column in told else NOTHING for column in COLUMNS)
             yield (row["organization_id"], grain.value, shape.value, bucket, *values, row["kind"])

@@ -102,10 +102,11 @@ _METHODS: Final[Mapping[str, Mapping[str, Row]]] = {
         "WatchSyncJob": _READER,
     },
     "penstock.v1.PullService": {
-        "ListPulls": _READER,
-        "SumPulls": _READER,
-        "ListVersionHolders": _READER,
-        "ExportPulls": _READER,
+        "ListPulls": _READER_THERE,
+        "SumPulls": _READER_THERE,
+        # Of the customer as a whole.
+        "ListVersionHolders": Row(Who.READER, Who.ADMIN),
+        "ExportPulls": _READER_THERE,
     },
     "penstock.v1.NodeService": {
         "GetNode": _INSTALLATION,

@@ -2,31 +2,27 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from clients.oci.version import VersionRange
 from controlplane.analytics import export, listing, summing
-from controlplane.analytics.choice import COLUMNS, Choice, Chosen, TooMany, resolve
+from controlplane.analytics.choice import COLUMNS, Choice
 from controlplane.analytics.holders import holders
 from controlplane.analytics.listing import Place
 from controlplane.analytics.names import Names
 from controlplane.analytics.summing import Period, Question
 from controlplane.analytics.times import milliseconds
-from controlplane.api import find
-from controlplane.api.caller import caller
-from controlplane.api.errors import Violation, denied, invalid
 from controlplane.api.paging import page
 from controlplane.api.pull_choice import read_choice
 from controlplane.api.pull_messages import holder_message, pull_message, sum_message, time_of
+from controlplane.api.pull_sight import look_up
 from controlplane.api.timestamps import moment
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
 from controlplane.model.naming import ArtifactName, OrganizationName
 from controlplane.model.pull_tables import NameKind
-from controlplane.model.saved import saved_id
 from penstock.v1 import pull_pb2 as pb
 from penstock.v1.pull_pb2_grpc import PullServiceServicer
 
@@ -61,7 +57,7 @@ class PullServicer(PullServiceServicer):
             after = violations.check("page_token", Place.parse, wanted.after) if wanted.after else None
         names = Names()
         async with self._database.read() as session:
-            chosen = await _chosen(session, parent, choice)
+            chosen = await look_up(session, parent, choice)
             rows = await listing.page(session, chosen, names, after=after, limit=wanted.limit)
         shown, token = wanted.cut(rows, lambda row: str(Place.of(row)))
         return pb.ListPullsResponse(
@@ -83,7 +79,7 @@ class PullServicer(PullServiceServicer):
         start = end - _SUMMED // timedelta(milliseconds=1) if choice.start is None else choice.start
         names = Names()
         async with self._database.read() as session:
-            chosen = await _chosen(session, parent, choice, start, end)
+            chosen = await look_up(session, parent, replace(choice, start=start, end=end))
             question = Question(
                 chosen,
                 _PERIODS[request.period],
@@ -115,7 +111,7 @@ class PullServicer(PullServiceServicer):
                 since = violations.check("start_time", moment, request.start_time)
         choice = Choice(start=milliseconds(since), names={NameKind.ARTIFACT: parent.path})
         async with self._database.read() as session:
-            chosen = await _chosen(session, OrganizationName(parent.organization), choice)
+            chosen = await look_up(session, OrganizationName(parent.organization), choice)
             found = await holders(session, chosen, versions)
         offset = int(wanted.after or 0)
         shown, token = wanted.cut(found[offset : offset + wanted.limit], lambda _: str(offset + wanted.size))
@@ -136,37 +132,12 @@ class PullServicer(PullServiceServicer):
         # What comes while it is written is not in it.
         end = milliseconds(self._now()) + 1 if choice.end is None else choice.end
         async with self._database.read() as session:
-            chosen = await _chosen(session, parent, choice, choice.start, end)
+            chosen = await look_up(session, parent, replace(choice, end=end))
             total = await listing.count(session, chosen)
         yield pb.ExportPullsResponse(total=total)
         async with aclosing(export.pieces(self._database, chosen, _FORMATS[request.format])) as pieces:
             async for piece in pieces:
                 yield pb.ExportPullsResponse(content=piece.content, pulls=piece.pulls)
-
-
-async def _chosen(
-    session: AsyncSession,
-    parent: OrganizationName,
-    choice: Choice,
-    start: int | None = None,
-    end: int | None = None,
-) -> Chosen:
-    """Look up what is chosen, as far as the caller may see it."""
-    organization = await find.organization(session, parent)
-    if getattr(caller(), "customer_id", None) is not None:
-        raise denied("MEMBERS_ONLY", "Pulls are told to members of the organization alone.")
-    given = Choice(
-        start=choice.start if start is None else start,
-        end=choice.end if end is None else end,
-        names=choice.names,
-        versions=choice.versions,
-        kind=choice.kind,
-        cold=choice.cold,
-    )
-    try:
-        return await resolve(session, saved_id(organization), given)
-    except TooMany as error:
-        raise invalid([Violation("filter", str(error))]) from error
 
 
 def _scope(message: pb.PullFilter | pb.SumPullsRequest) -> str:

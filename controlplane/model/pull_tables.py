@@ -112,7 +112,15 @@ class Shape(IntEnum):
     HOLDER = 4
     """Artifact, tag and customer; by the day alone."""
     USER = 5
-    """Those of HOLDER and user; by the day alone, and kept as long as events are."""
+    """Those of HOLDER and user; it and those below by the day alone, and kept as long as events are."""
+    TOKEN = 6
+    """Of a user of a customer."""
+    CLIENT = 7
+    """Of a customer's pulls."""
+    ADDRESS = 8
+    """Of a customer's pulls. At most one for each event, however many addresses there are."""
+    MEMBER = 9
+    """Those of USER but the tag."""
 
 
 class PullSum(SQLModel, table=True):
@@ -133,6 +141,9 @@ class PullSum(SQLModel, table=True):
     tag_id: int = Field(primary_key=True)
     customer_id: int = Field(primary_key=True)
     user_id: int = Field(primary_key=True)
+    token_id: int = Field(primary_key=True)
+    address_id: int = Field(primary_key=True)
+    client_id: int = Field(primary_key=True)
     kind: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     count: int = Field(sa_type=BigInteger)
     # Of these, with a blob that was fetched.

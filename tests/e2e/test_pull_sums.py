@@ -1,5 +1,9 @@
-"""The sums of pulls are right when the control plane was away under load, and nodes were killed meanwhile."""
+"""The sums of pulls are right when the control plane was away under load, and nodes were killed meanwhile.
 
+With `TEST_PULL_OUTAGE=600` it is away for so many seconds, at a lower load, and nodes are killed three times.
+"""
+
+import os
 import threading
 import time
 from collections import Counter
@@ -17,7 +21,13 @@ from tests.servers.penstock import Organization, Penstock
 from tests.servers.scripted import Scripted
 from tests.servers.skopeo import Skopeo
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
+# Seconds that the control plane is away beyond what killing nodes takes.
+OUTAGE = float(os.environ.get("TEST_PULL_OUTAGE", "0"))
+KILLS = 3 if OUTAGE else 1
+# Seconds between two pulls of a client.
+PAUSE = 0.5 if OUTAGE else 0.0
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300 + OUTAGE)]
 
 # Seconds: until a pull without further requests has ended, and how long before a kill the last one was.
 # A second is promised, on a machine that is not busy.
@@ -62,6 +72,7 @@ class Load:
     def _go_on(self, client: Scripted) -> None:
         while not self._stopping.is_set():
             self._pull_all(client)
+            self._stopping.wait(PAUSE)
 
     def _pull_all(self, client: Scripted) -> None:
         for name, image in self._images.items():
@@ -117,11 +128,13 @@ def test_sums_after_trouble(
         # So long that some is stored, and some on its way.
         time.sleep(WINDOW + 1)
         penstock.planes["controlplane"].kill()
-        for load, restart in zip(loads, (restart_first, restart_second), strict=True):
-            load.stop()
-            time.sleep(KEPT)
-            restart()
-            load.start()
+        for _ in range(KILLS):
+            for load, restart in zip(loads, (restart_first, restart_second), strict=True):
+                load.stop()
+                time.sleep(KEPT)
+                restart()
+                load.start()
+            time.sleep(OUTAGE / KILLS)
         penstock.start_plane("controlplane")
         # In the middle of what it has to report.
         loads[0].stop()
@@ -133,6 +146,7 @@ def test_sums_after_trouble(
         name: (loads[0].pulls[name] + loads[1].pulls[name], loads[0].bytes[name] + loads[1].bytes[name], 2)
         for name in images
     }
+    print(f"pulls, bytes, cold pulls: {wanted}")
     deadline = time.monotonic() + 30
     while sums(organization, "artifact") != wanted and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from controlplane.analytics.names import Naming
-from controlplane.analytics.sums import DIMENSIONS, LENGTH, SHAPES
+from controlplane.analytics.sums import COLUMNS, DIMENSIONS, LENGTH, SHAPES
 from controlplane.analytics.times import DAY, Month, milliseconds
 from controlplane.model.naming import new_uid
 from controlplane.model.pull_tables import NameKind, PullRecord, PullSum
@@ -169,13 +169,12 @@ async def _names(connection: AsyncConnection, organization_id: int) -> None:
 
 def _sums(grain: Any, shape: Any) -> str:
     told = DIMENSIONS[shape]
-    columns = ("artifact_id", "tag_id", "customer_id", "user_id")
-    values = ", ".join(column if column in told else "0" for column in columns)
-    keys = "".join(f", {column}" for column in columns if column in told)
+    values = ", ".join(column if column in told else "0" for column in COLUMNS)
+    keys = "".join(f", {column}" for column in told)
     bucket = f"time / {LENGTH[grain]}"
     return (
-        "INSERT INTO pull_sum (organization_id, grain, shape, bucket, artifact_id, tag_id, customer_id,"
-        " user_id, kind, count, cold, bytes_sent, last_time)"
+        f"INSERT INTO pull_sum (organization_id, grain, shape, bucket, {', '.join(COLUMNS)}, kind, count,"
+        " cold, bytes_sent, last_time)"
         f" SELECT organization_id, {grain.value}, {shape.value}, {bucket}, {values}, kind, count(*),"
         " sum(CASE WHEN cold_blobs > 0 THEN 1 ELSE 0 END), sum(bytes_sent), max(time) FROM pull_event"
         f" GROUP BY organization_id, {bucket}{keys}, kind"

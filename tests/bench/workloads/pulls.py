@@ -77,6 +77,7 @@ def _holders(versions: str) -> Ask:
 _ARTIFACT = f"{_PARENT}/artifacts/app7"
 _OTHER = f"{_PARENT}/artifacts/app40"
 _BIG = f"{_PARENT}/customers/customer0"
+_USER = f"{_PARENT}/users/user17@example.com"
 _SMALL = f"{_PARENT}/customers/customer900"
 QUESTIONS: dict[str, dict[str, Ask]] = {
     "filtered lists": {
@@ -88,7 +89,7 @@ QUESTIONS: dict[str, dict[str, Ask]] = {
         "a tag of an artifact": _list(artifact=_ARTIFACT, tag="1.3.0"),
         "versions of an artifact": _list(artifact=_ARTIFACT, version_range=">=1.2 <1.5"),
         "a digest": _list(digest="sha256:" + "7".rjust(64, "0")),
-        "a user's checks": _list(user=f"{_PARENT}/users/user17@example.com", kind=pb.PullEvent.CHECK),
+        "a user's checks": _list(user=_USER, kind=pb.PullEvent.CHECK),
         "a token": _list(token_uid="6-1234"),
         "an address": _list(address="192.0.2.4242"),
         "clients by their beginning": _list(client="docker/20.10.1*"),
@@ -104,6 +105,10 @@ QUESTIONS: dict[str, dict[str, Ask]] = {
         "artifacts": _sum(_Sums.ARTIFACT),
         "customers": _sum(_Sums.CUSTOMER),
         "users": _sum(_Sums.USER),
+        "tokens": _sum(_Sums.TOKEN),
+        "clients": _sum(_Sums.CLIENT),
+        "addresses": _sum(_Sums.ADDRESS),
+        "distinct users and customers": _sum(distinct=True),
         "versions of an artifact": _sum(_Sums.TAG, artifact=_ARTIFACT),
         "customers on a range of versions": _sum(_Sums.CUSTOMER, artifact=_ARTIFACT, version_range="<1.10"),
         "who is still on a range": _holders("<1.10"),
@@ -116,9 +121,15 @@ QUESTIONS: dict[str, dict[str, Ask]] = {
         "each artifact": _sum(_Sums.ARTIFACT, period=_Sums.DAY, size=1000),
         "all by hour": _sum(period=_Sums.HOUR, size=1000),
     },
-    "a month by what only events know": {
-        "clients": _sum(_Sums.CLIENT),
-        "addresses by day": _sum(_Sums.ADDRESS, period=_Sums.DAY, size=1000),
+    "a month by day, by anything": {
+        f"{name.lower()}s": _sum(getattr(_Sums, name), period=_Sums.DAY, size=1000)
+        for name in ("ARTIFACT", "TAG", "CUSTOMER", "USER", "TOKEN", "ADDRESS", "CLIENT")
+    }
+    | {
+        "a user of an artifact": _sum(period=_Sums.DAY, size=40, user=_USER, artifact=_ARTIFACT),
+        "addresses of a customer": _sum(_Sums.ADDRESS, period=_Sums.DAY, size=1000, customer=_BIG),
+        "distinct users": _sum(period=_Sums.DAY, size=40, distinct=True),
+        "clients of an artifact, from the events": _sum(_Sums.CLIENT, artifact=_ARTIFACT),
     },
 }
 

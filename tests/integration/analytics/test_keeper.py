@@ -6,6 +6,7 @@ from sqlmodel import func, select
 
 from controlplane.analytics import partitions
 from controlplane.analytics.keeper import Keeper
+from controlplane.analytics.sums import PERSONAL
 from controlplane.analytics.times import Month, milliseconds
 from controlplane.model.database import Database
 from controlplane.model.pull_tables import Grain, PullName, PullRecord, PullSum
@@ -37,8 +38,10 @@ async def test_old_pulls_go_and_their_sums_stay_longer(vendor: Vendor) -> None:
     await _keeper(vendor.database, KEPT + timedelta(days=1)).tidy()
     assert await _count(vendor, PullRecord) == 0
     assert await _count(vendor, PullSum, grain=Grain.HOUR) == 0
-    # Of each user only as long as of events: two sums.
-    assert await _count(vendor, PullSum, grain=Grain.DAY) == days - 2
+    # Of people only as long as of events: two sums of each such series.
+    assert await _count(vendor, PullSum, grain=Grain.DAY) == days - 2 * len(PERSONAL)
+    for shape in PERSONAL:
+        assert await _count(vendor, PullSum, shape=shape) == 0
     assert await _count(vendor, PullName) > 0
 
     await _keeper(vendor.database, _YEAR + timedelta(days=2)).tidy()

@@ -28,7 +28,8 @@ if _version_not_supported:
 class PullServiceStub:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization: a customer's users are refused.
+    Members of the organization are told of all of it, administrators of a customer of that customer's pulls, its
+    other users of their own.
     """
 
     def __init__(self, channel):
@@ -62,7 +63,8 @@ class PullServiceStub:
 class PullServiceServicer:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization: a customer's users are refused.
+    Members of the organization are told of all of it, administrators of a customer of that customer's pulls, its
+    other users of their own.
     """
 
     def ListPulls(self, request, context):
@@ -128,7 +130,8 @@ def add_PullServiceServicer_to_server(servicer, server):
 class PullService:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization: a customer's users are refused.
+    Members of the organization are told of all of it, administrators of a customer of that customer's pulls, its
+    other users of their own.
     """
 
     @staticmethod

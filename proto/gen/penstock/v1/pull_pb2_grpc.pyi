@@ -15,7 +15,8 @@ GRPC_VERSION: str
 class PullServiceStub:
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization: a customer's users are refused.
+    Members of the organization are told of all of it, administrators of a customer of that customer's pulls, its
+    other users of their own.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -33,7 +34,8 @@ class PullServiceStub:
 class PullServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
 
-    For members of the organization: a customer's users are refused.
+    Members of the organization are told of all of it, administrators of a customer of that customer's pulls, its
+    other users of their own.
     """
 
     @_abc_1.abstractmethod

@@ -83,6 +83,10 @@ OF_CUSTOMERS = {
     "ListTokens": Who.READER,
     "CreateToken": Who.ADMIN,
     "DeleteToken": Who.ADMIN,
+    "ListPulls": Who.READER,
+    "SumPulls": Who.READER,
+    "ListVersionHolders": Who.ADMIN,
+    "ExportPulls": Who.READER,
 }
 
 

@@ -1,0 +1,169 @@
+"""Sums are those of the events, from whatever series they come, also in a database that is older."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import combinations, product
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from controlplane.api.caller import Caller, acting_as
+from controlplane.api.pulls import PullServicer
+from controlplane.model import migrate
+from controlplane.model.pull_tables import PullSum
+from controlplane.model.roles import Role
+from penstock.v1 import pull_pb2 as pb
+from penstock.v1.pull_pb2 import PullEvent
+from tests.fakes.pulls import Vendor
+from tests.fakes.rows import NOW
+
+_Sums = pb.SumPullsRequest
+# How a dimension is called in an event, in an answer and, where one can choose by it, in a filter.
+_NAMED = {
+    _Sums.ARTIFACT: ("artifact_uid", "artifact_uid", None),
+    _Sums.TAG: ("tag", "tag", "tag"),
+    _Sums.CUSTOMER: ("customer_uid", "customer_uid", "customer"),
+    _Sums.USER: ("user_uid", "user_uid", "user"),
+    _Sums.TOKEN: ("token_uid", "token_uid", "token_uid"),
+    _Sums.ADDRESS: ("address", "address", "address"),
+    _Sums.CLIENT: ("client", "client", "client"),
+}
+
+
+@pytest.fixture
+def pulls(vendor: Vendor) -> Iterator[PullServicer]:
+    """The service, asked by a member of the vendor."""
+    with acting_as(Caller(user_uid="u", role=Role.READ_ONLY, organization_id=vendor.organization.id)):
+        yield PullServicer(vendor.database, lambda: NOW)
+
+
+def _events(vendor: Vendor) -> list[PullEvent]:
+    """Makes pulls of three days that differ in everything."""
+    users, tags, addresses = (
+        ("hank", "bill", "ann"),
+        ("1.0", "2.0"),
+        ("192.0.2.1", "192.0.2.2", "2001:db8::1"),
+    )
+    return [
+        vendor.pull(
+            user,
+            tag,
+            at=NOW - timedelta(days=number % 3),
+            address=addresses[number % 3],
+            client=f"client/{number % 2}",
+            artifact_uid=f"artifact {number % 4 % 3}",
+            token_uid=f"token {number % 5} of {user}",
+            bytes_sent=1 << number,
+            cold_blobs=number % 7 % 2,
+            kind=PullEvent.CHECK if number % 6 == 5 else PullEvent.PULL,
+        )
+        for number, (user, tag, _) in enumerate(product(users, tags, range(7)))
+    ]
+
+
+def _expected(
+    events: Sequence[PullEvent], by: Sequence[int], daily: bool
+) -> dict[tuple[str, ...], list[int]]:
+    counts: dict[tuple[str, ...], list[int]] = {}
+    for one in events:
+        day = (str(one.time.ToDatetime().date()),) if daily else ()
+        found = counts.setdefault(
+            (*day, *(str(getattr(one, _NAMED[dimension][0])) for dimension in by)), [0, 0, 0, 0]
+        )
+        pulled = one.kind == PullEvent.PULL
+        for place, more in enumerate((pulled, pulled and one.cold_blobs > 0, not pulled, one.bytes_sent)):
+            found[place] += more
+    return counts
+
+
+async def _asked(
+    pulls: PullServicer, vendor: Vendor, by: Sequence[int], daily: bool, chosen: pb.PullFilter
+) -> dict[tuple[str, ...], list[int]]:
+    request = _Sums(
+        parent=f"organizations/{vendor.organization.slug}",
+        group_by=by,
+        period=_Sums.DAY if daily else _Sums.PERIOD_UNSPECIFIED,
+        filter=chosen,
+        page_size=1000,
+    )
+    return {
+        (
+            *((str(one.start_time.ToDatetime().date()),) if daily else ()),
+            *(str(getattr(one, _NAMED[dimension][1])) for dimension in by),
+        ): [one.pulls, one.cold_pulls, one.checks, one.bytes_sent]
+        for one in (await pulls.SumPulls(request, object())).sums
+    }
+
+
+async def test_every_question_has_the_answer_of_the_events(vendor: Vendor, pulls: PullServicer) -> None:
+    """Each dimension by day, alone and with a filter by each, and each two: no series tells anything else."""
+    events = _events(vendor)
+    await vendor.report(*events)
+    organization = f"organizations/{vendor.organization.slug}"
+    for count in (0, 1, 2):
+        for by in combinations(_NAMED, count):
+            daily = count < 2
+            assert await _asked(pulls, vendor, by, daily, pb.PullFilter()) == _expected(events, by, daily), by
+    for by, (dimension, (field, _, chosen_by)) in product(_NAMED, _NAMED.items()):
+        if chosen_by is None:
+            continue
+        value = str(getattr(events[0], field))
+        kept = [one for one in events if getattr(one, field) == value]
+        text = f"{organization}/{chosen_by}s/{value}" if chosen_by in ("customer", "user") else value
+        found = await _asked(pulls, vendor, (by,), True, pb.PullFilter(**{chosen_by: text}))
+        assert found == _expected(kept, (by,), True), (by, dimension)
+
+
+async def test_users_and_customers_are_counted_once_whatever_they_are_told_by(
+    vendor: Vendor, pulls: PullServicer
+) -> None:
+    """In all, by artifact, by tag, by customer and by day; the organization's own users are no customer."""
+    events = _events(vendor)
+    await vendor.report(*events)
+    for by in ((), (_Sums.ARTIFACT,), (_Sums.TAG,), (_Sums.CUSTOMER,), (_Sums.CLIENT,)):
+        request = _Sums(
+            parent=f"organizations/{vendor.organization.slug}", group_by=by, distinct=True, page_size=100
+        )
+        for one in (await pulls.SumPulls(request, object())).sums:
+            same = [
+                event
+                for event in events
+                if all(getattr(event, _NAMED[each][0]) == getattr(one, _NAMED[each][1]) for each in by)
+            ]
+            assert one.distinct_users == len({event.user_uid for event in same})
+            assert one.distinct_customers == len({event.customer_uid for event in same} - {""})
+
+
+def _older_and_back(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate._MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.downgrade(config, "0007_cache_policy")
+    command.upgrade(config, "head")
+
+
+async def test_series_that_are_new_are_made_of_events_that_are_stored(vendor: Vendor) -> None:
+    """A database of the version before them has the same sums after its migration as if it had kept them."""
+    await vendor.report(*_events(vendor))
+
+    async def rows(change: bool) -> Counter[tuple[object, ...]]:
+        table = PullSum.__table__  # type: ignore[attr-defined]  # of every table
+        async with vendor.database.write() as session:
+            connection = await session.connection()
+            if change:
+                await connection.run_sync(_older_and_back)
+            names = sorted(table.columns.keys())
+            found = await connection.execute(
+                select(*(table.c[name] for name in names)).where(
+                    col(PullSum.organization_id) == vendor.organization.id
+                )
+            )
+            return Counter(tuple(row) for row in found)
+
+    before = await rows(change=False)
+    assert await rows(change=True) == before
