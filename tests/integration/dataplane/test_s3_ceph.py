@@ -17,9 +17,9 @@ from tests.fakes.images import make_image
 from tests.integration.dataplane.conftest import Setup, until
 from tests.servers.ceph import ENVIRONMENT, Ceph
 from tests.unit.dataplane.blobs import lease_conformance
+from tests.unit.dataplane.blobs.buckets import KeptInBucket, held, put
 from tests.unit.dataplane.blobs.conformance import REQUIREMENTS, Kept
 from tests.unit.dataplane.blobs.lease_conformance import LASTS, MakeLeases
-from tests.unit.dataplane.blobs.test_bucket import KeptInBucket, held, put
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

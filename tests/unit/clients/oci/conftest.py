@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from clients.oci.registry import Registry
 from clients.oci.retry import Retry
 from clients.oci.transport import Timeouts, Transport
 from tests.fakes.clock import Clock, Pauses
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.tokens import TokenService
+from tests.unit.clients.oci.asking import IMAGE, client
 
 
 @pytest.fixture
@@ -45,3 +48,18 @@ async def elsewhere() -> AsyncIterator[FakeRegistry]:
     """Another origin, such as the storage that a registry redirects to."""
     async with FakeRegistry() as registry:
         yield registry
+
+
+@pytest.fixture
+def service(upstream: FakeRegistry, clock: Clock) -> TokenService:
+    """The token service of the registry, which now wants tokens."""
+    upstream.add(IMAGE, "team/app", ["1.0"])
+    upstream.add(IMAGE, "team/other", ["1.0"])
+    upstream.tokens = TokenService(clock=clock)
+    return upstream.tokens
+
+
+@pytest.fixture
+def registry(transport: Transport, upstream: FakeRegistry, service: TokenService) -> Registry:
+    """A client of one repository of it."""
+    return client(transport, upstream, "team/app")

@@ -14,33 +14,10 @@ from clients.oci.errors import (
 )
 from clients.oci.registry import Registry
 from clients.oci.transport import Transport
-from clients.oci.upstream import Upstream
 from tests.fakes.clock import Clock
-from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import TokenService
-
-IMAGE = make_image()
-
-
-@pytest.fixture
-def service(upstream: FakeRegistry, clock: Clock) -> TokenService:
-    """The token service of the registry, which now wants tokens."""
-    upstream.add(IMAGE, "team/app", ["1.0"])
-    upstream.add(IMAGE, "team/other", ["1.0"])
-    upstream.tokens = TokenService(clock=clock)
-    return upstream.tokens
-
-
-@pytest.fixture
-def registry(transport: Transport, upstream: FakeRegistry, service: TokenService) -> Registry:
-    """A client of one repository of it."""
-    return client(transport, upstream, "team/app")
-
-
-def client(transport: Transport, upstream: FakeRegistry, repository: str) -> Registry:
-    """A client of a repository of the fake."""
-    return Registry(transport, Upstream.parse(f"{upstream.host}/{repository}", plain_http=True))
+from tests.unit.clients.oci.asking import IMAGE, client
 
 
 async def test_a_token_is_got_once_and_kept(registry: Registry, upstream: FakeRegistry) -> None:
@@ -230,77 +207,6 @@ async def test_a_token_request_is_not_redirected(
     with pytest.raises(UpstreamInvalid, match="redirects"):
         await registry.check()
     assert elsewhere.requests == []
-
-
-@pytest.mark.parametrize(
-    "scope", ["repository:team/app:pull,push", "repository:team/other:pull", "registry:x:*"]
-)
-async def test_no_more_is_asked_for_than_reading(
-    registry: Registry, upstream: FakeRegistry, service: TokenService, scope: str
-) -> None:
-    """Whatever scope the challenge suggests."""
-    service.challenge = f'Bearer realm="{upstream.base_url}/token",scope="{scope}"'
-    await registry.check()
-    assert upstream.requests[1].path == "/token?scope=repository:team/app:pull"
-
-
-async def test_a_scope_of_another_kind_is_followed(
-    registry: Registry, upstream: FakeRegistry, service: TokenService
-) -> None:
-    """As public.ecr.aws has it; and the realm's own query stays."""
-    service.challenge = f'Bearer realm="{upstream.base_url}/token?account=x",scope="aws",service="a&b"'
-    await registry.check()
-    assert upstream.requests[1].path == "/token?account=x&service=a%26b&scope=aws"
-
-
-@pytest.mark.parametrize(
-    ("challenge", "kind", "words"),
-    [
-        ('Bearer realm="http://evil.example/token"', UpstreamInvalid, r"another owner \(evil\.example\)"),
-        ('Bearer realm="http://169.254.169.254/token"', UpstreamInvalid, "another owner"),
-        ('Bearer realm="/token"', UpstreamInvalid, "is not absolute"),
-        ('Bearer realm="ftp://127.0.0.1/token"', UpstreamInvalid, "neither http nor https"),
-        ('Bearer realm="http://u:p@127.0.0.1/token"', UpstreamInvalid, "user name or password"),
-        ('Bearer realm="http://127.0.0.1/token', UpstreamInvalid, "quotes that are not closed"),
-        ("Bearer", UpstreamInvalid, "malformed"),
-        ('Basic realm="x"', UpstreamDenied, "wants a user name and password to read team/app"),
-        ("Negotiate", UpstreamDenied, "wants a user name and password"),
-        (" ", UpstreamDenied, "wants a user name and password"),
-    ],
-)
-async def test_challenges_that_are_not_answered(
-    registry: Registry,
-    upstream: FakeRegistry,
-    service: TokenService,
-    challenge: str,
-    kind: type[UpstreamError],
-    words: str,
-) -> None:
-    """A stranger's token service, a malformed challenge, and one that nothing anonymous answers."""
-    service.challenge = challenge
-    with pytest.raises(kind, match=words):
-        await registry.check()
-    assert upstream.count() == 1
-
-
-async def test_the_first_bearer_challenge_is_answered(
-    registry: Registry, upstream: FakeRegistry, service: TokenService
-) -> None:
-    """Among others, as GitLab and Artifactory send."""
-    service.challenge = f'Basic realm="x, y", Bearer realm="{upstream.base_url}/token"'
-    await registry.check()
-
-
-async def test_a_challenge_of_a_redirects_target_is_not_answered(
-    transport: Transport, upstream: FakeRegistry, elsewhere: FakeRegistry
-) -> None:
-    """Storage that wants a token cannot have this registry's."""
-    elsewhere.tokens = TokenService()
-    upstream.faults.add("manifests", redirect=elsewhere.base_url)
-    with pytest.raises(UpstreamDenied):
-        await client(transport, upstream, "team/app").get_manifest("1.0")
-    assert elsewhere.count() == 1
-    assert upstream.count(kind="token") == 0
 
 
 async def test_what_is_handed_to_nodes(registry: Registry, upstream: FakeRegistry, clock: Clock) -> None:

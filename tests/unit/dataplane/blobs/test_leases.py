@@ -18,8 +18,8 @@ from dataplane.blobs.turns import Turns
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.servers.moto import Moto
 from tests.servers.redis_server import RedisServer
+from tests.unit.dataplane.blobs.buckets import put
 from tests.unit.dataplane.blobs.lease_conformance import LASTS, ONE, REQUIREMENTS, MakeLeases
-from tests.unit.dataplane.blobs.test_bucket import put
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,6 @@ def redis() -> Iterator[RedisServer]:
         yield server.start()
     finally:
         server.remove()
-
-
-@pytest.fixture
-async def proxy(moto: Moto) -> AsyncIterator[FaultyBucket]:
-    """The way to S3, where it can go wrong."""
-    async with FaultyBucket(moto.url) as proxy:
-        yield proxy
 
 
 @pytest.fixture

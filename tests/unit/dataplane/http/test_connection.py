@@ -10,7 +10,7 @@ import pytest
 
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.http.message import Answer, FileAnswer, FilePart
-from tests.unit.dataplane.http.test_server import CLOSE, Running, body, get, running
+from tests.unit.dataplane.http.serving import CLOSE, Running, body, get, running
 
 SIZE = 6 << 20
 CONTENT = random.Random(4).randbytes(SIZE)

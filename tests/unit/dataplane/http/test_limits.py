@@ -11,7 +11,7 @@ from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, FileAnswer, FilePart, Request
 from dataplane.http.transfers import Shares, Transfers
-from tests.unit.dataplane.http.test_server import CLOSE, body, get, running, status
+from tests.unit.dataplane.http.serving import CLOSE, body, get, running, status
 
 CONTENT = random.Random(3).randbytes(60 << 20)
 

@@ -1,107 +1,13 @@
 """The HTTP server, on real sockets, by what clients of all kinds send and do not send."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
 from clients.oci.errors import UpstreamUnavailable
-from dataplane.http.limits import Hits, Limits
 from dataplane.http.message import Answer, Chunk, Pieces, Request
-from dataplane.http.server import Server
-from dataplane.http.service import Quick
-
-HOST = b"Host: x\r\n"
-
-
-class Slow:
-    """A Stream that waits to be let go before it gives its one chunk, and knows whether it was closed."""
-
-    def __init__(self, chunk: bytes = b"done") -> None:
-        self.chunk: bytes | None = chunk
-        self.go = asyncio.Event()
-        self.begun = asyncio.Event()
-        self.closed = asyncio.Event()
-
-    async def read(self) -> Chunk | None:
-        self.begun.set()
-        await self.go.wait()
-        chunk, self.chunk = self.chunk, None
-        return chunk
-
-    async def close(self) -> None:
-        self.closed.set()
-
-
-class Running:
-    """A server, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.answers: dict[str, Callable[[], Answer]] = {}
-        self.sent = 0
-        self.port = 0
-        self.hits = Hits()
-        self.server: Server
-
-    async def answer(self, request: Request) -> Answer:
-        self.requests.append(request)
-        make = self.answers.get(request.target)
-        return make() if make else Answer.whole(200, (("X-Test", "1"),), request.target.encode())
-
-    def count(self, size: int) -> None:
-        self.sent += size
-
-    async def connect(self, limit: int = 1 << 24) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, limit=limit)
-
-    async def exchange(self, sent: bytes) -> bytes:
-        """Send bytes, and give all that comes until the server hangs up."""
-        reader, writer = await self.connect()
-        writer.write(sent)
-        async with asyncio.timeout(20):
-            received = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        return received
-
-
-@asynccontextmanager
-async def running(quick: Quick | None = None, **options: float) -> AsyncIterator[Running]:
-    """Run a server on a free port."""
-    found = Running()
-    found.server = Server(found.answer, found.count, limits=Limits(**options), hits=found.hits, quick=quick)
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    found.port = listener.getsockname()[1]
-    found.server.start([listener])
-    try:
-        yield found
-    finally:
-        await found.server.stop(0)
-        assert found.server.active == 0
-
-
-def get(target: str = "/", *headers: bytes, method: str = "GET") -> bytes:
-    """A request as bytes."""
-    return (
-        f"{method} {target} HTTP/1.1\r\n".encode() + HOST + b"".join(h + b"\r\n" for h in headers) + b"\r\n"
-    )
-
-
-CLOSE = b"Connection: close"
-
-
-def status(received: bytes) -> int:
-    """The status of an answer."""
-    return int(received.split(b" ", 2)[1])
-
-
-def body(received: bytes) -> bytes:
-    """What follows the headers of an answer."""
-    return received.partition(b"\r\n\r\n")[2]
+from tests.unit.dataplane.http.serving import CLOSE, Endless, Slow, body, get, running, status
 
 
 async def test_an_answer_is_framed() -> None:
@@ -268,21 +174,6 @@ async def test_a_client_that_takes_nothing_is_cut() -> None:
         writer.close()
 
 
-class Endless:
-    """A Stream without end, as fast as it is taken."""
-
-    def __init__(self) -> None:
-        self.given = 0
-        self.closed = asyncio.Event()
-
-    async def read(self) -> Chunk | None:
-        self.given += 1
-        return bytes(256 << 10)
-
-    async def close(self) -> None:
-        self.closed.set()
-
-
 async def test_a_body_is_sent_piece_by_piece() -> None:
     """Of the announced length, whatever the pieces are."""
     async with running() as server:
@@ -324,65 +215,6 @@ async def test_a_failure_to_answer_cuts_the_connection(caplog: pytest.LogCapture
         server.answers["/bug"] = lambda: 1 / 0  # type: ignore[assignment,return-value]
         assert await server.exchange(get("/bug")) == b""
     assert "ZeroDivisionError" in caplog.text
-
-
-async def test_stopping_lets_transfers_finish() -> None:
-    """New connections are refused; the answer under way is whole, and idle connections end."""
-    async with running() as server:
-        slow = Slow()
-        server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
-        idle = asyncio.create_task(server.exchange(get("/idle")))
-        transfer = asyncio.create_task(server.exchange(get("/slow")))
-        await slow.begun.wait()
-        stopping = asyncio.create_task(server.server.stop(20))
-        await asyncio.sleep(0.05)
-        with pytest.raises(ConnectionRefusedError):
-            await server.connect()
-        assert not stopping.done()
-        slow.go.set()
-        assert body(await transfer) == b"done"
-        await stopping
-        assert body(await idle) == b"/idle"
-
-
-@pytest.mark.parametrize("hurry", [False, True])
-async def test_stopping_does_not_wait_for_ever(hurry: bool) -> None:
-    """What is not finished in time, or when it is told to hurry, is cut and never ends cleanly."""
-    async with running() as server:
-        slow = Slow()
-        server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
-        transfer = asyncio.create_task(server.exchange(get("/slow")))
-        await slow.begun.wait()
-        stopping = asyncio.create_task(server.server.stop(60 if hurry else 0.05))
-        if hurry:
-            await asyncio.sleep(0)
-            await server.server.cut()
-        async with asyncio.timeout(20):
-            await stopping
-        assert body(await transfer) == b""
-        assert slow.closed.is_set()
-
-
-async def test_while_stopping_connections_are_not_kept() -> None:
-    """A client on a kept connection is told to open another, which goes elsewhere."""
-    async with running() as server:
-        slow = Slow()
-        server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
-        reader, writer = await server.connect()
-        writer.write(get("/first"))
-        await reader.readuntil(b"/first")
-        transfer = asyncio.create_task(server.exchange(get("/slow")))
-        await slow.begun.wait()
-        stopping = asyncio.create_task(server.server.stop(20))
-        await asyncio.sleep(0)
-        writer.write(get("/second"))
-        second = await reader.read()
-        assert body(second) == b"/second"
-        assert b"Connection: close" in second
-        slow.go.set()
-        await transfer
-        await stopping
-        writer.close()
 
 
 async def test_many_connections_that_come_and_go_leave_nothing() -> None:

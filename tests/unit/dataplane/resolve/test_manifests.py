@@ -1,7 +1,6 @@
 """References: where the answers come from, when they are stale, and what is left without a control plane."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -16,81 +15,12 @@ from clients.oci.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
-from dataplane.config.configuration import ArtifactEntry
-from dataplane.resolve.control import ControlPlane
-from dataplane.resolve.disk import Disk
 from dataplane.resolve.errors import ControlPlaneAway, ControlPlaneSilent, Missing, Unknown
-from dataplane.resolve.lookups import Lookups
-from dataplane.resolve.manifests import Manifests
-from dataplane.resolve.members import Members
-from dataplane.resolve.shelf import Shelf
-from dataplane.resolve.tags import TagLists
-from dataplane.resolve.witnesses import Witnesses
 from tests.fakes.aborts import Fault
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image, make_image, make_index
-
-
-class Resolving:
-    """What a node resolves with, on one directory."""
-
-    def __init__(self, client: ControlClient, root: Path, memory: int = 1 << 20, patience: float = 0) -> None:
-        disk = Disk(root, 1 << 20)
-        disk.prepare()
-        control, shelf = ControlPlane(client.nodes, patience), Shelf(disk)
-        self.lookups = Lookups()
-        witnesses = Witnesses(memory)
-        self.members = Members(control, shelf, memory, witnesses)
-        self.manifests = Manifests(control, shelf, self.members, witnesses, self.lookups, memory)
-        self.tags = TagLists(control, disk, memory)
-
-    async def stop(self) -> None:
-        for part in (self.members, self.manifests, self.tags):
-            await part.stop()
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    """A control plane."""
-    async with FakeControlPlane() as plane:
-        yield plane
-
-
-@pytest.fixture
-async def client(plane: FakeControlPlane) -> AsyncIterator[ControlClient]:
-    """A connection to it."""
-    async with ControlClient(plane.address, plane.token) as client:
-        yield client
-
-
-@pytest.fixture
-async def node(client: ControlClient, tmp_path: Path) -> AsyncIterator[Resolving]:
-    """What a node resolves with."""
-    node = Resolving(client, tmp_path)
-    yield node
-    await node.stop()
-
-
-@pytest.fixture
-def image() -> Image:
-    """An image."""
-    return make_image()
-
-
-@pytest.fixture
-def held(plane: FakeControlPlane, image: Image) -> FakeArtifact:
-    """An artifact that has the image."""
-    artifact = plane.add_artifact("acme/app")
-    plane.hold(artifact, image, ["1.0"])
-    return artifact
-
-
-def entry(artifact: FakeArtifact) -> ArtifactEntry:
-    """The artifact as a node's configuration has it now."""
-    return ArtifactEntry(
-        artifact.uid, artifact.organization_uid, artifact.repository, artifact.content_revision
-    )
+from tests.unit.dataplane.resolve.resolving import Resolving, entry
 
 
 async def test_one_question_answers_tag_and_digest(

@@ -1,9 +1,7 @@
 """Tags that the control plane wants to be asked about again."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from clients.control.client import ControlClient
@@ -27,13 +25,6 @@ class _Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    """A control plane."""
-    async with FakeControlPlane() as plane:
-        yield plane
 
 
 async def test_a_tag_is_asked_for_again_at_its_age_and_a_digest_is_not(

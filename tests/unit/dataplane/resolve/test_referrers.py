@@ -1,6 +1,5 @@
 """Lists of referrers: from the control plane, and what is left without it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ from tests.fakes.images import make_artifact, make_image
 
 _IMAGE = make_image()
 _SIGNATURE = make_artifact("application/vnd.signature", subject=_IMAGE, annotations={"by": "me"})
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    """A control plane."""
-    async with FakeControlPlane() as plane:
-        yield plane
 
 
 @pytest.fixture

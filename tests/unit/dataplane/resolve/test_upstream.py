@@ -19,13 +19,6 @@ METHOD = "GetUpstreamAccess"
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    """A control plane."""
-    async with FakeControlPlane() as plane:
-        yield plane
-
-
-@pytest.fixture
 def clock() -> Clock:
     """The node's clock."""
     return Clock()

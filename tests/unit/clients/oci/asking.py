@@ -1,0 +1,14 @@
+"""What tests of tokens ask a registry for."""
+
+from clients.oci.registry import Registry
+from clients.oci.transport import Transport
+from clients.oci.upstream import Upstream
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+
+IMAGE = make_image()
+
+
+def client(transport: Transport, upstream: FakeRegistry, repository: str) -> Registry:
+    """A client of a repository of the fake."""
+    return Registry(transport, Upstream.parse(f"{upstream.host}/{repository}", plain_http=True))
