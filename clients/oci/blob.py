@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
+from clients.oci.body import take_rest
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamInvalid
 from clients.oci.failure import refusal, translated
@@ -36,9 +37,12 @@ class BlobAccess:
 class BlobStream:
     """A blob, or its end, as it comes in; unverified, since only the reader has all of it."""
 
-    def __init__(self, response: aiohttp.ClientResponse, host: str, *, offset: int, size: int | None) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, host: str, idle: float, *, offset: int, size: int | None
+    ) -> None:
         self._response = response
         self._host = host
+        self._idle = idle
         # 200, or 206 where the answer is a part.
         self.status = response.status
         # Where in the blob the first byte stands: 0 where the upstream ignored the range.
@@ -47,14 +51,24 @@ class BlobStream:
         self.size = size
         self.etag = response.headers.get("ETag", "")
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """Yields the bytes as they arrive; raises UpstreamError where they end too soon or stop coming.
 
         There is no limit on the whole time, nor on the amount where `size` is None.
         """
         with translated(self._host):
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+            taken = take_rest(self._response, self._idle)
+            if taken is None:
+                async for chunk in self._response.content.iter_any():
+                    yield chunk
+                return
+            first, rest = taken
+            try:
+                yield first
+                while (piece := await rest.read()) is not None:
+                    yield piece
+            finally:
+                rest.close()
 
 
 @asynccontextmanager
@@ -87,7 +101,7 @@ async def open_blob(
         start, size = _extent(response, host)
         if start > offset:
             raise UpstreamInvalid(host, f"{host} left out a part of the blob {digest}.")
-        yield BlobStream(response, host, offset=start, size=size)
+        yield BlobStream(response, host, transport.idle, offset=start, size=size)
 
 
 def _extent(response: aiohttp.ClientResponse, host: str) -> tuple[int, int | None]:

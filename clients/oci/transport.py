@@ -64,6 +64,8 @@ class Transport:
         self._connections_per_host = connections_per_host
         self._trust = TrustStore(ssl_context)
         self._sleep = sleep
+        self.idle = self._timeouts.idle
+        """Seconds without a byte after which a body is given up."""
         self.tokens = Tokens(self.fetch, clock)
         self.breakers = Breakers(clock)
         self.rates = Rates(clock)

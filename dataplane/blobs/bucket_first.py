@@ -103,7 +103,7 @@ class _Stream:
         self.offset = stream.offset
         self.size: int | None = stream.size
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         try:
             async with aclosing(self._stream.chunks()) as chunks:
                 async for chunk in chunks:

@@ -43,7 +43,7 @@ class Detour:
         self._threads = threads
         self._hash = hash_
         self._before = before
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_AHEAD)
+        self._pieces: asyncio.Queue[bytes | memoryview | None] = asyncio.Queue(_AHEAD)
         self._begun = asyncio.Event()
         self._empty = True
         self._failure: UpstreamError | BlobFailed | None = None
@@ -110,7 +110,7 @@ class Detour:
             )
         await self._put(bytes(tail))
 
-    async def _put(self, piece: bytes) -> None:
+    async def _put(self, piece: bytes | memoryview) -> None:
         if piece:
             await self._pieces.put(piece)
             self._empty = False

@@ -18,7 +18,7 @@ class Stream(Protocol):
         """Bytes of the whole blob, as this answer says; None where it does not say."""
         ...
 
-    def chunks(self) -> AsyncGenerator[bytes, None]:
+    def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """Give the body as it arrives; breaks a stalled one off. Raises UpstreamError."""
         ...
 

@@ -49,7 +49,7 @@ class Spool:
         self._digest = digest
         self._hash = FileHash(digest)
         self._threads = threads
-        self._pending: list[bytes] = []
+        self._pending: list[bytes | memoryview] = []
         self._held = 0
         self._arrived = Pulse()
         self._room = Pulse()
@@ -63,7 +63,7 @@ class Spool:
         """Open the file for one more reader, who may keep it for longer than the spool lives."""
         return FileIO(os.dup(self._file.fileno()), "rb")
 
-    async def append(self, chunk: bytes) -> None:
+    async def append(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes; waits while too much is unwritten or unhashed: slows the upstream down."""
         if not chunk:
             return
@@ -130,8 +130,8 @@ class Spool:
         self._file.close()
 
 
-def _write(descriptor: int, chunks: list[bytes], offset: int) -> None:
-    unwritten: list[bytes | memoryview] = list(chunks)
+def _write(descriptor: int, chunks: list[bytes | memoryview], offset: int) -> None:
+    unwritten = list(chunks)
     while unwritten:
         length = os.pwritev(descriptor, unwritten, offset)
         offset += length

@@ -41,7 +41,7 @@ class Transfer:
         self._stop = size if stop is None else stop
         self._first = position
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """Give all the bytes, each once and in order; raises UpstreamError or BlobFailed.
 
         Where a request breaks off, the rest is asked for, within the bounds of patience.
@@ -59,7 +59,7 @@ class Transfer:
                 failures = 1 if self.position - start >= self._patience.progress else failures + 1
                 await self._pause(failure or self._ended_early(), failures)
 
-    async def _request(self) -> AsyncGenerator[bytes, None]:
+    async def _request(self) -> AsyncGenerator[bytes | memoryview, None]:
         stop = None if self._stop == self.size else self._stop
         async with self._source.open(self.position, stop) as stream, aclosing(self._fresh(stream)) as chunks:
             async for chunk in chunks:
@@ -70,7 +70,7 @@ class Transfer:
                 if stop is not None and self.position == stop:
                     return
 
-    async def _fresh(self, stream: Stream) -> AsyncGenerator[bytes, None]:
+    async def _fresh(self, stream: Stream) -> AsyncGenerator[bytes | memoryview, None]:
         if stream.size not in (None, self.size):
             raise BlobFailed(
                 Fault.SIZE,

@@ -197,7 +197,7 @@ class _GentleStream:
         self.offset = stream.offset
         self.size = stream.size
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         async with aclosing(self._stream.chunks()) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -5,6 +5,7 @@ import hashlib
 
 import pytest
 
+from clients.oci import body
 from clients.oci.blob import BlobAccess, BlobStream, open_blob
 from clients.oci.digest import Digest
 from clients.oci.errors import (
@@ -26,6 +27,15 @@ from tests.fakes.registry import FakeRegistry
 BLOB = GeneratedBlob(seed=1, size=1_000_000)
 IMAGE = make_image([BLOB])
 CONTENT = content_of(BLOB)
+
+
+@pytest.fixture(params=["short", "long"], autouse=True)
+def worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds for short bodies and for long ones, whose rest is taken from the connection itself."""
+    if request.param == "long":
+        monkeypatch.setattr(body, "_WORTH", 1)
+    else:
+        monkeypatch.setattr(body, "_WORTH", 1 << 40)
 
 
 @pytest.fixture
@@ -244,6 +254,17 @@ async def test_a_large_blob_does_not_pile_up(
         async for chunk in chunks:
             hasher.update(chunk)
     assert hasher.hexdigest() == large.digest.encoded
+
+
+async def test_pieces_stay_as_they_were_given(
+    transport: Transport, access: BlobAccess, upstream: FakeRegistry
+) -> None:
+    """A reader may keep all of them, or a part of one, while the rest arrives."""
+    large = GeneratedBlob(seed=3, size=8 * 1024 * 1024)
+    upstream.add(make_image([large]), "team/app")
+    async with open_blob(transport, access, large.digest) as stream:
+        pieces = [(bytes(piece), piece[1:]) async for piece in stream.chunks()]
+    assert all(then[1:] == now for then, now in pieces)
 
 
 def test_access_does_not_show_its_credential(access: BlobAccess) -> None:

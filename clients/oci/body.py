@@ -1,0 +1,161 @@
+"""The rest of a long answer, read by the event loop straight into the buffers that are handed on.
+
+The HTTP library copies each piece twice and arms a timer for it. Of a body whose length is known nothing is
+left to parse once its head has been read, so the rest of a long one is taken from the connection itself,
+plain or TLS. The connection cannot be used again after that, which a long body is worth.
+"""
+
+import asyncio
+import sys
+from collections import deque
+from typing import Final
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+# Bytes that must be missing for a new connection to cost less than what is saved.
+_WORTH: Final = 16 << 20
+_BUFFER: Final = 256 << 10
+# Less room than this is not read into: small reads cost as many turns of the loop.
+_SMALLEST: Final = 64 << 10
+# Bytes that wait for their reader before the upstream is slowed down.
+_AHEAD: Final = 512 << 10
+# What CPython counts for a buffer that only its pool and the one who asks refer to.
+_UNUSED: Final = 3
+
+
+class Rest(asyncio.BufferedProtocol):
+    """So many bytes of a connection, for one reader."""
+
+    def __init__(
+        self, length: int, idle: float, transport: asyncio.Transport, before: ResponseHandler
+    ) -> None:
+        """Take `length` bytes over from `before`; none for `idle` seconds breaks them off."""
+        self._missing = length
+        self._idle = idle
+        self._transport = transport
+        self._before = before
+        self._loop = asyncio.get_running_loop()
+        self._full: deque[memoryview] = deque()
+        self._ahead = 0
+        # Clearing a new buffer costs as much as receiving into it.
+        self._pool: list[bytearray] = []
+        self._buffer = self._unused()
+        # What of the buffer has been read, and has been given.
+        self._end = self._start = 0
+        self._paused = False
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(idle, self._look)
+        transport.set_protocol(self)
+        transport.resume_reading()
+
+    async def read(self) -> memoryview | None:
+        """Give the next bytes, None at their end.
+
+        Raises ConnectionError where the connection ends before them, TimeoutError where nothing comes.
+        """
+        while not self._ahead:
+            if not self._missing:
+                return None
+            if self._failure is not None:
+                raise self._failure
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._full:
+            piece = self._full.popleft()
+        else:
+            piece = self._buffer[self._start : self._end]
+            self._start = self._end
+        self._ahead -= len(piece)
+        if self._paused and not self._ahead:
+            self._paused = False
+            self._heard = self._loop.time()
+            self._transport.resume_reading()
+        return piece
+
+    def close(self) -> None:
+        """Give up what is missing."""
+        self._timer.cancel()
+        self._transport.close()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - more is always welcome
+        """See BufferedProtocol."""
+        if len(self._buffer) - self._end < _SMALLEST:
+            if self._start < self._end:
+                self._full.append(self._buffer[self._start : self._end])
+            self._buffer = self._unused()
+            self._start = self._end = 0
+        return self._buffer[self._end : self._end + self._missing]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See BufferedProtocol."""
+        self._end += nbytes
+        self._missing -= nbytes
+        self._ahead += nbytes
+        self._heard = self._loop.time()
+        if not self._missing:
+            self.close()
+        elif self._ahead >= _AHEAD:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """See BufferedProtocol."""
+        self._fail(ConnectionResetError("The connection ended before the body did."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See BufferedProtocol."""
+        self._fail(exc or ConnectionResetError("The connection ended before the body did."))
+        self._before.connection_lost(exc)
+
+    def _unused(self) -> memoryview:
+        """Give a buffer of which nobody has a piece any more; each piece, however cut, counts as one."""
+        for buffer in self._pool:
+            if sys.getrefcount(buffer) == _UNUSED:
+                return memoryview(buffer)
+        buffer = bytearray(_BUFFER)
+        self._pool.append(buffer)
+        return memoryview(buffer)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        # While the reader is behind, nothing can come.
+        quiet = 0.0 if self._paused else now - self._heard
+        if quiet < self._idle:
+            self._timer = self._loop.call_later(self._idle - quiet, self._look)
+        else:
+            self._fail(TimeoutError("Nothing has come for too long."))
+
+    def _fail(self, failure: Exception) -> None:
+        if self._missing and self._failure is None:
+            self._failure = failure
+            self.close()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def take_rest(response: aiohttp.ClientResponse, idle: float) -> tuple[bytes, Rest] | None:
+    """Take what has come of the body of an answer, and what is missing; None where that is not worth it."""
+    connection, length = response.connection, response.content_length
+    if connection is None or length is None or response.headers.get("Transfer-Encoding"):
+        return None
+    content = response.content
+    if content.exception() is not None or length - content.total_bytes < _WORTH:
+        return None
+    transport, protocol = connection.transport, connection.protocol
+    if protocol is None or transport is None or transport.is_closing():
+        return None
+    # It may go on reading after that, but not before the next turn of the loop.
+    first = content.read_nowait()
+    missing = length - content.total_bytes
+    protocol.pause_reading()
+    return first, Rest(missing, idle, transport, protocol)
