@@ -17,7 +17,7 @@ run: setup ## Run the whole system in the foreground (SQLite, files, one node)
 demo: setup ## Pull an image twice through Penstock, the second time without its upstream
 	@exec $(PYTHON) -m tests.demo
 
-test: ## Set up what the tests need, check the code and run every test
+test: ## Set up what the tests need, check the code and run the tests; SLOW=1 for the slow ones as well
 	@sh deploy/setup.sh test
 	@sh tests/setup.sh
 	@sh tests/run.sh

@@ -118,11 +118,12 @@ class Cluster:
                 times.setdefault(artifact.uid, []).append(job.end_time)
         return times
 
-    async def all_synced_again(self) -> None:
+    async def all_synced_again(self, period: int) -> None:
         """Waits until every artifact was synced, from now on."""
         now = datetime.now(UTC)
         late = ARTIFACTS
-        for _ in range(PATIENCE):
+        # Each look takes its time as well.
+        for _ in range(PATIENCE // 2 + 4 * period):
             await asyncio.sleep(0.5)
             late = ARTIFACTS - sum(max(times) > now for times in (await self.ended_well()).values())
             if not late:

@@ -22,6 +22,8 @@ from tests.servers import http
 from tests.servers.penstock import Organization, Penstock
 from tests.servers.pulling import digest_of, session
 
+pytestmark = pytest.mark.slow
+
 SIZE = 4 * 1024 * 1024
 
 

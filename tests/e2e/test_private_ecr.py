@@ -21,6 +21,8 @@ from tests.servers.node import Node
 from tests.servers.penstock import Organization, Penstock
 from tests.servers.pulling import digest_of, session
 
+pytestmark = pytest.mark.slow
+
 ARTIFACTS = 50
 MIB = 1024 * 1024
 
@@ -141,7 +143,6 @@ async def known(account: Account, client: aiohttp.ClientSession, name: str) -> N
         served = served + 1 if status == 200 else 0
 
 
-@pytest.mark.slow
 async def test_fifty_artifacts_and_two_nodes(
     account: Account, private: Penstock, second_node: Node, artifact_id: str
 ) -> None:

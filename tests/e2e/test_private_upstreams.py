@@ -16,7 +16,7 @@ from tests.servers.penstock import Organization, Penstock
 from tests.servers.skopeo import Skopeo
 from tests.servers.token_server import TokenServer
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 USER = "alice"
 

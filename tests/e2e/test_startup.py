@@ -71,6 +71,7 @@ def test_data_directory_not_writable(stopped: Penstock, tmp_path: Path, plane: s
     assert "PENSTOCK_DATA_DIR" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plane", ["up", "controlplane"])
 def test_database_newer_than_the_code(stopped: Penstock, plane: str) -> None:
     """A database that a later version has written is left alone."""

@@ -27,8 +27,6 @@ pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
 
 _Job = artifact_pb2.SyncJob
 _OPEN = (_Job.PENDING, _Job.RUNNING)
-# Seconds. Every replica looks once a second; half of a period is quiet, for the spread is the other half.
-PERIOD = 20
 
 
 @pytest.fixture
@@ -95,6 +93,9 @@ async def test_every_artifact_is_synced_once_in_each_period(cluster: Cluster) ->
 
 async def test_nothing_is_lost_or_overwritten_when_replicas_and_redis_fail(cluster: Cluster) -> None:
     """One replica is killed, one stands still beyond its lease and goes on, Redis loses its memory."""
+    await cluster.start()
+    # Two replicas will be left, which have to do it as well.
+    period = await cluster.pace()
     cluster.fake.add(make_image(seed=1), "special", ["moving"])
     special = await add_artifact(cluster.database, f"{cluster.fake.host}/special", "special")
     async with cluster.database.write() as session:
@@ -102,21 +103,20 @@ async def test_nothing_is_lost_or_overwritten_when_replicas_and_redis_fail(clust
         session.add(special)
     # Long enough to be killed in.
     cluster.fake.faults.add("tags", delay=0.3)
-    await cluster.start()
-    await cluster.follow(PERIOD)
-    await cluster.all_synced_again()
+    await cluster.follow(period)
+    await cluster.all_synced_again(period)
 
     await _kill_one_that_syncs(cluster)
-    await cluster.all_synced_again()
+    await cluster.all_synced_again(period)
 
     cluster.redis.stop()
     for replica in alive(cluster):
         await until(lambda one=replica: _paused(one))
     cluster.redis.start()
-    await cluster.all_synced_again()
+    await cluster.all_synced_again(period)
 
     await _pause_one_that_is_late(cluster, special)
-    await cluster.all_synced_again()
+    await cluster.all_synced_again(period)
 
     assert set(cluster.fake.at_once.values()) == {1}
     # Besides those that ended well there are only those of the replicas that failed, each taken up.
@@ -125,11 +125,11 @@ async def test_nothing_is_lost_or_overwritten_when_replicas_and_redis_fail(clust
     assert all("lost its lock" in job.error for job in others)
     # Whatever was due has been synced since, within its period or soon after.
     ended = await cluster.ended_well()
-    late = datetime.now(UTC) - timedelta(seconds=2 * PERIOD)
+    late = datetime.now(UTC) - timedelta(seconds=2 * period)
     for uid, due, following in cluster.due():
         time, end = (datetime.fromisoformat(text) for text in (due, following))
         if time < late:
-            assert any(time <= one <= end + timedelta(seconds=PERIOD) for one in ended[uid]), (uid, due)
+            assert any(time <= one <= end + timedelta(seconds=period) for one in ended[uid]), (uid, due)
 
 
 async def _paused(replica: Penstock) -> bool:

@@ -71,6 +71,7 @@ async def test_an_access_key_is_tried_with_aws(acme: Plane, fake_ecr: FakeEcr) -
     assert created.aws_ecr.access_key_id == fake_ecr.access_key_id
 
 
+@pytest.mark.slow
 async def test_fifty_artifacts_on_one_access_key_make_one_call(
     acme: Plane, fake: FakeRegistry, fake_ecr: FakeEcr
 ) -> None:

@@ -130,6 +130,7 @@ async def test_the_first_start_shows_the_token_and_no_later_one_does(tmp_path: P
         assert token not in err
 
 
+@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost_to_a_kill(tmp_path: Path) -> None:
     """SIGKILL in the middle of writing: every answer that came is still true after the restart."""
     data = tmp_path / "data"

@@ -47,6 +47,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+@pytest.mark.slow
 async def test_a_node_on_a_read_only_disk(plane: FakeControlPlane, fake: FakeRegistry, disk: Path) -> None:
     """Every worker serves what is stored and what is not; all of it is ready, and names the trouble."""
     image = make_image([1_000_000, 2_000_000])
@@ -94,6 +95,7 @@ async def test_a_first_start_without_a_directory(
     assert "PENSTOCK_DATA_DIR" in node.process.errors
 
 
+@pytest.mark.slow
 async def test_a_disk_that_fills_up_and_is_emptied(
     plane: FakeControlPlane, fake: FakeRegistry, disk: Path
 ) -> None:

@@ -76,6 +76,7 @@ async def test_looking_evicting_and_verifying(
         assert await node.process.get(path, token) == content_of(BLOBS[1])
 
 
+@pytest.mark.slow
 async def test_what_is_being_read_is_not_evicted(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ async def test_what_is_being_read_is_not_evicted(
         writer.transport.abort()
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_done(tmp_path: Path) -> None:
     """One sentence each, and the exit code that says whose mistake it is."""
     nothing, nobody, unread = await asyncio.gather(

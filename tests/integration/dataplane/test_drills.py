@@ -22,6 +22,8 @@ from tests.integration.dataplane.conftest import Setup, until
 from tests.integration.dataplane.test_process import offer
 from tests.integration.dataplane.test_workers import Node, node_of
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
@@ -153,7 +155,6 @@ def held(node: Node) -> tuple[int, int]:
     return files, memory
 
 
-@pytest.mark.slow
 async def test_ten_thousand_clients_that_leave(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:

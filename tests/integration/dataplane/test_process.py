@@ -184,6 +184,7 @@ async def test_a_node_does_not_wait_for_ever(
         writer.close()
 
 
+@pytest.mark.slow
 async def test_kill_leaves_no_half_blob(plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path) -> None:
     """Killed in mid-fetch: the next process serves what was complete, and fetches the rest anew."""
     image = make_image([b"small", 3_000_000])

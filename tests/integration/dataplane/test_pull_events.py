@@ -129,6 +129,7 @@ async def test_requests_at_many_workers(plane: FakeControlPlane, fake: FakeRegis
     assert all(event.completed for event in plane.pulls.values())
 
 
+@pytest.mark.slow
 async def test_a_node_that_is_killed(plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path) -> None:
     """With the control plane away: what is older than a second is reported after a restart, and once."""
     index = two_platforms()
@@ -158,6 +159,7 @@ def leads(pid: int) -> bool:
     return "0/2" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
+@pytest.mark.slow
 async def test_the_worker_that_folds_is_killed(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """Tags that the upstream lists no more: what ends them, and what does not."""
 
+import pytest
+
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import make_artifact, make_image, make_index
 from tests.fakes.rows import BOTH_DATABASES
@@ -155,6 +157,7 @@ async def test_what_only_removed_tags_led_to_is_dropped(runs: Runs) -> None:
     assert 0 < (await runs.row()).size_bytes < size
 
 
+@pytest.mark.slow
 async def test_many_tags_are_removed_in_batches(runs: Runs) -> None:
     """More than fit one statement."""
     for number in range(1300):
