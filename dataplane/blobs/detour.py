@@ -48,6 +48,8 @@ class Detour:
         self._empty = True
         self._failure: UpstreamError | BlobFailed | None = None
         self.task = asyncio.create_task(self._run(), name=f"detour {transfer.digest}")
+        # Also when it is broken off before it has begun.
+        self.task.add_done_callback(self._ended)
 
     async def begun(self) -> None:
         """Wait for the first byte; raises UpstreamError or BlobFailed where it cannot be had."""
@@ -69,24 +71,25 @@ class Detour:
     async def _run(self) -> None:
         try:
             await self._pass()
-        except asyncio.CancelledError:
-            self._failure = BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
-            # Whoever still waits would wait for ever.
-            while self._pieces.full():
-                self._pieces.get_nowait()
-            self._pieces.put_nowait(None)
-            raise
         except (UpstreamError, BlobFailed) as error:
             self._failure = error
         except Exception as error:
             logger.exception("blob %s could not be passed through", self._transfer.digest)
             cause = error.strerror if isinstance(error, OSError) else "an internal error"
             self._failure = BlobFailed(Fault.NODE, f"This node cannot pass the blob through: {cause}.")
-        finally:
-            self._begun.set()
-            if self._before is not None:
-                self._before.close()
+        self._begun.set()
         await self._pieces.put(None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._before is not None:
+            self._before.close()
+        if task.cancelled():
+            self._failure = BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
+            # Whoever still waits would wait for ever.
+            while self._pieces.full():
+                self._pieces.get_nowait()
+            self._pieces.put_nowait(None)
+            self._begun.set()
 
     async def _pass(self) -> None:
         transfer, hash_ = self._transfer, self._hash

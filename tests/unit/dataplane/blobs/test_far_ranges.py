@@ -2,12 +2,17 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
+from io import FileIO
+from typing import Any
 
 import pytest
 
 from clients.oci.errors import UpstreamDenied
 from dataplane.blobs.cache import BlobCache
+from dataplane.blobs.errors import BlobFailed
 from dataplane.blobs.reader import FAR
+from dataplane.blobs.way import Way
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, pull, read, settled, stored
@@ -112,3 +117,30 @@ async def test_a_far_part_that_nobody_reads_to_its_end_ends(cache: BlobCache, ro
     gate.set()
     await settled(cache)
     assert stored(root)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 100])
+async def test_one_that_is_broken_off_at_any_moment_keeps_nobody_waiting(
+    make_cache: Callable[..., Any], turns: int
+) -> None:
+    """Before it has begun, while it begins, and when all of it waits for its reader: no file stays open."""
+    cache = await make_cache()
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        await reader.available(0)
+        way = Way(BLOB.digest, BLOB.size, source)
+        with FileIO(reader.fileno(), closefd=False) as before:
+            detour = cache._detours.begin(way, 0, BLOB.size, before)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        copy = detour._before
+        detour.close()
+        await asyncio.wait([detour.task])
+        async with asyncio.timeout(5):
+            with pytest.raises(BlobFailed):
+                [piece async for piece in detour.pieces()]
+        assert copy is not None
+        assert copy.closed
+    gate.set()
+    await settled(cache)
