@@ -17,6 +17,7 @@ from clients.cli import (
     nodes,
     organizations,
     pulls,
+    sign_ins,
     tags,
     tokens,
     up,
@@ -63,6 +64,7 @@ for noun in (
     nodes,
     cache,
     audit,
+    sign_ins,
 ):
     app.add_typer(noun.app)
 

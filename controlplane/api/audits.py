@@ -1,4 +1,7 @@
-"""AuditService: who changed what, listed; and what is too old, deleted."""
+"""AuditService: who changed what, listed; and what is too old, deleted.
+
+Refused sign-ins are in `controlplane.api.refused_sign_ins`.
+"""
 
 import asyncio
 import logging
@@ -11,13 +14,12 @@ from google.protobuf import json_format
 from sqlmodel import col, delete, select
 
 from controlplane.api import find
-from controlplane.api.caller import caller
-from controlplane.api.errors import denied
+from controlplane.api.everywhere import parse_parent
 from controlplane.api.paging import page
+from controlplane.api.refused_sign_ins import RefusedSignIns
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.naming import OrganizationName
 from controlplane.model.saved import saved_id
 from controlplane.model.tables import AuditRecord, Organization
 from penstock.v1 import audit_pb2 as pb
@@ -25,15 +27,15 @@ from penstock.v1.audit_pb2_grpc import AuditServiceServicer
 
 _LOG = logging.getLogger(__name__)
 
-_EVERYTHING: Final = "organizations/-"
 # Seconds between two looks for what is too old.
 _PAUSE: Final = 3600.0
 
 
-class AuditServicer(AuditServiceServicer):
+class AuditServicer(RefusedSignIns, AuditServiceServicer):
     """Answers from the records, and keeps each for `retention`; `now` is the time of day in UTC."""
 
     def __init__(self, database: Database, retention: timedelta, now: Callable[[], datetime]) -> None:
+        super().__init__(database)
         self._database = database
         self._retention = retention
         self._now = now
@@ -54,11 +56,8 @@ class AuditServicer(AuditServiceServicer):
         self, request: pb.ListAuditEntriesRequest, _context: object
     ) -> pb.ListAuditEntriesResponse:
         """Answer ListAuditEntries."""
-        everything = request.parent == _EVERYTHING
         with Violations() as violations:
-            parent = None
-            if not everything:
-                parent = violations.check("parent", OrganizationName.parse, request.parent)
+            parent = violations.check("parent", parse_parent, request.parent)
             scope = f"{request.parent} audit {request.email} {request.method} {request.resource}"
             wanted = page(request, scope, violations)
             statement = select(AuditRecord).order_by(col(AuditRecord.id).desc()).limit(wanted.limit)
@@ -68,8 +67,6 @@ class AuditServicer(AuditServiceServicer):
             if request.HasField("end_time"):
                 end = violations.check("end_time", moment, request.end_time)
                 statement = statement.where(col(AuditRecord.time) < end)
-        if everything and not caller().of_installation:
-            raise denied("ROLE_TOO_LOW", f"{_EVERYTHING} is for administrators of the installation.")
         if wanted.after:
             statement = statement.where(col(AuditRecord.id) < int(wanted.after))
         if request.email:

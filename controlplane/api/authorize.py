@@ -75,7 +75,7 @@ _METHODS: Final[Mapping[str, Mapping[str, Row]]] = {
         # Support staff is seldom an administrator; of a token it tells only what a pull with it meets.
         "ExplainPull": _READER,
     },
-    "penstock.v1.AuditService": {"ListAuditEntries": _ADMIN},
+    "penstock.v1.AuditService": {"ListAuditEntries": _ADMIN, "ListRefusedSignIns": _ADMIN},
     "penstock.v1.CredentialService": {
         # Who may create artifacts uses credentials, and never sees a secret.
         "GetCredential": _WRITER,

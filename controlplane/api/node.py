@@ -209,6 +209,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
                     _line(each.token_uid, _LONGEST_ADDRESS),
                     max(each.count, 1),
                     violations.check("refused_sign_ins.last_time", moment, each.last_time),
+                    _line(each.organization_uid, _LONGEST_ADDRESS),
                 )
                 for each in request.refused_sign_ins[:_MOST_USES]
             ]

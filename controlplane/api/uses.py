@@ -10,12 +10,12 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import bindparam
-from sqlmodel import col, delete, update
+from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog.store import insert_into
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.tables import AccessToken, RefusedSignIn
+from controlplane.model.tables import AccessToken, Organization, RefusedSignIn, User
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ _FLUSH: Final = 30.0
 # Of each kind between two flushes; uses beyond that are told by the next request, refusals are counted.
 _MOST: Final = 10_000
 _KEPT: Final = timedelta(days=30)
+# Rows of refusals, the newest: whoever has many addresses must not fill the database with them.
+_MOST_KEPT: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Refusals:
     token_uid: str
     count: int
     last_time: datetime
+    # Of the token, where whoever refused it says so.
+    organization_uid: str = ""
 
 
 class Uses:
@@ -94,9 +98,7 @@ class Uses:
         async with self._database.write(aside=True) as session:
             await _save_uses(session, uses)
             await _save_refusals(session, refusals)
-            await session.exec(
-                delete(RefusedSignIn).where(col(RefusedSignIn.last_time) < self._now() - _KEPT)
-            )
+            await _forget(session, self._now() - _KEPT)
         for each in refusals:
             self._refused.labels("ended" if each.token_uid else "unknown").inc(each.count)
             _LOG.warning(
@@ -154,6 +156,7 @@ async def _save_refusals(session: AsyncSession, refusals: Collection[Refusals]) 
         together[key] = each
     if not together:
         return
+    owners = await _owners(session, together.values())
     added = insert_into(session, RefusedSignIn)
     await session.exec(
         added.on_conflict_do_update(
@@ -161,6 +164,9 @@ async def _save_refusals(session: AsyncSession, refusals: Collection[Refusals]) 
             set_={
                 "count": col(RefusedSignIn.count) + added.excluded["count"],
                 "last_time": added.excluded.last_time,
+                "organization_id": func.coalesce(
+                    added.excluded.organization_id, col(RefusedSignIn.organization_id)
+                ),
             },
         ),
         params=[
@@ -170,7 +176,39 @@ async def _save_refusals(session: AsyncSession, refusals: Collection[Refusals]) 
                 "count": each.count,
                 "first_time": each.last_time,
                 "last_time": each.last_time,
+                "organization_id": owners.get(each.token_uid),
             }
             for _, each in sorted(together.items())
         ],
+    )
+
+
+async def _owners(session: AsyncSession, refusals: Collection[Refusals]) -> dict[str, int]:
+    """Give the organizations that tokens are of, or were: who revoked one wants to know of its use."""
+    owners: dict[str, int] = {}
+    named = {each.token_uid: each.organization_uid for each in refusals if each.organization_uid}
+    if named:
+        rows = await session.exec(
+            select(Organization.uid, Organization.id).where(col(Organization.uid).in_(set(named.values())))
+        )
+        ids = {uid: key for uid, key in rows if key is not None}
+        owners = {token: ids[uid] for token, uid in named.items() if uid in ids}
+    unnamed = {each.token_uid for each in refusals if each.token_uid} - named.keys()
+    if unnamed:
+        found = await session.exec(
+            select(AccessToken.uid, User.organization_id).where(
+                AccessToken.user_id == User.id, col(AccessToken.uid).in_(unnamed)
+            )
+        )
+        owners |= {token: key for token, key in found if key is not None}
+    return owners
+
+
+async def _forget(session: AsyncSession, before: datetime) -> None:
+    """Delete refusals that are too old, or too many."""
+    last = col(RefusedSignIn.last_time)
+    first_too_many = await session.exec(select(last).order_by(last.desc()).offset(_MOST_KEPT).limit(1))
+    edge = first_too_many.first()
+    await session.exec(
+        delete(RefusedSignIn).where((last < before) if edge is None else (last < before) | (last <= edge))
     )

@@ -448,7 +448,10 @@ class RefusedSignIn(SQLModel, table=True):
     """How often an address was refused, with a token that ended or with none that is known."""
 
     __tablename__ = "refused_sign_in"
-    __table_args__ = (Index("ix_refused_sign_in_last_time", "last_time"),)
+    __table_args__ = (
+        Index("ix_refused_sign_in_last_time", "last_time"),
+        Index("ix_refused_sign_in_organization", "organization_id", "last_time"),
+    )
 
     address: str = Field(primary_key=True)
     # Empty for tokens that are not known.
@@ -456,3 +459,5 @@ class RefusedSignIn(SQLModel, table=True):
     count: int = Field(sa_type=BigInteger)
     first_time: datetime
     last_time: datetime
+    # That the token is of, or was; not a foreign key, as in AuditRecord. None where that is not known.
+    organization_id: int | None = None

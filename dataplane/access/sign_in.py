@@ -49,27 +49,29 @@ class SignIns:
             return principal
         if not authorization:
             raise SignInRefused(0)
-        uid = self._count(token, configuration)
-        self.uses.refused(address, uid, now)
+        ended = self._count(token, configuration)
         wait = self._attempts.refused(address, now)
-        if uid:
-            wait = max(wait, self._attempts.refused((uid,), now))
+        if ended is None:
+            self.uses.refused(address, "", now)
+        else:
+            self.uses.refused(address, ended.token_uid, now, ended.organization_uid)
+            wait = max(wait, self._attempts.refused((ended.token_uid,), now))
         if wait:
             self.failures.slowed += 1
         raise SignInRefused(wait)
 
-    def _count(self, token: bytes | None, configuration: Configuration) -> str:
-        """Count what was wrong, and give the uid of a token that is known."""
-        ended = None if token is None else configuration.principals.get(token)
-        revoked = None if token is None else configuration.revoked.get(token)
-        if ended is not None:
-            self.failures.expired += 1
-            return ended.token_uid
-        if revoked is not None:
-            self.failures.revoked += 1
-            return revoked
+    def _count(self, token: bytes | None, configuration: Configuration) -> Principal | None:
+        """Count what was wrong, and give whose token it was, of one that is known."""
         if token is None:
             self.failures.malformed += 1
+            return None
+        expired = configuration.principals.get(token)
+        if expired is not None:
+            self.failures.expired += 1
+            return expired
+        revoked = configuration.revoked.get(token)
+        if revoked is not None:
+            self.failures.revoked += 1
         else:
             self.failures.unknown += 1
-        return ""
+        return revoked

@@ -76,6 +76,7 @@ def _request(used: list[Use], refused: list[Refused]) -> node_pb2.ReportUseReque
                 token_uid=each.token_uid,
                 count=each.count,
                 last_time=_timestamp(each.last_at),
+                organization_uid=each.organization_uid,
             )
             for each in refused
         ],

@@ -17,6 +17,8 @@ class Refused:
     count: int
     last_at: float
     """Seconds since the epoch."""
+    organization_uid: str = ""
+    """Of the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +36,33 @@ class Uses:
 
     def __init__(self) -> None:
         self._used: dict[str, tuple[float, str]] = {}
-        self._refused: dict[tuple[str, str], tuple[int, float]] = {}
+        # By address and token, with the token's organization.
+        self._refused: dict[tuple[str, str, str], tuple[int, float]] = {}
 
     def used(self, token_uid: str, address: str, now: float) -> None:
         """Note that a token was used, at `now` in seconds since the epoch."""
         self._used[token_uid] = (now, address)
 
-    def refused(self, address: str, token_uid: str, now: float, count: int = 1) -> None:
+    def refused(
+        self, address: str, token_uid: str, now: float, organization_uid: str = "", count: int = 1
+    ) -> None:
         """Note that a sign-in was refused; past the bound, one of another address is not noted."""
-        before, _ = self._refused.get((address, token_uid), (0, now))
+        key = (address, token_uid, organization_uid)
+        before, _ = self._refused.get(key, (0, now))
         if before or len(self._refused) < _MOST:
-            self._refused[address, token_uid] = (before + count, now)
+            self._refused[key] = (before + count, now)
 
     def take(self, limit: int) -> tuple[list[Use], list[Refused]]:
         """Give up to `limit` of each, which are then forgotten."""
         used = [Use(uid, address, at) for uid, (at, address) in islice(self._used.items(), limit)]
         refused = [
-            Refused(address, uid, count, last_at)
-            for (address, uid), (count, last_at) in islice(self._refused.items(), limit)
+            Refused(address, uid, count, last_at, organization_uid)
+            for (address, uid, organization_uid), (count, last_at) in islice(self._refused.items(), limit)
         ]
         for use in used:
             del self._used[use.token_uid]
         for each in refused:
-            del self._refused[each.address, each.token_uid]
+            del self._refused[each.address, each.token_uid, each.organization_uid]
         return used, refused
 
     def give_back(self, used: list[Use], refused: list[Refused]) -> None:
@@ -65,8 +71,9 @@ class Uses:
             if len(self._used) < _MOST:
                 self._used.setdefault(use.token_uid, (use.at, use.address))
         for each in refused:
-            _, last_at = self._refused.get((each.address, each.token_uid), (0, each.last_at))
-            self.refused(each.address, each.token_uid, last_at, each.count)
+            key = (each.address, each.token_uid, each.organization_uid)
+            _, last_at = self._refused.get(key, (0, each.last_at))
+            self.refused(each.address, each.token_uid, last_at, each.organization_uid, each.count)
 
     def __len__(self) -> int:
         return len(self._used) + len(self._refused)

@@ -75,5 +75,5 @@ class Configuration:
     """By uid, ended ones included."""
     entitled: Mapping[str, Entitled] = field(repr=False, compare=False)
     """The same by the uid of their customer, for those that have any."""
-    revoked: Mapping[bytes, str] = field(repr=False, compare=False)
-    """Uids of tokens that were taken back lately, by their SHA-256, as far as this process saw it."""
+    revoked: Mapping[bytes, Principal] = field(repr=False, compare=False)
+    """Owners of tokens that were taken back lately, by their SHA-256, as far as this process saw it."""

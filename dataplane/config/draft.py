@@ -87,7 +87,7 @@ class _Draft:
     customers: dict[str, CustomerEntry] = field(default_factory=dict)
     entitlements: dict[str, Entitlement] = field(default_factory=dict)
     entitled: dict[str, Entitled] = field(default_factory=dict)
-    revoked: dict[bytes, str] = field(default_factory=dict)
+    revoked: dict[bytes, Principal] = field(default_factory=dict)
     # Entitlements, by uid, of each customer for which they are not what they were.
     altered: dict[str, dict[str, Entitlement]] = field(default_factory=dict)
 
@@ -109,8 +109,7 @@ class _Draft:
         for uid in uids:
             sha256 = self.tokens.pop(uid, None)
             if sha256 is not None:
-                del self.principals[sha256]
-                self.revoked[sha256] = uid
+                self.revoked[sha256] = self.principals.pop(sha256)
 
     def drop_entitlements(self, uids: Iterable[str]) -> None:
         for uid in uids:

@@ -9,6 +9,7 @@ from sqlmodel import col, select
 
 from clients.oci.digest import Digest
 from clients.oci.tag_rule import TagRule
+from controlplane.api import uses as uses_module
 from controlplane.api.uses import Refusals, Use, Uses
 from controlplane.catalog import reach, tagging
 from controlplane.catalog.referring import Referring
@@ -150,3 +151,17 @@ async def test_refused_sign_ins_are_counted_by_address_and_token(database: Datab
         rows = await session.exec(select(RefusedSignIn).order_by(col(RefusedSignIn.token_uid)))
         assert [(row.token_uid, row.count) for row in rows] == [("", 5), ("ended", 1)]
     assert registry.get_sample_value("penstock_refused_sign_ins_total", {"token": "unknown"}) == 5
+
+
+async def test_refused_sign_ins_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes from ever more addresses fills no database: the latest stay, the month before goes."""
+    monkeypatch.setattr(uses_module, "_MOST_KEPT", 3)
+    uses = Uses(database, CollectorRegistry(), lambda: NOW)
+    old = Refusals("10.0.0.9", "", 1, NOW - timedelta(days=31))
+    await uses.save([], [old, Refusals("10.0.0.8", "", 1, NOW - timedelta(days=29))])
+    async with database.read() as session:
+        assert (await session.exec(select(RefusedSignIn.address))).all() == ["10.0.0.8"]
+    await uses.save([], [Refusals(f"10.0.1.{n}", "", 1, NOW - timedelta(seconds=n)) for n in range(5)])
+    async with database.read() as session:
+        rows = await session.exec(select(RefusedSignIn.address).order_by(col(RefusedSignIn.address)))
+        assert rows.all() == ["10.0.1.0", "10.0.1.1", "10.0.1.2"]

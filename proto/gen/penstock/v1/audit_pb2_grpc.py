@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """Tells who changed what.
+    """Tells who changed what, and who was not let in.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,28 @@ class AuditServiceStub:
                 request_serializer=penstock_dot_v1_dot_audit__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=penstock_dot_v1_dot_audit__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.ListRefusedSignIns = channel.unary_unary(
+                '/penstock.v1.AuditService/ListRefusedSignIns',
+                request_serializer=penstock_dot_v1_dot_audit__pb2.ListRefusedSignInsRequest.SerializeToString,
+                response_deserializer=penstock_dot_v1_dot_audit__pb2.ListRefusedSignInsResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
-    """Tells who changed what.
+    """Tells who changed what, and who was not let in.
     """
 
     def ListAuditEntries(self, request, context):
         """Lists what was changed in an organization, newest first; `organizations/-` lists everything, for
+        administrators of the installation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRefusedSignIns(self, request, context):
+        """Lists sign-ins that were refused at nodes and at the API, those of the last time first: in an organization those
+        with its tokens that have ended; of `organizations/-` all, those with unknown tokens included, for
         administrators of the installation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -62,6 +76,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=penstock_dot_v1_dot_audit__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=penstock_dot_v1_dot_audit__pb2.ListAuditEntriesResponse.SerializeToString,
             ),
+            'ListRefusedSignIns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRefusedSignIns,
+                    request_deserializer=penstock_dot_v1_dot_audit__pb2.ListRefusedSignInsRequest.FromString,
+                    response_serializer=penstock_dot_v1_dot_audit__pb2.ListRefusedSignInsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penstock.v1.AuditService', rpc_method_handlers)
@@ -71,7 +90,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """Tells who changed what.
+    """Tells who changed what, and who was not let in.
     """
 
     @staticmethod
@@ -91,6 +110,33 @@ class AuditService:
             '/penstock.v1.AuditService/ListAuditEntries',
             penstock_dot_v1_dot_audit__pb2.ListAuditEntriesRequest.SerializeToString,
             penstock_dot_v1_dot_audit__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRefusedSignIns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.v1.AuditService/ListRefusedSignIns',
+            penstock_dot_v1_dot_audit__pb2.ListRefusedSignInsRequest.SerializeToString,
+            penstock_dot_v1_dot_audit__pb2.ListRefusedSignInsResponse.FromString,
             options,
             channel_credentials,
             insecure,

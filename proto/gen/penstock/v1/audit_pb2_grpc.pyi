@@ -13,16 +13,21 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """Tells who changed what."""
+    """Tells who changed what, and who was not let in."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAuditEntriesRequest, _audit_pb2.ListAuditEntriesResponse]
     """Lists what was changed in an organization, newest first; `organizations/-` lists everything, for
     administrators of the installation.
     """
+    ListRefusedSignIns: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListRefusedSignInsRequest, _audit_pb2.ListRefusedSignInsResponse]
+    """Lists sign-ins that were refused at nodes and at the API, those of the last time first: in an organization those
+    with its tokens that have ended; of `organizations/-` all, those with unknown tokens included, for
+    administrators of the installation.
+    """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells who changed what."""
+    """Tells who changed what, and who was not let in."""
 
     @_abc_1.abstractmethod
     def ListAuditEntries(
@@ -31,6 +36,17 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_audit_pb2.ListAuditEntriesRequest, _abc.Awaitable[_audit_pb2.ListAuditEntriesResponse]],
     ) -> _abc.Awaitable[_audit_pb2.ListAuditEntriesResponse]:
         """Lists what was changed in an organization, newest first; `organizations/-` lists everything, for
+        administrators of the installation.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRefusedSignIns(
+        self,
+        request: _audit_pb2.ListRefusedSignInsRequest,
+        context: _aio.ServicerContext[_audit_pb2.ListRefusedSignInsRequest, _abc.Awaitable[_audit_pb2.ListRefusedSignInsResponse]],
+    ) -> _abc.Awaitable[_audit_pb2.ListRefusedSignInsResponse]:
+        """Lists sign-ins that were refused at nodes and at the API, those of the last time first: in an organization those
+        with its tokens that have ended; of `organizations/-` all, those with unknown tokens included, for
         administrators of the installation.
         """
 

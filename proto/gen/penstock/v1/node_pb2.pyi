@@ -708,11 +708,14 @@ class ReportUseRequest(_message.Message):
         TOKEN_UID_FIELD_NUMBER: _builtins.int
         COUNT_FIELD_NUMBER: _builtins.int
         LAST_TIME_FIELD_NUMBER: _builtins.int
+        ORGANIZATION_UID_FIELD_NUMBER: _builtins.int
         address: _builtins.str
         """IP address."""
         token_uid: _builtins.str
         """Of a token that exists, and has ended; empty for one that is not known."""
         count: _builtins.int
+        organization_uid: _builtins.str
+        """Of the token, which the control plane may have forgotten; empty for one that is not known."""
         @_builtins.property
         def last_time(self) -> _timestamp_pb2.Timestamp: ...
         def __init__(
@@ -722,10 +725,11 @@ class ReportUseRequest(_message.Message):
             token_uid: _builtins.str = ...,
             count: _builtins.int = ...,
             last_time: _timestamp_pb2.Timestamp | None = ...,
+            organization_uid: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "count", b"count", "last_time", b"last_time", "token_uid", b"token_uid"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "count", b"count", "last_time", b"last_time", "organization_uid", b"organization_uid", "token_uid", b"token_uid"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
