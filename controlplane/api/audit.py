@@ -41,6 +41,8 @@ class _Change:
     request: Message
     caller: Caller
     address: str
+    # Name of what it creates, where the request cannot tell it.
+    created: str = ""
     written: bool = False
 
 
@@ -63,6 +65,13 @@ def changing(method: str, request: Message, caller: Caller, address: str) -> Ite
         _CHANGE.reset(token)
 
 
+def creates(name: str) -> None:
+    """Say, in the transaction that creates it, the name of what the request could not name."""
+    change = _CHANGE.get()
+    if change is not None:
+        change.created = name
+
+
 def recorder(now: Callable[[], datetime]) -> Callable[[AsyncSession], Any]:
     """Make what `Database` calls in every transaction that it is about to keep."""
 
@@ -71,7 +80,7 @@ def recorder(now: Callable[[], datetime]) -> Callable[[AsyncSession], Any]:
         if change is None or change.written:
             return
         change.written = True
-        resource = resource_of(change.request)[:_LONGEST_NAME]
+        resource = (change.created or resource_of(change.request))[:_LONGEST_NAME]
         session.add(
             AuditRecord(
                 uid=new_uid(),

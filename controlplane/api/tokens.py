@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.control.token import TokenKind, new_token, sha256
 from controlplane.api import find
+from controlplane.api.audit import creates
 from controlplane.api.caller import caller
 from controlplane.api.errors import denied, not_found
 from controlplane.api.find import FoundUser
@@ -63,6 +64,7 @@ class Tokens:
             session.add(row)
             await self._database.raise_revision(session, Section.TOKENS)
             answer = _message(user.name, row)
+            creates(answer.name)
         if request.validate_only:
             return pb.CreateTokenResponse(token=preview(answer))
         return pb.CreateTokenResponse(token=answer, secret=secret)
