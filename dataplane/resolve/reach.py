@@ -1,6 +1,8 @@
 """May somebody who may have certain tags only have this digest? Witnesses first, then the control plane."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -28,7 +30,7 @@ class Reach:
 
     What is refused is remembered for all with the same rules until the artifact's content changes, and is not
     looked for anywhere. `max_bytes` bounds that memory. A refusal takes a multiple of `floor` seconds: the
-    time that it takes does not tell what exists from what does not.
+    time that it takes does not tell what exists from what does not. `clock` counts seconds.
     """
 
     def __init__(
@@ -39,12 +41,16 @@ class Reach:
         witnesses: Witnesses,
         max_bytes: int,
         floor: float = FLOOR,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._control = control
         self._manifests = manifests
         self._members = members
         self._witnesses = witnesses
         self._floor = floor
+        self._clock = clock
+        self._sleep = sleep
         # The content revision at which it was refused.
         self._refused: Memory[_Key, int] = Memory(max_bytes)
         self._asking: Merge[tuple[_Key, int], None] = Merge()
@@ -66,12 +72,11 @@ class Reach:
             return
         if isinstance(reference, str):
             raise Unknown(missing)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self._clock()
         try:
             await self._ask_once(artifact, (rules, artifact.uid, reference, missing))
         except Unknown:
-            await asyncio.sleep(self._floor - (loop.time() - began) % self._floor)
+            await self._sleep(self._floor - (self._clock() - began) % self._floor)
             raise
 
     async def stop(self) -> None:

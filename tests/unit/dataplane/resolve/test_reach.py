@@ -1,0 +1,55 @@
+"""How long a refusal takes, by a clock that the test moves."""
+
+import pytest
+
+from clients.control.client import ControlClient
+from clients.oci.digest import Digest
+from clients.oci.tag_rule import TagRule
+from dataplane.access.rules import Rules
+from dataplane.resolve.control import Blob, ControlPlane
+from dataplane.resolve.errors import Missing, Unknown
+from dataplane.resolve.reach import FLOOR, Reach
+from dataplane.resolve.witnesses import Witnesses
+from tests.fakes.clock import Clock, Pauses
+from tests.fakes.estate import FakeArtifact
+from tests.fakes.images import Image
+from tests.unit.dataplane.resolve.resolving import Resolving, entry
+
+ABSENT = Digest.parse(f"sha256:{'0' * 64}")
+NONE_OF_IT = Rules.of([TagRule.of(patterns=["9.*"])])
+
+
+class Slow(ControlPlane):
+    """A control plane whose look-ups take a time."""
+
+    def __init__(self, client: ControlClient, clock: Clock, seconds: float) -> None:
+        super().__init__(client.nodes, 0)
+        self._clock, self._seconds = clock, seconds
+
+    async def blob(self, artifact_uid: str, digest: Digest, rules: Rules | None = None) -> Blob:
+        self._clock.now += self._seconds
+        return await super().blob(artifact_uid, digest, rules)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.0999, 0.1, 0.25, 1.01])
+@pytest.mark.parametrize("kind", ["forbidden", "unknown"])
+async def test_a_refusal_takes_whole_tenths_of_a_second(
+    client: ControlClient, node: Resolving, held: FakeArtifact, image: Image, seconds: float, kind: str
+) -> None:
+    """Whatever was looked up for how long, and one tenth when it is remembered: for both kinds alike."""
+    clock, pauses = Clock(), Pauses()
+    control = Slow(client, clock, seconds)
+    digest = image.layers[0].digest if kind == "forbidden" else ABSENT
+    reach = Reach(
+        control, node.manifests, node.members, Witnesses(1 << 16), 1 << 16, clock=clock, sleep=pauses.sleep
+    )
+    for took in (seconds, 0.0):
+        began = clock.now
+        with pytest.raises(Unknown):
+            await reach.require(entry(held), digest, NONE_OF_IT, Missing.BLOB)
+        assert clock.now - began == pytest.approx(took, abs=1e-6)
+        tenths = (took + pauses[-1]) / FLOOR
+        assert tenths == pytest.approx(round(tenths), abs=1e-4)
+        assert 0 < pauses[-1] <= FLOOR + 1e-6
+    assert len(pauses) == 2
+    await reach.stop()
