@@ -35,6 +35,8 @@ _LONGEST_VERSION: Final = 100
 _LONGEST_ADDRESS: Final = 64
 _MOST_USES: Final = 1000
 
+_Scoped = node_pb2.ResolveReferenceRequest | node_pb2.ResolveBlobRequest | node_pb2.ListReferrersRequest
+
 
 class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
     """Serves NodeService; the methods here are called by nodes, which the interceptor has recognised."""
@@ -90,7 +92,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         with Violations() as violations:
             _require_artifact(violations, request.artifact_uid)
             reference = violations.check("reference", parse_reference, request.reference)
-            scope = _scope(request.scope, violations)
+            scope = _scope(request, violations)
         found = await self._resolver.manifest(request.artifact_uid, reference, request.known_digest, scope)
         return node_pb2.ResolveReferenceResponse(
             digest=found.digest,
@@ -109,7 +111,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         with Violations() as violations:
             _require_artifact(violations, request.artifact_uid)
             digest = violations.check("digest", Digest.parse, request.digest)
-            scope = _scope(request.scope, violations)
+            scope = _scope(request, violations)
         found = await self._resolver.blob(request.artifact_uid, digest, scope)
         return node_pb2.ResolveBlobResponse(
             digest=found.digest,
@@ -143,7 +145,7 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         with Violations() as violations:
             _require_artifact(violations, request.artifact_uid)
             digest = violations.check("digest", Digest.parse, request.digest)
-            scope = _scope(request.scope, violations)
+            scope = _scope(request, violations)
         found, revision = await self._referring.of(request.artifact_uid, digest, scope)
         return node_pb2.ListReferrersResponse(
             referrers=[
@@ -217,8 +219,12 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         return node_pb2.ReportUseResponse()
 
 
-def _scope(scope: node_pb2.TagScope, violations: Violations) -> list[TagRule]:
+def _scope(request: _Scoped, violations: Violations) -> list[TagRule]:
     """Read whom a node asks for; nothing for somebody who may have everything."""
+    scope = request.scope
+    if request.HasField("scope") and not scope.rules:
+        # Not to be taken for everything.
+        violations.add("scope.rules", "must have at least one rule; leave the scope out for everything.")
     return [
         violations.check(f"scope.rules[{number}]", tag_rules.rule, rule)
         for number, rule in enumerate(scope.rules)

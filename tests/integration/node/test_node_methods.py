@@ -231,3 +231,26 @@ async def test_nothing_is_asked_of_the_upstream_about_what_is_not_held(
     )
     assert not found.referrers
     assert fake.requests == []
+
+
+async def test_a_scope_without_rules_is_not_taken_for_everything(
+    artifact: Artifact, servicer: NodeServicer
+) -> None:
+    """Whoever may have nothing must not be given all for a list that came out empty."""
+    nobody, digest = node_pb2.TagScope(), str(make_image().digest)
+    calls = (
+        lambda: servicer.ResolveReference(
+            node_pb2.ResolveReferenceRequest(artifact_uid=artifact.uid, reference=digest, scope=nobody),
+            _CONTEXT,
+        ),
+        lambda: servicer.ResolveBlob(
+            node_pb2.ResolveBlobRequest(artifact_uid=artifact.uid, digest=digest, scope=nobody), _CONTEXT
+        ),
+        lambda: servicer.ListReferrers(
+            node_pb2.ListReferrersRequest(artifact_uid=artifact.uid, digest=digest, scope=nobody), _CONTEXT
+        ),
+    )
+    for call in calls:
+        with pytest.raises(ApiError) as caught:
+            await call()
+        assert caught.value.code.name == "INVALID_ARGUMENT"
