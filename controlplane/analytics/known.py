@@ -9,8 +9,9 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.analytics.event import Event
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.pull_tables import NameKind
-from controlplane.model.tables import Artifact, Customer, Organization, User
+from controlplane.model.tables import Customer, Organization, User
 
 _ORGANIZATION = 0
 

@@ -9,9 +9,11 @@ from controlplane.api import cache_policies, sync_policies
 from controlplane.api.etags import etag
 from controlplane.api.find import FoundArtifact
 from controlplane.api.timestamps import timestamp
+from controlplane.model.artifact_tables import Artifact, Tag
 from controlplane.model.naming import CredentialName, SyncJobName
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Credential, SyncJob, Tag
+from controlplane.model.sync_tables import SyncJob
+from controlplane.model.upstream_tables import Credential
 from penstock.v1 import artifact_pb2 as pb
 
 

@@ -13,12 +13,14 @@ from controlplane.api.caller import caller
 from controlplane.api.errors import denied, not_found
 from controlplane.api.upstreams import FIELD, Upstreams
 from controlplane.api.validation import Violations
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.naming import CredentialName
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
-from controlplane.model.tables import Artifact, Credential, Organization
+from controlplane.model.tables import Organization
+from controlplane.model.upstream_tables import Credential
 from controlplane.upstream.access import Target, upstream_of
 from controlplane.upstream.credentials import Credentials
 from penstock.v1 import artifact_pb2 as pb

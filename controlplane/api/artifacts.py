@@ -22,6 +22,8 @@ from controlplane.api.syncs import SyncJobs
 from controlplane.api.tags import Tags
 from controlplane.api.validation import Violations
 from controlplane.catalog import tagging
+from controlplane.model.access_tables import Entitlement, EntitlementGrant
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.naming import (
     ArtifactName,
@@ -32,7 +34,6 @@ from controlplane.model.naming import (
 )
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
-from controlplane.model.tables import Artifact, Entitlement, EntitlementGrant
 from controlplane.sync.runner import Syncs
 from penstock.v1 import artifact_pb2 as pb
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceServicer

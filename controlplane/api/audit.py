@@ -21,8 +21,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.api.caller import Caller
+from controlplane.model.access_tables import AuditRecord
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.naming import new_uid
-from controlplane.model.tables import Artifact, AuditRecord, Organization
+from controlplane.model.tables import Organization
 
 # Beginnings of the names of methods that change nothing; every other method is audited, new ones too.
 _READING: Final = ("Get", "List", "Watch", "Explain", "Sum", "Export")

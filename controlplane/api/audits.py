@@ -19,9 +19,10 @@ from controlplane.api.paging import page
 from controlplane.api.refused_sign_ins import RefusedSignIns
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.access_tables import AuditRecord
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import AuditRecord, Organization
+from controlplane.model.tables import Organization
 from penstock.v1 import audit_pb2 as pb
 from penstock.v1.audit_pb2_grpc import AuditServiceServicer
 

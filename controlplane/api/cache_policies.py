@@ -6,7 +6,7 @@ from typing import Final
 from clients.oci.pattern import TagPattern
 from clients.oci.platform import check_platform
 from controlplane.api.validation import Violations
-from controlplane.model.tables import Artifact
+from controlplane.model.artifact_tables import Artifact
 from penstock.v1 import artifact_pb2 as pb
 
 POLICY: Final = "cache_policy"

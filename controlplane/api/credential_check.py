@@ -10,8 +10,8 @@ from clients.oci.errors import CredentialRefused, UpstreamError
 from controlplane.api.artifact_source import Source
 from controlplane.api.errors import from_check
 from controlplane.api.upstreams import Upstreams
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.naming import ArtifactName
-from controlplane.model.tables import Artifact
 from controlplane.upstream.access import Target
 from controlplane.upstream.credentials import Candidate
 from controlplane.upstream.ecr import Region

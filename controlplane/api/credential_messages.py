@@ -13,9 +13,10 @@ from clients.oci.credential import Basic
 from controlplane.api.etags import etag
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.naming import CredentialName
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Credential, CredentialKind
+from controlplane.model.upstream_tables import Credential, CredentialKind
 from controlplane.upstream.opened import AwsKey
 from penstock.v1 import credential_pb2 as pb
 

@@ -25,13 +25,14 @@ from controlplane.api.masks import masked_fields
 from controlplane.api.paging import page
 from controlplane.api.preview import preview
 from controlplane.api.validation import Violations
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys, KeysAreSet
 from controlplane.model.naming import CredentialName, OrganizationName, check_credential_id, new_uid
 from controlplane.model.reseal import reseal
 from controlplane.model.saved import saved_id
 from controlplane.model.secrets import SealBroken
-from controlplane.model.tables import Artifact, Credential
+from controlplane.model.upstream_tables import Credential
 from controlplane.sync.runner import Syncs
 from controlplane.upstream.credentials import Candidate, Credentials
 from controlplane.upstream.opened import close, opened

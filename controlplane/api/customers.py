@@ -18,11 +18,12 @@ from controlplane.api.paging import page
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.access_tables import Entitlement
 from controlplane.model.database import Database
 from controlplane.model.naming import CustomerName, OrganizationName, check_customer_id, new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
-from controlplane.model.tables import Customer, Entitlement, User
+from controlplane.model.tables import Customer, User
 from penstock.v1 import customer_pb2 as pb
 from penstock.v1.customer_pb2_grpc import CustomerServiceServicer
 

@@ -14,9 +14,11 @@ from controlplane.api.find import FoundEntitlement, unknown_artifact
 from controlplane.api.validation import Violations
 from controlplane.catalog.held import BATCH
 from controlplane.model import tag_rules
+from controlplane.model.access_tables import EntitlementGrant
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.naming import ArtifactName
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, EntitlementGrant, Organization
+from controlplane.model.tables import Organization
 from penstock.v1 import entitlement_pb2 as pb
 
 _MOST: Final = 100

@@ -19,6 +19,7 @@ from controlplane.api.paging import page
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.access_tables import Entitlement
 from controlplane.model.database import Database
 from controlplane.model.naming import (
     ArtifactName,
@@ -30,7 +31,7 @@ from controlplane.model.naming import (
 )
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
-from controlplane.model.tables import Customer, Entitlement
+from controlplane.model.tables import Customer
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import entitlement_pb2 as pb
 from penstock.v1.entitlement_pb2_grpc import EntitlementServiceServicer

@@ -18,21 +18,13 @@ from controlplane.api import find
 from controlplane.api.validation import Violations
 from controlplane.catalog import held, reach
 from controlplane.model import tag_rules
+from controlplane.model.access_tables import Entitlement, EntitlementGrant
+from controlplane.model.artifact_tables import Artifact, Manifest
 from controlplane.model.database import Database
 from controlplane.model.naming import OrganizationName
 from controlplane.model.roles import effective_role
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import (
-    AccessToken,
-    Artifact,
-    Entitlement,
-    EntitlementGrant,
-    Manifest,
-    Node,
-    Organization,
-    Singleton,
-    User,
-)
+from controlplane.model.tables import AccessToken, Node, Organization, Singleton, User
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import entitlement_pb2 as pb
 

@@ -10,6 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.api.caller import caller
 from controlplane.api.errors import ApiError, not_found
+from controlplane.model.access_tables import Entitlement
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.naming import (
     ArtifactName,
     ArtifactUid,
@@ -18,7 +20,7 @@ from controlplane.model.naming import (
     OrganizationName,
     UserName,
 )
-from controlplane.model.tables import Artifact, Customer, Entitlement, Organization, User
+from controlplane.model.tables import Customer, Organization, User
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from controlplane.api.paging import page
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.naming import OrganizationName, check_slug, new_uid
 from controlplane.model.section import Section
-from controlplane.model.tables import Artifact, Organization, User
+from controlplane.model.tables import Organization, User
 from penstock.v1 import organization_pb2 as pb
 from penstock.v1.organization_pb2_grpc import OrganizationServiceServicer
 

@@ -10,9 +10,10 @@ from controlplane.api.everywhere import parse_parent
 from controlplane.api.paging import page
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.access_tables import RefusedSignIn
 from controlplane.model.database import Database
 from controlplane.model.naming import OrganizationName
-from controlplane.model.tables import Organization, RefusedSignIn
+from controlplane.model.tables import Organization
 from penstock.v1 import audit_pb2 as pb
 
 _Key = tuple[datetime, str, str]

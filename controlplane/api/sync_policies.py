@@ -12,7 +12,7 @@ from clients.oci.platform import check_platform
 from clients.oci.version import VersionRange
 from controlplane.api.validation import Violations
 from controlplane.catalog.policy import SyncPolicy
-from controlplane.model.tables import Artifact
+from controlplane.model.artifact_tables import Artifact
 from controlplane.sync.cron import parse_ticks
 from penstock.v1 import artifact_pb2 as pb
 

@@ -13,10 +13,11 @@ from controlplane.api.label_selector import LabelSelector
 from controlplane.api.paging import page
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.naming import ArtifactName, OrganizationName, SyncJobName, parse_artifact
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.runner import Syncs
 from penstock.v1 import artifact_pb2 as pb
 

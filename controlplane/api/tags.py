@@ -11,10 +11,10 @@ from controlplane.api.errors import not_found
 from controlplane.api.paging import page
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.artifact_tables import Manifest, Tag, TagRevision
 from controlplane.model.database import Database
 from controlplane.model.naming import ArtifactName, TagName
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Manifest, Tag, TagRevision
 from penstock.v1 import artifact_pb2 as pb
 
 # Where the revision that lasts stands among those that ended, which go by their ids.

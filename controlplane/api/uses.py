@@ -14,8 +14,9 @@ from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog.store import insert_into
+from controlplane.model.access_tables import RefusedSignIn
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.tables import AccessToken, Organization, RefusedSignIn, User
+from controlplane.model.tables import AccessToken, Organization, User
 
 _LOG = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from controlplane.catalog.held import batches
-from controlplane.model.tables import Edge, EdgeKind, Manifest, Tag
+from controlplane.model.artifact_tables import Edge, EdgeKind, Manifest, Tag
 
 # Manifests that are looked at in one transaction.
 BATCH: Final = 500

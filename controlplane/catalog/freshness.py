@@ -15,10 +15,10 @@ from clients.oci.manifest import Manifest
 from clients.process.merge import Merge
 from controlplane.catalog import store, tagging
 from controlplane.catalog.absence import Absences
-from controlplane.model import tables
+from controlplane.model import artifact_tables as tables
+from controlplane.model.artifact_tables import Artifact, Tag
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Tag
 from controlplane.upstream.access import UpstreamAccess
 
 _LOG = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clients.oci.media_types import IMAGES, INDEXES
 from clients.oci.platform import is_kept
 from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.artifact_tables import Artifact, Edge, EdgeKind, Manifest, Tag
 from controlplane.model.database import Database
-from controlplane.model.tables import Artifact, Edge, EdgeKind, Manifest, Tag
 
 # Values in one IN list; SQLite and PostgreSQL both take it, and one statement stays short.
 BATCH: Final = 500

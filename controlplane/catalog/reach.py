@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clients.oci.platform import is_kept
 from clients.oci.tag_rule import TagRule
 from controlplane.catalog.held import FOLLOWED, batches
-from controlplane.model.tables import Edge, EdgeKind, Manifest, Tag
+from controlplane.model.artifact_tables import Edge, EdgeKind, Manifest, Tag
 
 # Manifests that one walk looks at; what is in more of them, none below a tag of the rules, is refused.
 _FURTHEST: Final = 20_000

@@ -23,10 +23,10 @@ from clients.process.merge import Merge
 from controlplane.catalog import held, reach, store
 from controlplane.catalog.absence import Absences
 from controlplane.catalog.policy import SyncPolicy
-from controlplane.model import tables
+from controlplane.model import artifact_tables as tables
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact
 from controlplane.upstream.access import UpstreamAccess
 
 _LOG = logging.getLogger(__name__)

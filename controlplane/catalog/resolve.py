@@ -21,9 +21,9 @@ from controlplane.catalog.absence import Absences
 from controlplane.catalog.freshness import Freshness, age
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.artifact_tables import Artifact, Manifest, Tag
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Manifest, Tag
 from controlplane.upstream.access import UpstreamAccess, upstream_of
 
 _LOG = logging.getLogger(__name__)

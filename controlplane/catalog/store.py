@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.descriptor import Descriptor
 from clients.oci.manifest import Manifest
-from controlplane.model import tables
+from controlplane.model import artifact_tables as tables
 from controlplane.model.database import Database
 from controlplane.model.section import Section
 

@@ -10,8 +10,8 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog import held, store
+from controlplane.model.artifact_tables import Artifact, Edge, Manifest, Tag, TagRevision
 from controlplane.model.database import Database
-from controlplane.model.tables import Artifact, Edge, Manifest, Tag, TagRevision
 
 
 @dataclass(frozen=True, slots=True)

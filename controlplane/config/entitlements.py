@@ -12,7 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.config.held import Entries
 from controlplane.model import tag_rules
-from controlplane.model.tables import Artifact, Customer, Entitlement, EntitlementGrant
+from controlplane.model.access_tables import Entitlement, EntitlementGrant
+from controlplane.model.artifact_tables import Artifact
+from controlplane.model.tables import Customer
 from penstock.v1 import config_pb2
 
 # Entitlements that are read at once: between two pages the process does other things.

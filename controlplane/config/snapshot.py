@@ -9,9 +9,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.config import entitlements
 from controlplane.config.held import Entries, Held
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.roles import effective_role
 from controlplane.model.section import Section
-from controlplane.model.tables import AccessToken, Artifact, Customer, Organization, Singleton, User
+from controlplane.model.tables import AccessToken, Customer, Organization, Singleton, User
 from penstock.v1 import config_pb2, user_pb2
 
 

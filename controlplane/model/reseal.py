@@ -6,7 +6,7 @@ from sqlmodel import col, select
 
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys
-from controlplane.model.tables import Credential, EcrToken
+from controlplane.model.upstream_tables import Credential, EcrToken
 
 _BATCH: Final = 100
 

@@ -8,8 +8,8 @@ from sqlalchemy import case
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact
 from controlplane.sync import jobs
 from controlplane.sync.schedule import Schedule
 from penstock.v1 import artifact_pb2

@@ -12,9 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.errors import UpstreamError
 from controlplane.catalog.store import ArtifactChanged
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import fence, jobs, recovery
 from controlplane.sync.ended import RunEnded
 from controlplane.sync.fence import LockLost

@@ -3,7 +3,7 @@
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from controlplane.model.tables import Artifact
+from controlplane.model.artifact_tables import Artifact
 
 
 class LockLost(Exception):

@@ -10,10 +10,11 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.clock import milliseconds
 from controlplane.model.naming import new_uid
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.locks import Lease
 from controlplane.sync.tally import Tally
 from penstock.v1 import artifact_pb2

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.model.clock import milliseconds
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.tables import SyncLease
+from controlplane.model.sync_tables import SyncLease
 from controlplane.sync.locks import Lease, LocksUnavailable
 
 _FREE: Final = ""

@@ -9,8 +9,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlmodel import col, select
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.tables import Artifact, Organization
+from controlplane.model.tables import Organization
 from penstock.v1 import artifact_pb2
 
 _Job = artifact_pb2.SyncJob

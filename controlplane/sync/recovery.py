@@ -8,7 +8,7 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.model.clock import milliseconds
-from controlplane.model.tables import SyncJob, SyncLease
+from controlplane.model.sync_tables import SyncJob, SyncLease
 from controlplane.sync.jobs import end, new_job
 from penstock.v1 import artifact_pb2
 

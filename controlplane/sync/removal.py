@@ -10,8 +10,8 @@ from sqlmodel import col, select, update
 from controlplane.catalog import tagging
 from controlplane.catalog.collect import BATCH, collect
 from controlplane.catalog.held import batches
+from controlplane.model.artifact_tables import Tag
 from controlplane.model.database import Database
-from controlplane.model.tables import Tag
 from controlplane.sync.writer import Writer
 
 # Tags read at once.

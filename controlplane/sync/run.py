@@ -12,9 +12,10 @@ from clients.oci.errors import UpstreamError
 from clients.oci.registry import Registry
 from controlplane.catalog import held, reach
 from controlplane.catalog.policy import SyncPolicy
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.asking import Asking
 from controlplane.sync.ended import RunEnded
 from controlplane.sync.filters import TagFilter, subject_of

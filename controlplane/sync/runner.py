@@ -10,7 +10,7 @@ from sqlmodel import select
 from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
 from controlplane.model.signal import ChangeSignal
-from controlplane.model.tables import SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import jobs
 from controlplane.sync.dispatch import Dispatcher
 from controlplane.sync.execution import Claimed, Execution

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, tzinfo
 from hashlib import sha256
 from typing import Final
 
-from controlplane.model.tables import Artifact
+from controlplane.model.artifact_tables import Artifact
 from controlplane.sync.cron import parse_ticks
 
 _LONGEST_SPREAD: Final = timedelta(minutes=10)

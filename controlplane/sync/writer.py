@@ -12,9 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.manifest import Manifest
 from controlplane.catalog import store, tagging
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.tally import Tally
 
 # What may wait in memory. A transaction costs the same for one row and for hundreds.

@@ -7,7 +7,7 @@ from clients.oci.credential import CredentialSource
 from clients.oci.registry import Registry
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
-from controlplane.model.tables import Artifact
+from controlplane.model.artifact_tables import Artifact
 from controlplane.upstream.credentials import Credentials
 
 

@@ -15,7 +15,7 @@ from clients.process.merge import Merge
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys
 from controlplane.model.secrets import SealBroken
-from controlplane.model.tables import Credential
+from controlplane.model.upstream_tables import Credential
 from controlplane.upstream.ecr import Ecr, Region, Token
 from controlplane.upstream.ecr_tokens import EcrTokens
 from controlplane.upstream.notes import Notes

@@ -19,7 +19,7 @@ from clients.process.merge import Merge
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys
 from controlplane.model.secrets import SealBroken
-from controlplane.model.tables import EcrToken
+from controlplane.model.upstream_tables import EcrToken
 from controlplane.upstream.ecr import Ecr, Region, Token
 from controlplane.upstream.opened import AwsKey, OpenCredential
 

@@ -9,7 +9,7 @@ from typing import Final
 from sqlmodel import col, or_, update
 
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.tables import Credential
+from controlplane.model.upstream_tables import Credential
 
 _LOG = logging.getLogger(__name__)
 _LONGEST: Final = 300

@@ -7,7 +7,7 @@ from typing import Final
 from clients.oci.credential import Basic
 from controlplane.model.keys import Keys
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Credential, CredentialKind
+from controlplane.model.upstream_tables import Credential, CredentialKind
 
 # A hint would give too much of a shorter secret away.
 _HINTED: Final = 12

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from sqlmodel import col, select
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.schedule import Schedule
 from penstock.v1 import artifact_pb2
 from tests.fakes.registry import FakeRegistry

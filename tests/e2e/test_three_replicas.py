@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from sqlmodel import col
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from penstock.v1 import artifact_pb2
 from tests.e2e.replicas import ARTIFACTS, DUE, LEASE, PATIENCE, Cluster, Watching, alive, metric
 from tests.fakes.images import make_image

@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 
 from sqlmodel import col, select
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import jobs
 from controlplane.sync.lease_rows import LeaseRows
 from controlplane.sync.locks import Lease

@@ -9,9 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from controlplane.analytics.event import Event
 from controlplane.analytics.recorder import Recorder
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
-from controlplane.model.tables import Artifact, Organization, User
+from controlplane.model.tables import Organization, User
 from penstock.v1.pull_pb2 import PullEvent
 from tests.fakes.rows import NOW, add, add_artifact, add_organization
 

@@ -11,21 +11,14 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel, col, select
 
+from controlplane.model.access_tables import Entitlement, EntitlementGrant
+from controlplane.model.artifact_tables import Artifact, Tag
 from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
-from controlplane.model.tables import (
-    AccessToken,
-    Artifact,
-    Customer,
-    Entitlement,
-    EntitlementGrant,
-    Organization,
-    Tag,
-    User,
-)
+from controlplane.model.tables import AccessToken, Customer, Organization, User
 from tests.fakes import sqlite_copies
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -9,10 +9,11 @@ from sqlmodel import col, select, update
 from clients.oci.errors import UpstreamError
 from clients.oci.transport import Transport
 from controlplane.catalog.policy import SyncPolicy
+from controlplane.model.artifact_tables import Artifact, Manifest, Tag, TagRevision
 from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Manifest, SyncJob, Tag, TagRevision
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.ended import RunEnded
 from controlplane.sync.hosts import Hosts
 from controlplane.sync.run import Run

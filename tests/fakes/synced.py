@@ -9,9 +9,10 @@ from typing import Any
 from sqlmodel import col, select
 
 from controlplane.catalog.resolve import Resolver
+from controlplane.model.artifact_tables import Artifact, Manifest
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Manifest, SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.limits import Limits
 from controlplane.sync.runner import Syncs
 from controlplane.upstream.access import UpstreamAccess

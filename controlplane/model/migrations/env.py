@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from controlplane.model.pull_tables import PullName
+from controlplane.model.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=PullName.metadata,
+    target_metadata=METADATA,
     user_module_prefix="sqltypes.",
     # SQLite changes columns only by copying the table.
     render_as_batch=True,

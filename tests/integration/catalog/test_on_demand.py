@@ -11,8 +11,8 @@ from sqlmodel import col, update
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown
+from controlplane.model.artifact_tables import Artifact, Tag
 from controlplane.model.database import Database
-from controlplane.model.tables import Artifact, Tag
 from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.images import make_image, make_index
 from tests.fakes.registry import FakeRegistry

@@ -12,8 +12,8 @@ from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamRateLimit
 from clients.oci.transport import Transport
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.artifact_tables import Artifact, Manifest
 from controlplane.model.database import Database
-from controlplane.model.tables import Artifact, Manifest
 from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.images import Image, make_image, make_index
 from tests.fakes.registry import FakeRegistry

@@ -11,11 +11,13 @@ from controlplane.api.uses import Refusals, Use, Uses
 from controlplane.catalog import reach, store, tagging
 from controlplane.config import snapshot
 from controlplane.config.held import Held
+from controlplane.model.access_tables import AuditRecord, Entitlement, RefusedSignIn
+from controlplane.model.artifact_tables import Edge, EdgeKind
 from controlplane.model.database import Database
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
-from controlplane.model.tables import AccessToken, AuditRecord, Edge, EdgeKind, Entitlement, RefusedSignIn
+from controlplane.model.tables import AccessToken
 from penstock.v1 import customer_pb2
 from tests.fakes.rows import (
     NOW,

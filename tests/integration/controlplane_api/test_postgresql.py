@@ -15,7 +15,7 @@ from sqlmodel import select
 from clients.control.client import ControlClient
 from controlplane.model import engine, migrate
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.pull_tables import SQLModel
+from controlplane.model.schema import METADATA
 from controlplane.model.tables import Node, Singleton
 from controlplane.server import running
 from controlplane.settings import Settings
@@ -54,7 +54,7 @@ async def plane(postgres: Postgres, settings: Settings) -> AsyncIterator[Plane]:
 def _differences(connection: Connection) -> list[object]:
     # The months of events are tables as well, which come and go.
     options = {"include_name": lambda name, *_: not (name or "").startswith("pull_event_")}
-    return list(compare_metadata(MigrationContext.configure(connection, opts=options), SQLModel.metadata))
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), METADATA))
 
 
 async def test_migrations_and_tables_agree(postgres: Postgres) -> None:

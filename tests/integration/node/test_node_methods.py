@@ -17,9 +17,10 @@ from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown
 from controlplane.config.watch import ConfigFeed
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Node
+from controlplane.model.tables import Node
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import node_pb2
 from tests.fakes.images import make_artifact, make_image

@@ -15,9 +15,11 @@ from controlplane.catalog import reach, tagging
 from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown
+from controlplane.model.access_tables import RefusedSignIn
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import AccessToken, Artifact, RefusedSignIn
+from controlplane.model.tables import AccessToken
 from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.images import Image, make_artifact, make_image, make_index
 from tests.fakes.registry import FakeRegistry

@@ -6,8 +6,8 @@ from contextlib import aclosing
 from sqlmodel import select
 
 from controlplane.catalog import tagging
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact
 from penstock.v1 import artifact_pb2
 from tests.fakes.away import Away
 from tests.fakes.images import make_image, make_index

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import SyncJob
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import dispatch, redis_client
 from controlplane.sync.locks import LocksUnavailable
 from controlplane.sync.measures import SyncMeasures

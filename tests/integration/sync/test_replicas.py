@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry
 from sqlmodel import select, update
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob, SyncLease
+from controlplane.model.sync_tables import SyncJob, SyncLease
 from controlplane.sync.measures import SyncMeasures
 from controlplane.sync.schedule import Schedule
 from penstock.v1 import artifact_pb2

@@ -7,9 +7,9 @@ import pytest
 from clients.oci.manifest import Manifest
 from controlplane.catalog import held, reach, store, tagging
 from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.artifact_tables import Artifact, Edge, EdgeKind
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, Edge, EdgeKind
 from tests.fakes.images import Image, make_image, make_index
 from tests.fakes.rows import NOW, add_artifact
 

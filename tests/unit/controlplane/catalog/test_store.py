@@ -7,7 +7,7 @@ from clients.oci.manifest import Manifest
 from controlplane.catalog import held, store, tagging
 from controlplane.catalog.store import ArtifactChanged
 from controlplane.catalog.tagging import TagChanges
-from controlplane.model import tables
+from controlplane.model import artifact_tables as tables
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
 from tests.fakes.images import Image, make_artifact, make_chart, make_image, make_index

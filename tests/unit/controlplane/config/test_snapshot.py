@@ -7,10 +7,12 @@ from sqlmodel import col, delete, select, update
 from controlplane.config import snapshot
 from controlplane.config.change import whole
 from controlplane.config.held import Held
+from controlplane.model.access_tables import Entitlement
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.roles import Role
 from controlplane.model.section import Section
-from controlplane.model.tables import Artifact, Entitlement, Organization
+from controlplane.model.tables import Organization
 from penstock.v1 import config_pb2, user_pb2
 from tests.fakes.rows import (
     NOW,

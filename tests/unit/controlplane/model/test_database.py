@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from clients.process.exits import ConfigurationError
+from controlplane.model.artifact_tables import Tag
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.tables import Node, Singleton, Tag
+from controlplane.model.tables import Node, Singleton
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,14 +13,14 @@ from sqlalchemy import Connection, PrimaryKeyConstraint
 from sqlalchemy.engine import make_url
 
 from controlplane.model import engine, migrate
-from controlplane.model.pull_tables import SQLModel
+from controlplane.model.schema import METADATA
 
 
 def _differences(connection: Connection) -> list[object]:
     context = MigrationContext.configure(
         connection, opts={"compare_type": True, "compare_server_default": True}
     )
-    return list(compare_metadata(context, SQLModel.metadata))
+    return list(compare_metadata(context, METADATA))
 
 
 async def test_migrations_and_tables_agree(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ async def test_constraints_have_names_and_ids_are_not_reused(tmp_path: Path) -> 
     with sqlite3.connect(tmp_path / "test.db") as connection:
         statements = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
     connection.close()
-    for name, table in SQLModel.metadata.tables.items():
+    for name, table in METADATA.tables.items():
         reused = "AUTOINCREMENT" not in statements[name]
         assert reused == (not table.dialect_kwargs.get("sqlite_autoincrement", False)), name
         names = {str(item.name) for item in table.constraints if not isinstance(item, PrimaryKeyConstraint)}

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
-from controlplane.model.tables import Artifact
 from controlplane.sync import due
 from controlplane.sync.schedule import Schedule
 from penstock.v1 import artifact_pb2

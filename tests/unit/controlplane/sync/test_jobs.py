@@ -4,9 +4,9 @@ import pytest
 from sqlmodel import select
 
 from controlplane.catalog.unknown import Unknown, UnknownReason
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact
 from controlplane.sync import fence, jobs
 from controlplane.sync.fence import LockLost
 from penstock.v1 import artifact_pb2

@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import select
 
 from controlplane.model.database import Database
-from controlplane.model.tables import SyncJob, SyncLease
+from controlplane.model.sync_tables import SyncJob, SyncLease
 from controlplane.sync import recovery
 from penstock.v1 import artifact_pb2
 from tests.fakes.claims import LONG, OVER, Claims

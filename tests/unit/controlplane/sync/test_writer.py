@@ -8,10 +8,11 @@ import pytest
 from sqlmodel import select
 
 from clients.oci.manifest import Manifest
+from controlplane.model.artifact_tables import Artifact
+from controlplane.model.artifact_tables import Manifest as Row
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Artifact, SyncJob
-from controlplane.model.tables import Manifest as Row
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import jobs
 from controlplane.sync.writer import Writer
 from penstock.v1 import artifact_pb2

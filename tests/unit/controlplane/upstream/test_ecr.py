@@ -21,7 +21,7 @@ from clients.oci.upstream import Upstream
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys
 from controlplane.model.naming import new_uid
-from controlplane.model.tables import Credential, EcrToken
+from controlplane.model.upstream_tables import Credential, EcrToken
 from controlplane.upstream.ecr import Ecr, Region
 from controlplane.upstream.ecr_tokens import EcrTokens
 from controlplane.upstream.opened import AwsKey, OpenCredential, close, opened
