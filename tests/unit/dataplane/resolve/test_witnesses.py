@@ -1,5 +1,7 @@
 """Witnesses: a few are remembered, the newest, and only those that are new enough vouch."""
 
+import tracemalloc
+
 import pytest
 
 from clients.oci.digest import Digest
@@ -58,3 +60,19 @@ def test_the_memory_is_bounded() -> None:
     known = [number for number in range(1000) if witnesses.of("app", Digest.of(b"%d" % number))]
     assert len(known) <= 100
     assert 999 in known
+
+
+def test_they_take_no_more_memory_than_they_may() -> None:
+    """Of a repository of more tags, platforms and blobs than there is room for, the rest is forgotten."""
+    digests = [[Digest.of(b"%d %d" % (tag, part)) for part in range(32)] for tag in range(200)]
+    tracemalloc.start()
+    try:
+        witnesses = Witnesses(1 << 20)
+        for tag, members in enumerate(digests):
+            witnesses.note("artifact", members, (Witness(f"1.{tag}", 1),))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= 1 << 20
+    assert witnesses.vouch("artifact", digests[-1][-1], ONE, 1)
+    assert not witnesses.of("artifact", digests[0][0])
