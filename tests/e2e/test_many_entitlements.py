@@ -28,8 +28,8 @@ from tests.servers.penstock import Penstock
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-# The size that Penstock is made for is 100,000; a fifth of it is over in a minute.
-ENTITLEMENTS = int(os.environ.get("TEST_ENTITLEMENTS", "20000"))
+# The size that Penstock is made for; a fifth of it is over in half a minute.
+ENTITLEMENTS = int(os.environ.get("TEST_ENTITLEMENTS", "100000"))
 CUSTOMERS, ARTIFACTS, TOKENS = ENTITLEMENTS // 100, ENTITLEMENTS // 10, ENTITLEMENTS // 20
 # Of it, a hundred MiB are what a node takes anyway when it works.
 LIMIT = (100 << 20) + ENTITLEMENTS * 2048
