@@ -1,6 +1,9 @@
 """Connections to SQLite and PostgreSQL, set up so that both give the same transactions."""
 
+import sqlite3
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from sqlalchemy import URL, Connection, event
@@ -65,8 +68,26 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
-        cursor.execute(pragma)
+        _patiently(partial(cursor.execute, pragma))
     cursor.close()
+
+
+def _patiently(execute: Callable[[], object]) -> None:
+    """Try again for as long as another process holds the database.
+
+    SQLite does not wait by itself where a new file is about to get its write-ahead log: of processes that
+    start at once, one gets "database is locked" at once.
+    """
+    end = time.monotonic() + _BUSY_TIMEOUT / 1000
+    while True:
+        try:
+            execute()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
