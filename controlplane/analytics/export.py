@@ -20,7 +20,8 @@ from penstock.v1.pull_pb2 import PullEvent
 # keep SQLite's log from being cut and PostgreSQL's rows from being cleaned.
 _ROWS: Final = 1000
 # A spreadsheet takes a cell that begins with one of these for a formula, and a client may say it is any.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# The wide forms are the same to one that is set to Chinese or Japanese.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 COLUMNS: Final = (
     "Date",

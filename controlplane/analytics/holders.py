@@ -32,8 +32,16 @@ async def holders(session: AsyncSession, artifact: Chosen, versions: VersionRang
     if artifact.is_empty:
         return []
     last = func.max(PullSum.last_time)
-    statement = (
-        select(col(PullSum.customer_id), col(PullSum.tag_id), last)
+    newest_first = func.row_number().over(
+        partition_by=col(PullSum.customer_id), order_by=(last.desc(), col(PullSum.tag_id).desc())
+    )
+    pulled = (
+        select(
+            col(PullSum.customer_id),
+            col(PullSum.tag_id),
+            last.label("last_time"),
+            newest_first.label("place"),
+        )
         .where(
             *artifact.conditions(PullSum),
             col(PullSum.grain) == Grain.DAY,
@@ -43,10 +51,11 @@ async def holders(session: AsyncSession, artifact: Chosen, versions: VersionRang
             col(PullSum.tag_id) != NOTHING,
         )
         .group_by(col(PullSum.customer_id), col(PullSum.tag_id))
-        .order_by(last, col(PullSum.tag_id))
+        .subquery()
     )
+    # One of each customer, however many versions it has pulled.
+    statement = select(pulled.c.customer_id, pulled.c.tag_id, pulled.c.last_time).where(pulled.c.place == 1)
     rows = await (await session.connection()).execute(statement)
-    # The last row of each customer is its newest.
     newest = {customer: (tag, time) for customer, tag, time in rows}
     names = Names()
     await names.learn(session, {*newest, *(tag for tag, _ in newest.values())})

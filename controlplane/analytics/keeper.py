@@ -16,7 +16,7 @@ from controlplane.analytics import partitions
 from controlplane.analytics.sums import LENGTH, PERSONAL, SHAPES
 from controlplane.analytics.times import DAY, HOUR, Month, milliseconds
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.pull_tables import Grain, PullName, PullRecord, PullSum
+from controlplane.model.pull_tables import Grain, NameKind, PullName, PullRecord, PullSum
 from controlplane.model.tables import Organization
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ _BATCH: Final = 5000
 _MONTHS_AHEAD: Final = timedelta(days=62)
 # Rows of each index that SQLite looks at to know which one is worth using.
 _ANALYSED: Final = 1000
+# What the sums that stay longest tell apart.
+_SUMMED: Final = frozenset((NameKind.ARTIFACT, NameKind.TAG, NameKind.CUSTOMER))
 # After all times, in milliseconds since 1970; and in buckets within 32 bits.
 _ALL: Final = (1 << 31) * HOUR - 1
 
@@ -99,8 +101,11 @@ class Keeper:
                 before = events if grain is Grain.HOUR or shape in PERSONAL else sums
                 series = mine & (col(PullSum.grain) == grain) & (col(PullSum.shape) == shape)
                 await self._delete(PullSum, series & (col(PullSum.bucket) < before // LENGTH[grain]))
-        mine = col(PullName.organization_id) == owner
-        await self._delete(PullName, mine & (col(PullName.last_day) < sums // DAY))
+        # Addresses and User-Agents are as many as clients please, and nothing else refers to them.
+        for kind in NameKind:
+            before = sums if kind in _SUMMED else events
+            mine = (col(PullName.organization_id) == owner) & (col(PullName.kind) == kind)
+            await self._delete(PullName, mine & (col(PullName.last_day) < before // DAY))
 
     async def _prepare(self, now: datetime) -> None:
         async with self._database.write() as session:

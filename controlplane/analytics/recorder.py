@@ -66,8 +66,9 @@ class Recorder:
         Those that are stored already change nothing; those that cannot be are left out and counted, so that
         they do not hold up the others. Raises DatabaseUnavailable, and nothing is stored then.
         """
-        events = self._parsed(messages)
+        events, refused = self._parsed(messages)
         if not events:
+            self._measures.refused(refused)
             return
         async with self._database.write() as session:
             known = await look_up(session, events.values())
@@ -75,8 +76,9 @@ class Recorder:
             rows = await _rows(session, kept, known)
             new = await _insert(session, rows)
             await sums.add(session, (row for row in rows if row["event_id"] in new))
-        self._measures.refused(len(messages) - len(kept))
-        self._measures.repeated(len(kept) - len(new))
+        self._measures.refused(refused + len(events) - len(kept))
+        # Also those that are in the report itself more than once.
+        self._measures.repeated(len(messages) - refused - len(events) + len(kept) - len(new))
         for event in kept:
             if event.event_id in new:
                 _, slug = known.organizations[event.organization_uid]
@@ -84,20 +86,23 @@ class Recorder:
                 customer = _called(known, NameKind.CUSTOMER, event.customer_uid)
                 self._measures.stored(slug, artifact.name, customer.name, event)
 
-    def _parsed(self, messages: Sequence[PullEvent]) -> dict[bytes, Event]:
+    def _parsed(self, messages: Sequence[PullEvent]) -> tuple[dict[bytes, Event], int]:
+        """Give the events that can be stored, by their ids, and how many cannot."""
         now = self._now()
         events: dict[bytes, Event] = {}
+        refused = 0
         problem: ValueError | None = None
         for message in messages:
             try:
                 event = Event.parse(message, now=now, keep=self._keep)
             except ValueError as error:
                 problem = error
+                refused += 1
             else:
                 events.setdefault(event.event_id, event)
         if problem is not None:
-            _LOG.warning("A node reported a pull that cannot be stored, for %s.", problem)
-        return events
+            _LOG.warning("A node reported %d pulls that cannot be stored, one since %s.", refused, problem)
+        return events, refused
 
 
 async def _rows(session: AsyncSession, events: Collection[Event], known: Known) -> list[dict[str, Any]]:

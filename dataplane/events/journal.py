@@ -63,10 +63,11 @@ class Journal:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         states: dict[str, dict[str, Any]] = {}
         for number in self._numbers():
-            lines = self._read(self._path(number))
             events = 0
-            for line in lines:
-                if "open" in line:
+            for line in self._read(self._path(number)):
+                if line is None:
+                    self.lost += 1
+                elif "open" in line:
                     states[line["id"]] = line["open"]
                     self._states[line["id"]] = number
                 else:
@@ -74,11 +75,7 @@ class Journal:
                     events += 1
             self._files[number] = [self._size_of(number), events]
             self._next = number + 1
-        commands = []
-        for state in states.values():
-            with suppress(TypeError, ValueError):
-                commands.append(Command.restore(state))
-        return commands
+        return [command for state in states.values() if (command := _command(state)) is not None]
 
     def write(self, changed: Iterable[Command], ended: Iterable[Event]) -> None:
         """Append states and events."""
@@ -107,8 +104,7 @@ class Journal:
                 self._close()
             # States that would go with this file.
             self._append([one for one in still_open if self._states.get(one.id, number) <= number], ())
-            lines = self._read(self._path(number))
-            events = [event for line in lines if "open" not in line and (event := _event(line)) is not None]
+            events = self._events(number)
             if events:
                 return Sealed(self._path(number), events)
             self._remove(number)
@@ -222,15 +218,22 @@ class Journal:
             return []
         return sorted(int(path.stem) for path in paths if path.stem.isdecimal())
 
-    def _read(self, path: Path) -> list[dict[str, Any]]:
+    def _events(self, number: int) -> list[Event]:
+        """Read the events of a file; what is missing of them is counted as lost, once."""
+        lines = self._read(self._path(number))
+        found = [event for line in lines if line and "open" not in line and (event := _event(line))]
+        counted = self._files[number]
+        self.lost += max(0, counted[1] - len(found))
+        counted[1] = len(found)
+        return found
+
+    def _read(self, path: Path) -> list[dict[str, Any] | None]:
+        """Give the lines of a file, None for each that is spoiled."""
         try:
             text = path.read_text(errors="replace")
         except OSError:
             return []
-        lines = [_line(line) for line in text.splitlines()]
-        found = [line for line in lines if line is not None]
-        self.lost += len(lines) - len(found)
-        return found
+        return [_line(line) for line in text.split("\n") if line]
 
 
 def _state(command: Command) -> str:
@@ -247,6 +250,16 @@ def _line(text: str) -> dict[str, Any] | None:
 
 def _event(line: dict[str, Any]) -> Event | None:
     try:
-        return Event.decode(line)
-    except TypeError:
+        event = Event.decode(line)
+        # What cannot be said would keep all others from being sent.
+        event.message()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return event
+
+
+def _command(state: Any) -> Command | None:
+    try:
+        return Command.restore(state)
+    except (LookupError, TypeError, ValueError):
         return None

@@ -1,6 +1,7 @@
 """The one of a node's processes that folds what all of them noted, keeps it, and has it sent."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -12,10 +13,14 @@ from dataplane.events.noted import Noted
 from dataplane.events.records import Record
 from dataplane.events.report import Report
 
+_LOG = logging.getLogger(__name__)
+
 _TICK: Final = 0.2
 # Seconds that a record waits for earlier ones of other workers.
 _HOLD: Final = 0.4
 _SEND: Final = 1.0
+# Seconds until the next attempt after a failure that nobody foresaw.
+_TROUBLED: Final = 30.0
 # Seconds that sending may take at the end; what is not sent stays on disk.
 _PARTING: Final = 3.0
 
@@ -56,8 +61,10 @@ class Pulls:
 
     async def stop(self) -> None:
         """End every command, and send what can be sent in a moment; the rest stays on disk."""
-        for task in self._tasks:
-            task.cancel()
+        # In the middle of a turn a thread would go on with the journal, or never begin to write what ended.
+        async with self._turn:
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._advance(float("inf"))
         ended = self._fold.end()
@@ -76,29 +83,41 @@ class Pulls:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            now = self._clock()
-            async with self._turn:
-                self._advance(now - _HOLD)
-                ended = self._fold.ended(now)
-                changed = self._fold.changed()
-                if ended or changed:
-                    await asyncio.to_thread(self._journal.write, changed, ended)
-            self._seen(ended)
+            try:
+                await self._keep_once(self._clock())
+            except Exception:  # noqa: BLE001 - one record that is wrong must not end the recording of all
+                _LOG.exception("Some pulls were not recorded.")
+
+    async def _keep_once(self, now: float) -> None:
+        async with self._turn:
+            self._advance(now - _HOLD)
+            ended = self._fold.ended(now)
+            changed = self._fold.changed()
+            if ended or changed:
+                await asyncio.to_thread(self._journal.write, changed, ended)
+        self._seen(ended)
 
     def _advance(self, until: float) -> None:
         self._held += self._noted.take()
         self._held.sort(key=lambda record: record.at)
         count = 0
-        for record in self._held:
-            if record.at > until:
-                break
-            self._fold.take(record)
-            count += 1
-        del self._held[:count]
+        try:
+            for record in self._held:
+                if record.at > until:
+                    break
+                # Off the list whatever becomes of it: one that is wrong must not hold up the others.
+                count += 1
+                self._fold.take(record)
+        finally:
+            del self._held[:count]
 
     async def _send(self) -> None:
         while True:
-            pause = await self._send_all()
+            try:
+                pause = await self._send_all()
+            except Exception:  # noqa: BLE001 - events that wait are sent when whatever it was is over
+                _LOG.exception("Pull events could not be sent.")
+                pause = _TROUBLED
             await asyncio.sleep(max(_SEND, pause))
 
     async def _send_all(self) -> float:

@@ -31,6 +31,7 @@ class Report:
 
     async def send(self, events: Sequence[Event]) -> float:
         """Send events; gives 0, or the seconds after which all of them are to be sent again."""
+        stored = refused = 0
         for batch in _batches(events):
             request = node_pb2.RecordPullsRequest(events=[event.message() for event in batch])
             try:
@@ -38,11 +39,14 @@ class Report:
                     await self._nodes.RecordPulls(request, timeout=_TIMEOUT)
             except InvalidArgument as error:
                 _LOG.error("The control plane refuses %d pull events, which are lost: %s", len(batch), error)
-                self.refused += len(batch)
+                refused += len(batch)
             except ControlError as error:
                 return self._later(error)
             else:
-                self.stored += len(batch)
+                stored += len(batch)
+        # Not before: after a failure all of them are sent again.
+        self.stored += stored
+        self.refused += refused
         if self._pause:
             _LOG.info("Pull events are reported again.")
         self._pause = 0.0

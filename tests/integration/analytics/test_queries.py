@@ -242,7 +242,7 @@ async def test_exports_have_the_columns_in_order(vendor: Vendor, pulls: PullServ
     """Date, customer and so on first; nothing in a cell is a formula; JSON has the same by name."""
     await vendor.report(
         vendor.pull("hank", client='=cmd|" /C calc"!A0', bytes_sent=7, platform="linux/arm64/v8"),
-        vendor.pull("ann", tag="", at=NOW - timedelta(hours=1)),
+        vendor.pull("ann", tag="", at=NOW - timedelta(hours=1), client="\uff1d1+1"),
     )
     text, total = await _exported(pulls, vendor, pb.ExportPullsRequest.CSV)
     assert total == 2
@@ -261,6 +261,7 @@ async def test_exports_have_the_columns_in_order(vendor: Vendor, pulls: PullServ
     assert row["Client"] == "'" + '=cmd|" /C calc"!A0'
     assert (row["Bytes Sent"], row["Platform"], row["Completed"]) == ("7", "linux/arm64/v8", "true")
     assert second[1] == second[6] == ""
+    assert dict(zip(header, second, strict=True))["Client"] == "'\uff1d1+1"
 
     text, _ = await _exported(pulls, vendor, pb.ExportPullsRequest.JSON_LINES, tag="1.0")
     (line,) = map(json.loads, text.splitlines())

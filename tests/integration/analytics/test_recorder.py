@@ -44,7 +44,8 @@ async def test_an_event_that_is_sent_again_counts_once(vendor: Vendor) -> None:
     assert len(await _stored(vendor)) == 2
     (total,) = await _sums(vendor, Grain.DAY, Shape.TOTAL)
     assert total.count == 2
-    assert (len(vendor.counts.stored_events), vendor.counts.repeated_events) == (2, 1)
+    assert (len(vendor.counts.stored_events), vendor.counts.repeated_events) == (2, 2)
+    assert vendor.counts.refused_events == 0
 
 
 async def test_reports_at_the_same_time_count_once(vendor: Vendor) -> None:
@@ -129,6 +130,12 @@ async def test_events_that_cannot_be_stored_do_not_hold_up_others(vendor: Vendor
     assert vendor.counts.refused_events == 6
     (stored,) = await _stored(vendor)
     assert (stored.bytes_sent, stored.warm_blobs) == (0, 2**30)
+
+
+async def test_a_report_of_nothing_that_can_be_stored_is_counted(vendor: Vendor) -> None:
+    """That nothing of it is left hides nothing."""
+    await vendor.report(vendor.pull(id="nonsense"), vendor.pull(at=NOW - timedelta(days=91)))
+    assert vendor.counts.refused_events == 2
 
 
 async def test_an_empty_report_is_taken(vendor: Vendor) -> None:

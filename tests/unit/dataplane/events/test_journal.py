@@ -110,6 +110,43 @@ def test_damage(tmp_path: Path, damage: str) -> None:
     another.close()
 
 
+def test_what_is_lost_is_counted_once(tmp_path: Path) -> None:
+    """However often the rest of its file is sent in vain; also what no event of this version is."""
+    journal = Journal(tmp_path, 1 << 20)
+    journal.load()
+    journal.write((), events(1, 2))
+    journal.close()
+    (path,) = tmp_path.iterdir()
+    with path.open("a") as file:
+        file.write('{"id": "of another version"}\n')
+        file.write(replace(EVENT, warm_blobs=1 << 40).encode() + "\n")
+        file.write('{"id": "half a li')
+    another = Journal(tmp_path, 1 << 20)
+    another.load()
+    for _ in range(3):
+        sealed = another.seal(())
+        assert sealed is not None
+        assert ids(list(sealed.events)) == ids(events(1, 2))
+        assert another.events == 2
+    assert another.lost == 3
+    another.close()
+
+
+def test_states_that_nobody_can_read_keep_no_node_from_starting(tmp_path: Path) -> None:
+    """Of another version, or spoiled: the commands are forgotten, the others go on."""
+    journal = Journal(tmp_path, 1 << 20)
+    journal.load()
+    journal.write([COMMAND], ())
+    journal.close()
+    (path,) = tmp_path.iterdir()
+    with path.open("a") as file:
+        for state in ("{}", "5", '{"client": 7}', '{"client": ["too", "few"]}'):
+            file.write(f'{{"id": "{secrets.token_hex(4)}", "open": {state}}}\n')
+    another = Journal(tmp_path, 1 << 20)
+    assert another.load() == [COMMAND]
+    another.close()
+
+
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it does not take waits in memory, and half a line spoils nothing; afterwards all is as before."""
     journal = Journal(tmp_path, 1 << 20)
