@@ -1,5 +1,6 @@
 """Channels to the control plane: message limits, keep-alive, and the caller's token on every call."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -34,6 +35,9 @@ OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     # The control plane is part of the installation: proxies for the way out are not for it.
     ("grpc.enable_http_proxy", 0),
 )
+
+# What tells traces how calls ended, while it does.
+_ENDING: Final[set[asyncio.Task[None]]] = set()
 
 
 def connect(address: str, token: str) -> grpc.aio.Channel:
@@ -94,11 +98,28 @@ async def _call(
     span = tracing.begin_asking(method.lstrip("/"), {"rpc.system.name": "grpc"})
     try:
         call = await continuation(_signed(details, authorization, timeout, span.traceparent), request)
-    except BaseException:
+    except BaseException as error:
+        span.fail(type(error).__name__)
         span.end()
         raise
-    call.add_done_callback(lambda _: span.end())
+    if span.traceparent:
+        # Only a task can ask how a call ended; it has, so that this one takes a moment.
+        call.add_done_callback(lambda _: _ending(asyncio.ensure_future(_end(span, call))))
     return call
+
+
+async def _end(span: tracing.Span, call: Any) -> None:
+    code = await call.code()
+    span.set({"rpc.response.status_code": code.name})
+    if code is not grpc.StatusCode.OK:
+        span.fail(code.name)
+    span.end()
+
+
+def _ending(task: asyncio.Task[None]) -> None:
+    # The loop by itself would let go of it.
+    _ENDING.add(task)
+    task.add_done_callback(_ENDING.discard)
 
 
 def _signed(

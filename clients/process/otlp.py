@@ -101,6 +101,10 @@ class OtlpSpan:
         """See Span."""
         self._span.set_attributes(attributes)
 
+    def fail(self, why: str) -> None:
+        """See Span."""
+        self._span.set_status(trace.StatusCode.ERROR, why)
+
     def end(self) -> None:
         """See Span."""
         self._span.end()

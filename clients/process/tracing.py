@@ -51,6 +51,10 @@ class Span(Protocol):
         """Say more of it."""
         ...
 
+    def fail(self, why: str) -> None:
+        """Note that it went wrong, in a word that tells no secret."""
+        ...
+
     def end(self) -> None:
         """Note that it is over; once, and only for one that was begun."""
         ...
@@ -87,6 +91,9 @@ class _Nothing:
         pass
 
     def set(self, attributes: Attributes) -> None:
+        pass
+
+    def fail(self, why: str) -> None:
         pass
 
     def end(self) -> None:

@@ -1,6 +1,6 @@
 """Answers REST requests by calling the methods that gRPC calls, through the same gate."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +10,8 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from tornado.iostream import StreamClosedError
 
+from clients.process import request_id as request_ids
+from clients.process import tracing
 from controlplane.api.errors import Violation, invalid
 from controlplane.api.gate import Gate
 from controlplane.api.translate import translate
@@ -52,6 +54,19 @@ class Rest(Handler):
             return
         route, values = found
         self.route = route.method.lstrip("/")
+        request_id = request_ids.well_formed(self.request.headers.get(request_ids.HEADER, ""))
+        if request_id:
+            self.set_header(request_ids.HEADER, request_id)
+        parent = self.request.headers.get(tracing.HEADER, "")
+        asked = {"http.request.method": verb}
+        with request_ids.answering(request_id), tracing.go_on(self.route, parent, asked) as span:
+            await self._call(route, values)
+            status = self.get_status()
+            span.set({"http.response.status_code": status})
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                span.fail(HTTPStatus(status).name)
+
+    async def _call(self, route: Route, values: Mapping[str, str]) -> None:
         try:
             # Before the request is read: who has no token learns nothing of its fields.
             caller = await self._gate.admit(

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from clients.process import tracing
 from controlplane.api.port import SERVICES
 from controlplane.web.rest.binding import bindings
 from penstock.v1 import artifact_pb2, credential_pb2, organization_pb2, user_pb2
+from tests.fakes.collector import Collector
 from tests.servers import http
 from tests.servers.control_plane import Plane
 
@@ -115,3 +117,26 @@ def test_every_method_for_users_has_a_route() -> None:
             assert service.full_name in SERVICES
             missing += [method.full_name for method in service.methods if not list(bindings(method))]
     assert missing == []
+
+
+async def test_a_request_is_part_of_the_trace_that_asked_for_it(plane: Plane) -> None:
+    """With the id that the client gave it, and neither its path nor its token; without a trace it is none."""
+    trace, parent, secret = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", plane.root_token
+    with Collector() as collector:
+        tracing.configure(collector.url, "tests")
+        try:
+            headers = {"traceparent": f"00-{trace}-{parent}-01", "X-Request-Id": "rest-1"}
+            answer = await _ask(plane, "GET", "/organizations/nobody", **headers)
+            await _ask(plane, "GET", "/organizations/nobody")
+        finally:
+            tracing.stop()
+    assert (answer.status, answer.headers["X-Request-Id"]) == (404, "rest-1")
+    (span,) = collector.spans
+    assert (span.trace, span.parent) == (trace, parent)
+    assert span.name == "penstock.v1.OrganizationService/GetOrganization"
+    assert span.attributes == {
+        "http.request.method": "GET",
+        "http.response.status_code": 404,
+        "penstock.request_id": "rest-1",
+    }
+    assert secret not in repr(span)

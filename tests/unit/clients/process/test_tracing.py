@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
 from yarl import URL
 
+from clients.control.client import ControlClient
+from clients.control.token import TokenKind, new_token
 from clients.oci.request import Request
 from clients.oci.transport import Transport
 from clients.process import request_id, tracing
 from clients.process.exits import ConfigurationError
+from penstock.v1 import organization_pb2
 from tests.fakes.collector import Collector
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.scripted_api import Refusal, served
 
 FAR = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -107,3 +112,22 @@ async def test_only_who_is_asked_hears_of_the_trace(collector: Collector, fake: 
     assert fake.requests[0].headers["traceparent"].startswith(f"00-{whole.trace}-{first.id}-")
     assert "traceparent" not in fake.requests[1].headers
     assert not any("traceparent" in seen.headers for seen in elsewhere.requests)
+
+
+async def test_calls_tell_how_they_ended(collector: Collector) -> None:
+    """Of one that is refused the code, and nothing of the sentence; of one that succeeds that it did."""
+    async with served() as api, ControlClient(api.address, new_token(TokenKind.USER)) as control:
+        api.answer(
+            "GetOrganization", organization_pb2.Organization(), Refusal(grpc.StatusCode.NOT_FOUND, "x")
+        )
+        with tracing.begin_trace("GET", "", {}):
+            request = organization_pb2.GetOrganizationRequest(name="organizations/acme")
+            await control.organizations.GetOrganization(request)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await control.organizations.GetOrganization(request)
+    tracing.stop()
+    calls = [span for span in collector.spans if span.name != "GET"]
+    assert [(call.attributes["rpc.response.status_code"], call.failure) for call in calls] == [
+        ("OK", ""),
+        ("NOT_FOUND", "NOT_FOUND"),
+    ]
