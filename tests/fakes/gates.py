@@ -4,10 +4,13 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tests.fakes.ecr import ACCOUNT, USER, FakeEcr
-from tests.servers.token_server import TokenServer
+
+if TYPE_CHECKING:
+    # Its packages are those of the tests; the demonstration runs without them.
+    from tests.servers.token_server import TokenServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class EcrGate:
 class BearerGate:
     """Lets in who has any token that `tokens` issued; `realm` says otherwise where to get one."""
 
-    tokens: TokenServer
+    tokens: "TokenServer"
     realm: str = ""
 
     def refuse(self, headers: Mapping[str, str], repository: str) -> Refusal | None:
