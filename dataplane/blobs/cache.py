@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,14 @@ _JUST_NOW = 0.005
 
 Key = tuple[Digest, int]
 """A digest and the size that a manifest says: one that is wrong must not decide about one that is right."""
+
+
+class Kept(StrEnum):
+    """What a cache has of a blob."""
+
+    STORED = "stored"
+    FETCHING = "fetching"
+    ABSENT = "absent"
 
 
 class BlobCache:
@@ -157,18 +166,24 @@ class BlobCache:
         running = self._fills.get((digest, size))
         return running is not None and running.joined
 
-    def holds(self, digest: Digest, size: int) -> bool:
-        """Tell whether a blob is stored, or being fetched; says nothing of its being used."""
-        if self._fills.get((digest, size)) is not None:
-            return True
+    def kept(self, digest: Digest, size: int) -> Kept:
+        """Say what the disk has of a blob of this size in bytes; says nothing of its being used.
+
+        A few system calls. What is only in the bucket is absent.
+        """
         try:
             stored = self._store.peek(digest)
         except OSError:
-            return False
-        if stored is None:
-            return False
-        stored.close()
-        return stored.size == size
+            stored = None
+        if stored is not None:
+            stored.close()
+            if stored.size == size:
+                return Kept.STORED
+        return Kept.FETCHING if self._fills.fetched(digest, size) else Kept.ABSENT
+
+    def holds(self, digest: Digest, size: int) -> bool:
+        """Tell whether a blob is stored, or being fetched; see `kept`."""
+        return self.kept(digest, size) is not Kept.ABSENT
 
     def has_room(self, size: int) -> bool:
         """Tell whether a blob of so many bytes would take room from no other."""

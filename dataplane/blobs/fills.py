@@ -12,7 +12,7 @@ from dataplane.blobs.claim import SUFFIX, Claim
 from dataplane.blobs.errors import NotSpooled
 from dataplane.blobs.fill import Fill, Keep
 from dataplane.blobs.follow import Follow
-from dataplane.blobs.held import open_held
+from dataplane.blobs.held import is_held, open_held
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
 from dataplane.blobs.spool import SPOOL_SUFFIX, Spool
@@ -56,6 +56,10 @@ class Fills:
         """Give what is running for a digest and size."""
         return self._running.get(key)
 
+    def fetched(self, digest: Digest, size: int) -> bool:
+        """Tell whether a blob is being fetched, by this process or another; what was left is not."""
+        return (digest, size) in self._running or is_held(self._spool(digest, size))
+
     async def ended(self, key: tuple[Digest, int]) -> None:
         """Wait until nothing is running for it."""
         if key in self._tasks:
@@ -67,7 +71,7 @@ class Fills:
 
         Raises OSError.
         """
-        claim = Claim(self._path(way, SUFFIX))
+        claim = Claim(self._named(way.digest, way.size, SUFFIX))
         try:
             claim.take()
             yield claim
@@ -81,7 +85,7 @@ class Fills:
         if not claim.held:
             spool = claim.spool()
             try:
-                file = open_held(self._path(way, SPOOL_SUFFIX))
+                file = open_held(self._spool(way.digest, way.size))
             except FileNotFoundError:
                 return None
             if spool != os.fstat(file.fileno()).st_ino:
@@ -126,7 +130,7 @@ class Fills:
 
     def _left(self, way: Way, claim: Claim) -> bool:
         """Tell whether another process left a spool that can be gone on with; removes one that cannot."""
-        path = self._path(way, SPOOL_SUFFIX)
+        path = self._spool(way.digest, way.size)
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -137,13 +141,13 @@ class Fills:
         return False
 
     def _go_on(self, way: Way, claim: Claim, spool: int) -> Fill:
-        if not self._left(way, claim) or self._path(way, SPOOL_SUFFIX).stat().st_ino != spool:
+        if not self._left(way, claim) or self._spool(way.digest, way.size).stat().st_ino != spool:
             raise FileNotFoundError(0, "the spool file is gone")
         return self._fill(way, claim, adopt=True)
 
     def _fill(self, way: Way, claim: Claim, *, adopt: bool) -> Fill:
         try:
-            spool = Spool(self._path(way, SPOOL_SUFFIX), way.digest, way.size, self._threads, adopt=adopt)
+            spool = Spool(self._spool(way.digest, way.size), way.digest, way.size, self._threads, adopt=adopt)
         except BaseException:
             claim.end()
             raise
@@ -158,5 +162,8 @@ class Fills:
             raise
         return Fill(way, spool, claim, self._keep, self._measures, self._patience)
 
-    def _path(self, way: Way, suffix: str) -> Path:
-        return self._folder / f"{way.digest.encoded}.{way.size}{suffix}"
+    def _spool(self, digest: Digest, size: int) -> Path:
+        return self._named(digest, size, SPOOL_SUFFIX)
+
+    def _named(self, digest: Digest, size: int, suffix: str) -> Path:
+        return self._folder / f"{digest.encoded}.{size}{suffix}"

@@ -24,6 +24,19 @@ def open_held(path: Path | str) -> FileIO:
     return file
 
 
+def is_held(path: Path) -> bool:
+    """Tell whether somebody has a file open whom `hold` marked; False for one that is not there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        # Given back at once: whoever marks the file in between goes without, as with one that is removed.
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_unless_held(path: Path) -> bool:
     """Remove a file that nobody reads; False if somebody does, or it is not there. Raises OSError."""
     try:
