@@ -18,6 +18,7 @@ from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.measures import Measures
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
+from dataplane.http.cached import Cached
 from dataplane.http.clocks import Clocks
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
@@ -78,6 +79,7 @@ class Node:
         self._patience = patience
         self._stack = AsyncExitStack()
         self._registry: Registry | None = None
+        self._cached: Cached | None = None
         self._following: asyncio.Task[None] | None = None
         self._version = version("penstock")
         self.state = ConfigState()
@@ -117,7 +119,10 @@ class Node:
         self._recording = Recording(settings, crew, lambda: self.state.configuration)
         self._metrics.add(self._recording.measures)
         self._node_port = NodePort(
-            self._readiness, self._exposition, ScrapeToken(settings.metrics_token.get_secret_value())
+            self._readiness,
+            self._exposition,
+            self.cached,
+            ScrapeToken(settings.metrics_token.get_secret_value()),
         )
         self._node_server = Server(self._node_port.answer)
         self.registry_address = ""
@@ -152,6 +157,10 @@ class Node:
         trouble = "" if self._cache is None else self._cache.trouble
         readiness = details(self.state, draining=self._draining, trouble=trouble)
         return {"readiness": readiness, "metrics": pack(self._metrics.collect())}
+
+    async def cached(self, request: Request) -> bytes | None:
+        """Say what of an image is on this node; see `http.cached`."""
+        return None if self._cached is None else await self._cached.answer(request)
 
     def hear_trouble(self, sentence: str) -> None:
         """Take over what another worker found to be wrong with the disk; empty when it works again."""
@@ -245,6 +254,13 @@ class Node:
             self._metrics.count,
             redirects,
             recorder,
+        )
+        self._cached = Cached(
+            self.state,
+            self._sign_ins,
+            resolution.manifests,
+            cache.kept,
+            bucket=self._settings.bucket is not None,
         )
         self._quick = QuickRegistry(
             self.state,

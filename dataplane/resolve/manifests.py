@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamInvalid
@@ -22,6 +22,14 @@ from dataplane.resolve.witnesses import Witness, Witnesses, join
 
 # What an entry costs beyond its content.
 _ENTRY_BYTES: Final = 1024
+
+
+class Held(NamedTuple):
+    """What a node has of a reference."""
+
+    manifest: ResolvedManifest
+    stale: bool
+    """Whether it would ask the control plane again before it serves this."""
 
 
 class Manifests:
@@ -71,6 +79,12 @@ class Manifests:
             return manifest
         key = (artifact.uid, reference, artifact.content_revision)
         return await self._resolving.run(key, lambda: self._resolve(artifact, reference))
+
+    async def held(self, artifact: ArtifactEntry, reference: str | Digest) -> Held | None:
+        """Give what this node has of a tag or digest, in memory or on disk, without asking anybody."""
+        found = self._memory.get((artifact.uid, reference))
+        found = found or await self._shelf.get(artifact.uid, reference)
+        return None if found is None else Held(found, self._is_stale(found, artifact, reference))
 
     async def recall(self, artifact_uid: str, digest: Digest) -> None:
         """Learn again which tags were known to lead to a manifest that this node has, stale or not."""

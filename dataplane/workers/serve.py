@@ -2,14 +2,16 @@
 
 import asyncio
 import ctypes
+import logging
 import signal
 import socket
-from typing import Final
+from typing import Any, Final
 
 from clients.process.exits import ConfigurationError, Exit
 from dataplane.config.board import Board
 from dataplane.events.records import unpack
 from dataplane.http.clocks import Clocks
+from dataplane.http.message import Request
 from dataplane.node import Node
 from dataplane.run import run
 from dataplane.settings import Settings
@@ -17,6 +19,8 @@ from dataplane.signals import Signals
 from dataplane.workers.channel import Channel, encode
 from dataplane.workers.crew import Crew
 from dataplane.workers.share import Share
+
+_LOG = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -64,17 +68,30 @@ async def serve(settings: Settings, share: Share, descriptor: int, board: int, c
 
 async def _listen(channel: Channel, node: Node, crew: Crew, signals: Signals) -> None:
     channel.send(node.report())
-    async for message in channel.received():
-        if "configuration" in message:
-            crew.received.put_nowait(message["configuration"])
-        elif "trouble" in message:
-            node.hear_trouble(message["trouble"])
-        elif "records" in message:
-            crew.noted.put(unpack(message["records"]))
-        elif "alone" in message:
-            crew.alone.set()
-        else:
-            channel.send(node.report())
-    # The supervisor died: what this worker does cannot be seen or stopped any more.
-    signals.receive()
-    signals.receive()
+    async with asyncio.TaskGroup() as answering:
+        async for message in channel.received():
+            if "configuration" in message:
+                crew.received.put_nowait(message["configuration"])
+            elif "trouble" in message:
+                node.hear_trouble(message["trouble"])
+            elif "records" in message:
+                crew.noted.put(unpack(message["records"]))
+            elif "alone" in message:
+                crew.alone.set()
+            elif "question" in message:
+                # Reports do not wait for it.
+                answering.create_task(_answer(channel, node, **message["question"]))
+            else:
+                channel.send(node.report())
+        # The supervisor died: what this worker does cannot be seen or stopped any more.
+        signals.receive()
+        signals.receive()
+
+
+async def _answer(channel: Channel, node: Node, number: int, **request: Any) -> None:
+    body = None
+    try:
+        body = await node.cached(Request("GET", **request))
+    except Exception:
+        _LOG.exception("What the cache has of an image could not be told.")
+    channel.send({"answer": {"number": number, "body": None if body is None else body.decode()}})

@@ -15,8 +15,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from clients.process.exits import ConfigurationError, Exit
 from dataplane.config.board import Board
 from dataplane.http.clocks import Clocks
+from dataplane.http.message import Request
 from dataplane.http.readiness import together
 from dataplane.workers import sums
+from dataplane.workers.questions import WorkerGone
 from dataplane.workers.share import Share
 from dataplane.workers.worker import Worker
 
@@ -27,6 +29,9 @@ _PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _WELL: Final = 30.0
 # Seconds beyond the drain time-out after which a worker is killed.
 _GRACE: Final = 10.0
+# Seconds that workers may take to say what of an image is cached, and how many are asked that at once.
+_PATIENCE: Final = 2.0
+_QUESTIONS: Final = 8
 # Messages of five a second from each worker.
 _MOST_NOTED: Final = 10_000
 
@@ -41,6 +46,7 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._restarts = 0
         self._draining = asyncio.Event()
+        self._asking = asyncio.Semaphore(_QUESTIONS)
         # Workers that have not served yet, since the start of the node.
         self._awaited = set(range(count))
         # Counters of workers that have ended.
@@ -105,6 +111,21 @@ class Supervisor:
         ]
         reports = (worker.metrics for worker in self._workers.values())
         return sums.exposition([*own, *sums.add([*reports, self._past])])
+
+    async def cached(self, request: Request) -> bytes | None:
+        """Have a worker say what `http.cached` says; raises TimeoutError where none does in time."""
+        question = {
+            "target": request.target,
+            "authorization": request.authorization,
+            "address": request.address,
+        }
+        async with asyncio.timeout(_PATIENCE), self._asking:
+            for worker in [worker for worker in self._workers.values() if worker.serves]:
+                # They share the disk: what one says, all would.
+                with suppress(WorkerGone):
+                    body = await worker.questions.ask(question)
+                    return None if body is None else body.encode()
+        raise TimeoutError
 
     async def _report(self) -> None:
         # One that cannot answer in time counts with what it reported last.

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from prometheus_client.core import Metric
 
 from dataplane.workers.channel import Channel
+from dataplane.workers.questions import Questions
 from dataplane.workers.share import Share
 from dataplane.workers.sums import unpack
 
@@ -32,6 +33,8 @@ class Worker:
     ) -> None:
         self._process = process
         self._channel = channel
+        self.questions = Questions(channel.send)
+        """What it is asked."""
         self._reported = asyncio.Event()
         self._ready = ready
         self._told = told
@@ -89,6 +92,7 @@ class Worker:
             return await self._process.wait()
         finally:
             self._reported.set()
+            self.questions.end()
             await self._channel.close()
 
     async def report(self) -> bool:
@@ -125,6 +129,8 @@ class Worker:
             self._told(message)
         elif "records" in message:
             self._noted(message)
+        elif "answer" in message:
+            self.questions.answered(message["answer"])
         else:
             self.readiness = message["readiness"]
             self.metrics = unpack(message["metrics"])

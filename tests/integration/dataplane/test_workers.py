@@ -30,11 +30,11 @@ class Node:
         pid = self.process.process.pid
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
-    async def ask(self, path: str) -> tuple[int, str]:
+    async def ask(self, path: str, token: str = "") -> tuple[int, str]:
         """Ask the node's own port."""
         host, _, port = self.process.node.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 24)
-        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
         head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
         writer.close()
         return int(head.split()[1]), body
@@ -130,6 +130,30 @@ async def test_a_worker_that_dies_is_replaced(
         await until(lambda: plane.reports[-1].revision == plane.revision)
         for _ in range(20):
             assert await node.process.get(path, late) == image.manifest
+
+
+async def test_what_is_cached_is_told_by_any_worker(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """By the next one when one is killed; where all hang the node says so, and goes on when they do."""
+    image = make_image()
+    token = offer(plane, fake, image)
+    path = "/cached/acme/app?reference=1.0"
+    async with node_of(plane, tmp_path / "data", 2) as node:
+        assert json.loads((await node.ask(path, token))[1])["manifests"] == []
+        await node.process.get("/v2/acme/app/manifests/1.0", token)
+        while not (found := json.loads((await node.ask(path, token))[1]))["manifests"]:
+            await asyncio.sleep(0.01)
+        assert [blob["state"] for blob in found["blobs"]] == ["absent"] * len(image.blobs)
+        assert await node.ask(path, "pst_nobody") == await node.ask("/nothing")
+        workers = node.workers()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        assert (await node.ask(path, token))[0] == 503
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        os.kill(min(workers), signal.SIGKILL)
+        assert json.loads((await node.ask(path, token))[1]) == found
 
 
 async def test_workers_end_with_their_supervisor(

@@ -53,11 +53,16 @@ class Parts:
         failures = Failures(expired=3)
         self.metrics = Metrics(self.state, self.lookups, self.measures, self.hits, failures, Load(), "1.2.3")
         self.draining = False
-        self.port = NodePort(self.readiness, self.exposition, ScrapeToken(""))
+        self.port = NodePort(self.readiness, self.exposition, self.cached, ScrapeToken(""))
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         found = details(self.state, draining=self.draining, trouble="the disk is full")
         return found["ready"], found
+
+    async def cached(self, request: Request) -> bytes | None:
+        if "late" in request.target:
+            raise TimeoutError
+        return b"{}" if request.authorization else None
 
     async def exposition(self) -> bytes:
         return self.metrics.exposition()
@@ -172,8 +177,18 @@ async def test_metrics_are_what_prometheus_reads(parts: Parts) -> None:
 async def test_metrics_want_the_token_that_is_set(authorization: str, status: int) -> None:
     """Without it they are not shown, and health still is."""
     parts = Parts()
-    port = NodePort(parts.readiness, parts.exposition, ScrapeToken("s3cret"))
+    port = NodePort(parts.readiness, parts.exposition, parts.cached, ScrapeToken("s3cret"))
     answer = await port.answer(Request("GET", "/metrics", authorization=authorization))
     assert answer.status == status
     assert (b"penstock_node_requests" in bytes(answer.body)) == (status == 200)
     assert (await port.answer(Request("GET", "/healthz"))).status == 200
+
+
+async def test_what_is_cached_is_told_or_looks_like_an_unknown_path(parts: Parts) -> None:
+    """Who may have the answer is not decided here; a node whose workers hang says so."""
+    path = "/cached/acme/app?reference=1.0"
+    told = await parts.port.answer(Request("GET", path, authorization="Bearer pst_x"))
+    assert (told.status, told.body) == (200, b"{}")
+    assert await parts.get(path) == await parts.get("/nothing")
+    assert (await parts.get("/cached/acme/app?reference=late")).status == 503
+    assert (await parts.get(path, "POST")).status == 405
