@@ -58,7 +58,10 @@ class Settings(BaseSettings):
         default=DEFAULT_DATA_DIR, description="where everything is kept; deleting it resets the system"
     )
     registry_listen: str = Field(default="127.0.0.1:8080", description="address of the registry")
-    node_listen: str = Field(default="127.0.0.1:8083", description="address of a node's health and metrics")
+    node_listen: str = Field(
+        default="127.0.0.1:8083",
+        description="address of a node's health, metrics and what it has cached; for a trusted network",
+    )
     metrics_token: SecretStr = Field(
         default=SecretStr(""),
         description="the token that Prometheus shows for `/metrics` (`Authorization: Bearer`); without it, it"

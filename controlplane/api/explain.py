@@ -12,9 +12,10 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.digest import Digest
-from clients.oci.reference import check_repository, parse_reference
+from clients.oci.reference import parse_pulled
 from clients.oci.tag_rule import TagRule
 from controlplane.api import find
+from controlplane.api.caller import caller
 from controlplane.api.validation import Violations
 from controlplane.catalog import held, reach
 from controlplane.model import tag_rules
@@ -30,7 +31,6 @@ from penstock.v1 import entitlement_pb2 as pb
 
 # A node that was not heard of for longer is not counted on.
 _FRESH: Final = timedelta(minutes=1)
-_LATEST: Final = "latest"
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Explain:
         """Answer ExplainPull."""
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
-            repository, reference = violations.check("reference", _parse, request.reference) or ("", "")
+            repository, reference = violations.check("reference", parse_pulled, request.reference) or ("", "")
             if not request.token_uid:
                 violations.add("token_uid", "must be the uid of a token, as `tokens list` shows it.")
         steps = _Steps()
@@ -116,11 +116,12 @@ class Explain:
             )
             return None
         token, user = found
+        owner = _named(user)
         if token.expire_time is not None and token.expire_time <= self._now():
-            steps.refused("token", f"The token of {user.email} expired at {_shown(token.expire_time)}.")
+            steps.refused("token", f"The token of {owner} expired at {_shown(token.expire_time)}.")
         else:
             until = f"until {_shown(token.expire_time)}" if token.expire_time else "without an end"
-            steps.passed("token", f"The token of {user.email} is good, {until}.")
+            steps.passed("token", f"The token of {owner} is good, {until}.")
         role = effective_role(user.role, token.role)
         steps.passed("role", f"Its role is {role}; every role may pull.")
         return user
@@ -177,9 +178,14 @@ class Explain:
             steps.noted("upstream", sentence)
 
 
+def _named(user: User) -> str:
+    # Who runs the installation is nobody's business in an organization.
+    return user.email if caller().may_see(user.organization_id) else "an administrator of the installation"
+
+
 def _access(steps: _Steps, organization: Organization, user: User) -> None:
     if user.customer_id is None:
-        steps.passed("organization", f"{user.email} is no customer's, and may pull all of it.")
+        steps.passed("organization", "The user is no customer's, and may pull all of it.")
     elif organization.entitled_only:
         steps.noted("organization", "The user is a customer's, and gets what that is entitled to.")
     else:
@@ -221,17 +227,6 @@ async def _reference(
     )
     where = "holds the manifest" if found.one() else "does not hold the manifest, and would ask the upstream"
     steps.noted("cache", f"The control plane {where}.")
-
-
-def _parse(text: str) -> tuple[str, str | Digest]:
-    """Read `acme/app:1.2.3`, `acme/app@sha256:...` or `acme/app`; raises ValueError."""
-    repository, separator, digest = text.partition("@")
-    if separator:
-        return check_repository(repository), Digest.parse(digest)
-    if ":" in text.rpartition("/")[2]:
-        repository, _, tag = text.rpartition(":")
-        return check_repository(repository), parse_reference(tag)
-    return check_repository(text), _LATEST
 
 
 def _shown(moment: datetime) -> str:

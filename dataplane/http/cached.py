@@ -1,7 +1,7 @@
 """What a node has of an image, as members of its organization are told on the node's own port.
 
-`GET /cached/<repository>?reference=<tag or digest>`, in JSON. It is looked up on the node and nowhere else: to
-ask changes nothing, and waits for nobody.
+`GET /cached/<repository>?reference=<tag or digest>`, in JSON. It is looked up on the node and nowhere else:
+to ask changes nothing, and waits for nobody.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Cached:
         self._clock = clock
 
     async def answer(self, request: Request) -> bytes | None:
-        """Give the body of the answer; None alike for all that the caller may not have, and what is not there.
+        """Give the body of the answer; None alike for what the caller may not have, and what is not there.
 
         Customers are told nothing: what others pulled is not theirs to know.
         """

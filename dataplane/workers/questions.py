@@ -27,8 +27,9 @@ class Questions:
         if self._ended or len(self._asked) == _MOST:
             raise WorkerGone
         number = next(self._numbers)
+        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         # It stays until the answer comes, also when nobody waits any more.
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
         self._send({"question": {**question, "number": number}})
         return await answer
 

@@ -92,6 +92,6 @@ async def _answer(channel: Channel, node: Node, number: int, **request: Any) -> 
     body = None
     try:
         body = await node.cached(Request("GET", **request))
-    except Exception:
+    except Exception:  # noqa: BLE001 - one question must not end the worker
         _LOG.exception("What the cache has of an image could not be told.")
     channel.send({"answer": {"number": number, "body": None if body is None else body.decode()}})

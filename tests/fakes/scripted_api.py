@@ -15,9 +15,17 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # they ship no types
 
-from penstock.v1 import artifact_pb2, credential_pb2, node_pb2, organization_pb2, pull_pb2, user_pb2
+from penstock.v1 import (
+    artifact_pb2,
+    credential_pb2,
+    entitlement_pb2,
+    node_pb2,
+    organization_pb2,
+    pull_pb2,
+    user_pb2,
+)
 
-_FILES = (artifact_pb2, credential_pb2, node_pb2, organization_pb2, pull_pb2, user_pb2)
+_FILES = (artifact_pb2, credential_pb2, entitlement_pb2, node_pb2, organization_pb2, pull_pb2, user_pb2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """Why a pull is allowed or refused, as support staff is told."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from controlplane.api import explain
 from penstock.v1 import customer_pb2, user_pb2
 from penstock.v1 import entitlement_pb2 as pb
 from tests.servers.control_plane import Plane
@@ -96,8 +98,18 @@ async def test_a_token_of_nobody_is_told_as_such(acme: Plane) -> None:
     assert _refusals(await _told(acme, "nobody", "acme/redis")) == ["token"]
 
 
-@pytest.mark.parametrize("text", ["", "UPPER", "acme/redis:", "acme/redis@sha256:1", "acme/../redis:1"])
-def test_what_is_no_reference_is_refused(text: str) -> None:
-    """The sentence can be shown to whoever typed it."""
-    with pytest.raises(ValueError, match=r"\w"):
-        explain._parse(text)
+async def test_who_runs_the_installation_is_not_told(acme: Plane) -> None:
+    """Members see that a token is an administrator's, and not whose; administrators see the address."""
+    with closing(sqlite3.connect(acme.data / "controlplane.db")) as connection:
+        ((uid, email),) = connection.execute(
+            "SELECT t.uid, u.email FROM access_token t JOIN user_account u ON u.id = t.user_id"
+            " WHERE u.organization_id IS NULL"
+        ).fetchall()
+    told = await _told(acme, uid, "acme/redis:7.2")
+    assert told.allowed
+    assert (
+        told.steps[0].finding == "The token of an administrator of the installation is good, without an end."
+    )
+    assert "@" not in str(told)
+    request = pb.ExplainPullRequest(parent=ACME, token_uid=uid, reference="acme/redis:7.2")
+    assert email in (await acme.root.entitlements.ExplainPull(request)).steps[0].finding

@@ -25,7 +25,7 @@ def states(answer: Any, of: str) -> dict[str, str]:
 async def left(setup: Setup, digest: str, state: str) -> str:
     """What a blob becomes after this state: the last byte is sent a moment before it has its name."""
     async with asyncio.timeout(30):
-        while (now := states((await told(setup)).json, "blobs")[digest]) == state:
+        while (now := states((await told(setup)).json, "blobs")[digest]) == state:  # noqa: ASYNC110 - see until
             await asyncio.sleep(0.01)
     return now
 

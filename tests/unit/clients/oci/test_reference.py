@@ -12,6 +12,7 @@ from clients.oci.reference import (
     ReferencePart,
     check_repository,
     check_tag,
+    parse_pulled,
     parse_reference,
 )
 
@@ -99,3 +100,23 @@ def test_names_and_tags_agree_with_the_specification(text: str) -> None:
             assert not grammar.fullmatch(text)
         else:
             assert grammar.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("acme/app:1.2.3", ("acme/app", "1.2.3")),
+        ("acme/app", ("acme/app", "latest")),
+        (f"acme/app@sha256:{'0' * 64}", ("acme/app", Digest("sha256", "0" * 64))),
+    ],
+)
+def test_what_is_pulled_is_a_name_and_a_reference(text: str, expected: tuple[str, str | Digest]) -> None:
+    """The tag may be left out."""
+    assert parse_pulled(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "UPPER", "acme/redis:", "acme/redis@sha256:1", "acme/../redis:1"])
+def test_what_cannot_be_pulled_is_refused(text: str) -> None:
+    """The sentence can be shown to whoever typed it."""
+    with pytest.raises(InvalidReference, match=r"\w"):
+        parse_pulled(text)
