@@ -107,6 +107,27 @@ def apart(tmp_path: Path) -> Iterator[Penstock]:
         installation.stop()
 
 
+@pytest.fixture
+def of_workers(tmp_path: Path) -> Iterator[Penstock]:
+    """One for each test, whose nodes have two workers."""
+    settings = {"WORKERS": "2", "FAST_PATH": "true"}
+    installation = Penstock(tmp_path / "penstock", together=False, settings=settings)
+    try:
+        yield installation.start()
+    finally:
+        installation.stop()
+
+
+@pytest.fixture
+def second_of_workers(of_workers: Penstock, tmp_path: Path) -> Iterator[Node]:
+    """Another node of it."""
+    node = Node(of_workers, tmp_path / "second")
+    try:
+        yield node.start()
+    finally:
+        node.stop()
+
+
 @pytest.fixture(scope="session")
 def used() -> Secrets:
     """Collects the upstream secrets that any test uses."""

@@ -1,8 +1,6 @@
 """`penstock explain --node`: which of two nodes has the bytes, as support staff asks."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,26 +11,6 @@ from tests.servers.node import Node
 from tests.servers.penstock import Organization, Penstock
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def penstock(tmp_path: Path) -> Iterator[Penstock]:
-    """An installation whose nodes have two workers each."""
-    installation = Penstock(tmp_path / "penstock", together=False, settings={"WORKERS": "2"})
-    try:
-        yield installation.start()
-    finally:
-        installation.stop()
-
-
-@pytest.fixture
-def second(penstock: Penstock, tmp_path: Path) -> Iterator[Node]:
-    """Another node of it."""
-    node = Node(penstock, tmp_path / "second")
-    try:
-        yield node.start()
-    finally:
-        node.stop()
 
 
 class Support:
@@ -68,8 +46,9 @@ class Support:
             assert answer.status == 200
 
 
-async def test_where_the_bytes_are(penstock: Penstock, second: Node, fake: FakeRegistry) -> None:
+async def test_where_the_bytes_are(of_workers: Penstock, second_of_workers: Node, fake: FakeRegistry) -> None:
     """Nowhere, then on the node that served them and only there; a node that is stopped is said to be."""
+    penstock, second = of_workers, second_of_workers
     owner = await asyncio.to_thread(penstock.organization)
     image = make_image([200_000, 1000])
     fake.add(image, "team/app", ["1.0"])

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,33 +15,10 @@ from tests.servers.penstock import Organization, Penstock
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
 
-WORKERS = 2
-# New connections in a row from which it is taken that no worker of a node is left out.
-CONNECTIONS = 8 * WORKERS
+# New connections in a row from which it is taken that neither worker of a node is left out.
+CONNECTIONS = 16
 # Seconds for a sync and what follows it; of the latter the contract says two.
 PATIENCE = 120
-
-
-@pytest.fixture
-def penstock(tmp_path: Path) -> Iterator[Penstock]:
-    """An installation whose nodes have several workers."""
-    installation = Penstock(
-        tmp_path / "penstock", together=False, settings={"WORKERS": str(WORKERS), "FAST_PATH": "true"}
-    )
-    try:
-        yield installation.start()
-    finally:
-        installation.stop()
-
-
-@pytest.fixture
-def second(penstock: Penstock, tmp_path: Path) -> Iterator[Node]:
-    """Another node of it."""
-    node = Node(penstock, tmp_path / "second")
-    try:
-        yield node.start()
-    finally:
-        node.stop()
 
 
 class Pulls:
@@ -88,9 +63,10 @@ class Pulls:
 
 
 async def test_moves_and_removals_reach_every_worker(
-    penstock: Penstock, second: Node, fake: FakeRegistry
+    of_workers: Penstock, second_of_workers: Node, fake: FakeRegistry
 ) -> None:
     """A moved tag has its new digest, a pruned one is gone, and what nobody touched stays, on both nodes."""
+    penstock, second = of_workers, second_of_workers
     owner = await asyncio.to_thread(penstock.organization)
     before, after = make_image(seed=1), make_image(seed=2)
     fake.add(before, "team/app", ["moves", "goes", "stays"])
