@@ -183,8 +183,8 @@ DASHBOARDS: dict[str, tuple[str, Sequence[Panel]]] = {
                 "percentunit",
                 [
                     (
-                        f"sum (rate(penstock_pulls_cold_total{{{_MINE}}}[$__rate_interval]))"
-                        f" / sum (rate(penstock_pulls_total{{{_MINE}}}[$__rate_interval]))",
+                        f"({_rate('penstock_pulls_cold_total', '', _MINE)} or vector(0))"
+                        f" / {_rate('penstock_pulls_total', '', _MINE)}",
                         "cold",
                     )
                 ],

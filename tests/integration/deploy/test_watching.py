@@ -123,6 +123,14 @@ def test_the_document_describes_what_exists(expositions: list[str]) -> None:
     assert sorted(described) == sorted(_names(expositions) | _OF_SEVERAL)
 
 
+def test_the_document_describes_what_rules_and_dashboards_name() -> None:
+    """Whoever reads an alert or looks at a panel finds what its metrics say."""
+    described = set(_ROW.findall(DOCUMENT.read_text()))
+    for source, text in _expressions().items():
+        unknown = {name for name in _METRIC.findall(text) if _whole(name) not in described}
+        assert not unknown, source
+
+
 def test_dashboards_are_what_their_source_says() -> None:
     """Nobody edits the JSON by hand, and each panel has its place."""
     for path, text in dashboards.rendered().items():
