@@ -57,6 +57,7 @@ DASHBOARDS: dict[str, tuple[str, Sequence[Panel]]] = {
                 "Bps",
                 [
                     (_rate("penstock_node_sent_bytes_total", "", _NODE), "to clients"),
+                    (_rate("penstock_node_redirected_bytes_total", "", _NODE), "redirected to S3"),
                     (_rate("penstock_node_upstream_bytes_total", "", _NODE), "from upstreams"),
                 ],
             ),
@@ -197,7 +198,13 @@ DASHBOARDS: dict[str, tuple[str, Sequence[Panel]]] = {
             Panel(
                 "Bytes sent for pulls",
                 "Bps",
-                [(_rate("penstock_pulls_sent_bytes_total", "organization", _MINE), "{{organization}}")],
+                [
+                    (_rate("penstock_pulls_sent_bytes_total", "organization", _MINE), "{{organization}}"),
+                    (
+                        _rate("penstock_pulls_redirected_bytes_total", "organization", _MINE),
+                        "{{organization}}, redirected to S3",
+                    ),
+                ],
             ),
             Panel(
                 "Reported events by what became of them",

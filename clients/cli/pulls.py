@@ -31,6 +31,7 @@ FIELDS: tuple[Field[pb.Pull], ...] = (
     Field("address", lambda it: it.address),
     Field("client", lambda it: it.client.split(" ", 1)[0]),
     Field("bytes", lambda it: str(it.bytes_sent)),
+    Field("redirected", lambda it: str(it.bytes_redirected)),
     Field("served", lambda it: "cold" if it.cold_blobs else "warm"),
 )
 
@@ -85,6 +86,7 @@ _SUMS: Final[tuple[Field[pb.PullSum], ...]] = (
     Field("cold", lambda it: str(it.cold_pulls)),
     Field("checks", lambda it: str(it.checks)),
     Field("bytes", lambda it: str(it.bytes_sent)),
+    Field("redirected", lambda it: str(it.bytes_redirected)),
     Field("last", lambda it: moment(it, "last_time")),
 )
 _DISTINCT: Final[tuple[Field[pb.PullSum], ...]] = (

@@ -52,6 +52,7 @@ class Event:
     warm_blobs: int
     cold_blobs: int
     completed: bool
+    bytes_redirected: int
 
     @classmethod
     def parse(cls, message: PullEvent, *, now: datetime, keep: timedelta) -> Self:
@@ -77,6 +78,7 @@ class Event:
             warm_blobs=min(max(message.warm_blobs, 0), _MOST_BLOBS),
             cold_blobs=min(max(message.cold_blobs, 0), _MOST_BLOBS),
             completed=message.completed,
+            bytes_redirected=min(max(message.bytes_redirected, 0), _MOST_BYTES),
             **texts,
         )
 

@@ -42,6 +42,7 @@ COLUMNS: Final = (
     "Completed",
     "Token",
     "Id",
+    "Bytes Redirected",
 )
 """Names in CSV; in JSON Lines they are in lower case, with `_` for the space. New ones come last."""
 _KEYS: Final = tuple(column.lower().replace(" ", "_") for column in COLUMNS)
@@ -106,6 +107,7 @@ def _values(row: Any, names: Names) -> tuple[str | int | bool, ...]:
         bool(row.completed),
         names.of(row.token_id).uid,
         row.event_id.hex(),
+        row.bytes_redirected,
     )
 
 

@@ -51,6 +51,12 @@ class PullMeasures:
             ("organization", "artifact"),
             registry=registry,
         )
+        self._redirected = Counter(
+            "penstock_pulls_redirected_bytes",
+            "Bytes that clients were sent elsewhere for, by signed URLs, in pulls and checks.",
+            ("organization", "artifact"),
+            registry=registry,
+        )
         self._events = Counter(
             "penstock_pull_events",
             "Events that nodes reported, by what became of them.",
@@ -64,6 +70,7 @@ class PullMeasures:
         self._events.labels("stored").inc()
         pair = self._bounded((organization, artifact))
         self._bytes.labels(*pair).inc(event.bytes_sent)
+        self._redirected.labels(*pair).inc(event.bytes_redirected)
         if event.kind != PullEvent.PULL:
             self._checks.labels(*pair).inc()
             return

@@ -121,6 +121,7 @@ async def _rows(session: AsyncSession, events: Collection[Event], known: Known) 
             "kind": event.kind,
             "completed": event.completed,
             "bytes_sent": event.bytes_sent,
+            "bytes_redirected": event.bytes_redirected,
             "warm_blobs": event.warm_blobs,
             "cold_blobs": event.cold_blobs,
         }

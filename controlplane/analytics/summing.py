@@ -19,6 +19,7 @@ from penstock.v1.pull_pb2 import PullEvent
 _DAYS_A_WEEK: Final = 7
 # The first of 1970 was a Thursday.
 _DAYS_SINCE_MONDAY: Final = 3
+_ADDED: Final = ("count", "cold", "bytes_sent", "bytes_redirected")
 _COUNTED: Final = ("user_id", "customer_id")
 
 
@@ -75,7 +76,7 @@ async def answer(
     """Give sums, oldest period first and most pulls first in each, and learn the names that they have.
 
     A row has `bucket` (hours, or days, since 1970; None without periods), the columns of `by`, `pulls`,
-    `cold_pulls`, `checks`, `bytes_sent`, `last_time`, `users` and `customers`.
+    `cold_pulls`, `checks`, `bytes_sent`, `bytes_redirected`, `last_time`, `users` and `customers`.
     """
     if question.chosen.is_empty:
         return ()
@@ -94,6 +95,7 @@ async def answer(
             func.sum(case((is_pull, source.c.cold), else_=0)).label("cold_pulls"),
             func.sum(case((is_pull, 0), else_=source.c["count"])).label("checks"),
             func.sum(source.c.bytes_sent).label("bytes_sent"),
+            func.sum(source.c.bytes_redirected).label("bytes_redirected"),
             func.max(source.c.last_time).label("last_time"),
             _distinct(source, "user_id", question.distinct).label("users"),
             _distinct(source, "customer_id", question.distinct).label("customers"),
@@ -141,7 +143,7 @@ def _each_once(question: Question, source: Subquery) -> Subquery:
             bucket.label("bucket"),
             *same,
             source.c.kind,
-            *(func.sum(source.c[name]).label(name) for name in ("count", "cold", "bytes_sent")),
+            *(func.sum(source.c[name]).label(name) for name in _ADDED),
             func.max(source.c.last_time).label("last_time"),
         )
         .group_by(*([] if question.period is Period.ALL else [bucket]), *same, source.c.kind)
@@ -181,6 +183,7 @@ def _events(question: Question) -> Subquery:
             literal(1).label("count"),
             cold.label("cold"),
             columns.bytes_sent,
+            columns.bytes_redirected,
             columns.time.label("last_time"),
             *(getattr(columns, name) for name in sorted(needed)),
         )

@@ -63,11 +63,12 @@ async def add(session: AsyncSession, rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         cold = int(row["cold_blobs"] > 0)
         for key in _keys(row):
-            found = sums.setdefault(key, [0, 0, 0, 0])
+            found = sums.setdefault(key, [0, 0, 0, 0, 0])
             found[0] += 1
             found[1] += cold
             found[2] += row["bytes_sent"]
-            found[3] = max(found[3], row["time"])
+            found[3] += row["bytes_redirected"]
+            found[4] = max(found[4], row["time"])
     if not sums:
         return
     insert = insert_into(session, PullSum)
@@ -78,12 +79,13 @@ async def add(session: AsyncSession, rows: Iterable[Mapping[str, Any]]) -> None:
             "count": col(PullSum.count) + new.count,
             "cold": col(PullSum.cold) + new.cold,
             "bytes_sent": col(PullSum.bytes_sent) + new.bytes_sent,
+            "bytes_redirected": col(PullSum.bytes_redirected) + new.bytes_redirected,
             "last_time": case(
                 (col(PullSum.last_time) < new.last_time, new.last_time), else_=col(PullSum.last_time)
             ),
         },
     )
-    values = ("count", "cold", "bytes_sent", "last_time")
+    values = ("count", "cold", "bytes_sent", "bytes_redirected", "last_time")
     # In one order everywhere, so that replicas wait for each other in turn.
     parameters = [
         dict(zip((*_KEY, *values), (*key, *found), strict=True)) for key, found in sorted(sums.items())

@@ -43,6 +43,7 @@ def pull_message(organization: str, row: Any, names: Names) -> pb.Pull:
         warm_blobs=row.warm_blobs,
         cold_blobs=row.cold_blobs,
         completed=row.completed,
+        bytes_redirected=row.bytes_redirected,
         **plain,
     )
 
@@ -54,6 +55,7 @@ def sum_message(organization: str, question: Question, row: Any, names: Names) -
         cold_pulls=int(row.cold_pulls),
         checks=int(row.checks),
         bytes_sent=int(row.bytes_sent),
+        bytes_redirected=int(row.bytes_redirected),
         last_time=time_of(row.last_time),
         distinct_users=row.users,
         distinct_customers=row.customers,

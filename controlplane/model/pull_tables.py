@@ -92,6 +92,8 @@ class PullRecord(SQLModel, table=True):
     bytes_sent: int = Field(sa_type=BigInteger)
     warm_blobs: int
     cold_blobs: int
+    # Those that the client was sent elsewhere for.
+    bytes_redirected: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
 
 
 class Grain(IntEnum):
@@ -149,5 +151,6 @@ class PullSum(SQLModel, table=True):
     # Of these, with a blob that was fetched.
     cold: int = Field(sa_type=BigInteger)
     bytes_sent: int = Field(sa_type=BigInteger)
+    bytes_redirected: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     # Of the newest.
     last_time: int = Field(sa_type=BigInteger)

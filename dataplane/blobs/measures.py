@@ -52,6 +52,8 @@ class Measures:
     """Of these, fetches that went on without it."""
     redirects: int = 0
     """Requests that were answered with where the blob is in the bucket."""
+    redirected_bytes: int = 0
+    """Bytes of blobs that these asked for; what clients then got is not known."""
     cache_bytes: int = 0
     """Gauge of the node: bytes of the blobs in the store."""
     cache_blobs: int = 0

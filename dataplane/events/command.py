@@ -51,6 +51,8 @@ class Command:
     got: float = 0.0
     """When what the reference stands for was last sent; 0 for never."""
     bytes: int = 0
+    redirected: int = 0
+    """Bytes that the client was sent elsewhere for."""
     children: dict[str, str] = field(default_factory=dict)
     """Platforms of an index, by digest."""
     taken: dict[str, float] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class Command:
     def end(self, record: Record) -> None:
         """Note how a transfer ended."""
         self.bytes += record.bytes
+        self.redirected += record.redirected
         if record.whole:
             blob = short(record.digest)
             self.blobs[blob] = self.blobs.get(blob, Part.NONE) | Part.ASKED | Part.DONE
@@ -123,6 +126,7 @@ class Command:
             warm_blobs=len(asked) - cold,
             cold_blobs=cold,
             completed=not self.unfinished,
+            bytes_redirected=self.redirected,
         )
 
     def state(self) -> dict[str, Any]:

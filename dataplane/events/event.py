@@ -31,6 +31,7 @@ class Event:
     warm_blobs: int
     cold_blobs: int
     completed: bool
+    bytes_redirected: int = 0
 
     def encode(self) -> str:
         """Give one line of text that `decode` takes."""

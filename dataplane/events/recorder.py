@@ -94,10 +94,16 @@ class Recorder:
         *,
         warm: bool,
         part: bool = False,
+        redirected: int = 0,
     ) -> Ended:
-        """Note that so many bytes of a blob are asked for, `part` if not all; gives what ends that."""
+        """Note that so many bytes of a blob are asked for, `part` if not all; gives what ends that.
+
+        `redirected` are those that the client is sent elsewhere for.
+        """
         client = _client(principal, artifact, address)
-        transfer = _Transfer(client, agent, str(digest), length, now, warm=warm, part=part)
+        transfer = _Transfer(
+            client, agent, str(digest), length, now, warm=warm, part=part, redirected=redirected
+        )
         self._transfers.add(transfer)
         return partial(self._end, transfer)
 
@@ -183,10 +189,31 @@ class _Run:
 class _Transfer:
     """A blob that is being sent."""
 
-    __slots__ = ("agent", "began", "client", "digest", "ended", "length", "part", "sent", "told", "warm")
+    __slots__ = (
+        "agent",
+        "began",
+        "client",
+        "digest",
+        "ended",
+        "length",
+        "part",
+        "redirected",
+        "sent",
+        "told",
+        "warm",
+    )
 
     def __init__(
-        self, client: Client, agent: str, digest: str, length: int, now: float, *, warm: bool, part: bool
+        self,
+        client: Client,
+        agent: str,
+        digest: str,
+        length: int,
+        now: float,
+        *,
+        warm: bool,
+        part: bool,
+        redirected: int,
     ) -> None:
         self.client = client
         self.agent = agent
@@ -194,6 +221,7 @@ class _Transfer:
         self.length = length
         self.warm = warm
         self.part = part
+        self.redirected = redirected
         self.began = now
         self.ended = self.told = 0.0
         self.sent = 0
@@ -210,6 +238,7 @@ class _Transfer:
             warm=self.warm,
             part=self.part,
             whole=bool(self.ended) and self.sent == self.length,
+            redirected=self.redirected if kind is Kind.END else 0,
         )
 
 

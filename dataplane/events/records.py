@@ -68,6 +68,8 @@ class Record(NamedTuple):
     """Whether a transfer has sent all that was asked for."""
     outline: Outline = Outline()
     """Of a manifest."""
+    redirected: int = 0
+    """Bytes that the client was sent elsewhere for."""
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> Self:

@@ -19,8 +19,11 @@ _MEDIA_TYPE = "application/octet-stream"
 class Note(Protocol):
     """Notes that a blob is asked for."""
 
-    def __call__(self, length: int, *, warm: bool, part: bool) -> Ended:
-        """Take the bytes that are asked for, `part` if not all, and whether they are in the cache."""
+    def __call__(self, length: int, *, warm: bool, part: bool, redirected: int = 0) -> Ended:
+        """Take the bytes that are asked for, `part` if not all, and whether they are in the cache.
+
+        `redirected` are those that the client is sent elsewhere for, beside them.
+        """
         ...
 
 
@@ -77,14 +80,14 @@ async def answer(
     size: int,
     open_reader: Callable[[], Awaitable[BlobReader]],
     begin: Callable[[], Free] = Free,
-    locate: Callable[[], Awaitable[str | None]] | None = None,
+    locate: Callable[[int], Awaitable[str | None]] | None = None,
     note: Note = lambda *_, **__: _forget,
 ) -> Answer:
     """Answer GET or HEAD for a blob of `size` bytes; only a GET that needs bytes opens it.
 
     `begin` is asked before, and gives what is called when the bytes are sent, or will not be. `locate`
-    may give a URL where the client is to get them instead. `note` is told what is asked for, and gives what
-    is then told how many bytes were sent.
+    may give a URL where the client is to get so many bytes instead. `note` is told what is asked for, and
+    gives what is then told how many bytes were sent.
 
     Returns once the first byte is there, so that what fails before it gets a status of its own. Raises
     Refusal, and what the reader raises.
@@ -105,26 +108,27 @@ async def answer(
         ) from None
     # Whoever is redirected asks there with the same Range; what else it may say, only this node understands.
     plain = not request.range or (len(spans) == 1 and "," not in request.range)
+    first = spans[0] if spans else Span(0, size)
+    length = first.stop - first.start
     if locate is not None and not request.if_range and plain:
-        location = await locate()
+        location = await locate(length)
         if location is not None:
             # The bytes are sent by somebody else.
-            note(0, warm=True, part=bool(spans))(0)
+            note(0, warm=True, part=bool(spans), redirected=length)(0)
             return Answer(307, (("Location", location), ("Docker-Content-Digest", str(digest))))
-    first = spans[0] if spans else Span(0, size)
     if len(spans) > 1:
         layout = Layout(_MEDIA_TYPE, size, spans)
         note_whole = partial(note, layout.length, part=True)
         reader, free, ended = await _opened(open_reader, begin, note_whole, first)
         headers = (("Content-Type", layout.content_type), *_headers(digest))
         return Answer(206, headers, MultipartBody(reader, layout, free, ended), layout.length, free.pace)
-    note_first = partial(note, first.stop - first.start, part=bool(spans))
+    note_first = partial(note, length, part=bool(spans))
     reader, free, ended = await _opened(open_reader, begin, note_first, first)
     body = BlobBody(reader, first, free, ended)
     if not spans:
         return Answer(200, headers, body, size, free.pace)
     content_range = ("Content-Range", f"bytes {first.start}-{first.stop - 1}/{size}")
-    return Answer(206, (*headers, content_range), body, first.stop - first.start, free.pace)
+    return Answer(206, (*headers, content_range), body, length, free.pace)
 
 
 def full_headers(digest: Digest) -> Headers:

@@ -251,6 +251,11 @@ class _Looks(Collector):
                 measures.bucket_waits_ended,
             ),
             ("redirects", "Requests for blobs that were redirected to the bucket.", measures.redirects),
+            (
+                "redirected_bytes",
+                "Bytes of blobs that clients were redirected to the bucket for.",
+                measures.redirected_bytes,
+            ),
         ):
             yield CounterMetricFamily(f"penstock_node_{name}", documentation, count)
         for name, documentation, value in (

@@ -79,9 +79,10 @@ class Redirects:
         self._measures = measures
         self._looks: Merge[Digest, None] = Merge()
 
-    async def location(self, digest: Digest, size: int, address: str) -> str | None:
+    async def location(self, digest: Digest, size: int, address: str, length: int) -> str | None:
         """Give a URL that is good for some minutes; None where this node is to send the blob itself.
 
+        `length` is how many bytes of the blob the client wants.
         Whoever calls this has decided that the client may have the blob: the URL needs no token.
         """
         if not self.concerns(size, address):
@@ -94,7 +95,9 @@ class Redirects:
         except Exception as error:  # noqa: BLE001 - whatever credentials come from, the blob can be had here
             _LOG.warning("blob %s is sent, not redirected to %s: %r", digest, self._bucket.place, error)
             return None
-        self._measures.redirects += url is not None
+        if url is not None:
+            self._measures.redirects += 1
+            self._measures.redirected_bytes += length
         return url
 
     async def stop(self) -> None:

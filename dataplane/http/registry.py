@@ -221,6 +221,7 @@ class Registry:
         *,
         warm: bool,
         part: bool,
+        redirected: int = 0,
     ) -> Ended:
         """Note what of a blob is asked for, and give what is to be told what was sent of it."""
         if self._recorder is None:
@@ -229,6 +230,7 @@ class Registry:
             *(principal, artifact, request.address, request.agent, digest, length, self._clock()),
             warm=warm,
             part=part,
+            redirected=redirected,
         )
 
 

@@ -170,7 +170,7 @@ async def test_sums_by_time(vendor: Vendor, pulls: PullServicer, filtered: bool)
 async def test_sums_by_what_pulls_have(vendor: Vendor, pulls: PullServicer) -> None:
     """Most pulls first; checks, cold pulls, bytes and the last time beside; users and customers once each."""
     await vendor.report(
-        vendor.pull("hank", tag="1.0", bytes_sent=100),
+        vendor.pull("hank", tag="1.0", bytes_sent=100, bytes_redirected=3000),
         vendor.pull("hank", tag="1.0", bytes_sent=1, cold_blobs=2, at=NOW + timedelta(minutes=1)),
         vendor.pull("bill", tag="1.0"),
         vendor.pull("bill", tag="2.0", kind=PullEvent.CHECK),
@@ -183,6 +183,7 @@ async def test_sums_by_what_pulls_have(vendor: Vendor, pulls: PullServicer) -> N
 
     one, two = await sums(_Sums.TAG, distinct=True)
     assert (one.tag, one.pulls, one.cold_pulls, one.checks, one.bytes_sent) == ("1.0", 3, 1, 0, 101)
+    assert one.bytes_redirected == 3000
     assert (one.distinct_users, one.distinct_customers) == (2, 2)
     assert one.last_time.ToDatetime(NOW.tzinfo) == NOW + timedelta(minutes=1)
     assert (two.tag, two.pulls, two.checks) == ("2.0", 1, 1)
@@ -241,7 +242,9 @@ async def _exported(pulls: PullServicer, vendor: Vendor, shape: Any, **fields: A
 async def test_exports_have_the_columns_in_order(vendor: Vendor, pulls: PullServicer) -> None:
     """Date, customer and so on first; nothing in a cell is a formula; JSON has the same by name."""
     await vendor.report(
-        vendor.pull("hank", client='=cmd|" /C calc"!A0', bytes_sent=7, platform="linux/arm64/v8"),
+        vendor.pull(
+            "hank", client='=cmd|" /C calc"!A0', bytes_sent=7, bytes_redirected=9, platform="linux/arm64/v8"
+        ),
         vendor.pull("ann", tag="", at=NOW - timedelta(hours=1), client="\uff1d1+1"),
     )
     text, total = await _exported(pulls, vendor, pb.ExportPullsRequest.CSV)
@@ -260,6 +263,7 @@ async def test_exports_have_the_columns_in_order(vendor: Vendor, pulls: PullServ
     row = dict(zip(header, first, strict=True))
     assert row["Client"] == "'" + '=cmd|" /C calc"!A0'
     assert (row["Bytes Sent"], row["Platform"], row["Completed"]) == ("7", "linux/arm64/v8", "true")
+    assert (header[-1], first[-1]) == ("Bytes Redirected", "9")
     assert second[1] == second[6] == ""
     assert dict(zip(header, second, strict=True))["Client"] == "'\uff1d1+1"
 

@@ -125,11 +125,11 @@ async def test_events_that_cannot_be_stored_do_not_hold_up_others(vendor: Vendor
         vendor.pull(at=NOW - timedelta(days=91)),
         vendor.pull(at=NOW + timedelta(days=2)),
         event(),
-        vendor.pull(client="a\0b" * 200, bytes_sent=-5, warm_blobs=2**31 - 1),
+        vendor.pull(client="a\0b" * 200, bytes_sent=-5, bytes_redirected=-5, warm_blobs=2**31 - 1),
     )
     assert vendor.counts.refused_events == 6
     (stored,) = await _stored(vendor)
-    assert (stored.bytes_sent, stored.warm_blobs) == (0, 2**30)
+    assert (stored.bytes_sent, stored.bytes_redirected, stored.warm_blobs) == (0, 0, 2**30)
 
 
 async def test_a_report_of_nothing_that_can_be_stored_is_counted(vendor: Vendor) -> None:

@@ -1,6 +1,7 @@
 """Clients are sent to S3 for blobs that are there, once it is decided that they may have them."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -91,7 +92,27 @@ async def test_a_client_is_sent_to_where_the_blob_is(redirecting: Redirecting) -
         assert "X-Amz-Expires=300&" in location
         assert await redirecting.fetch(location, **headers) == (status, body)
     assert await redirecting.setup.metric("penstock_node_redirects_total") == 3
+    assert await redirecting.setup.metric("penstock_node_redirected_bytes_total") == len(content) + 5 + 7
     assert await redirecting.setup.metric("penstock_node_sent_bytes_total") == 0
+
+
+async def test_a_pull_tells_what_its_client_was_sent_elsewhere_for(redirecting: Redirecting) -> None:
+    """The size of the blob, or the length of the range; HEAD is none, and nothing of it counts as sent."""
+    await redirecting.node(s3_redirect="64KiB", pull_window=timedelta(milliseconds=300))
+    setup, before = redirecting.setup, len(redirecting.setup.plane.pulls)
+    for path in ("manifests/1.0", f"blobs/{redirecting.small}"):
+        assert (await setup.get(path, User_Agent="docker/20")).status == 200
+    await setup.head(f"blobs/{redirecting.large}", User_Agent="docker/20")
+    for headers in ({"Range": "bytes=100-"}, {}):
+        answer = await setup.get(f"blobs/{redirecting.large}", User_Agent="docker/20", **headers)
+        assert answer.status == 307
+    await until(lambda: len(setup.plane.pulls) > before)
+    *_, event = setup.plane.pulls.values()
+    manifest = await setup.get("manifests/1.0")
+    small, large = (len(redirecting.content[digest]) for digest in (redirecting.small, redirecting.large))
+    assert event.bytes_redirected == large + large - 100
+    assert event.bytes_sent == small + len(manifest.body)
+    assert (event.warm_blobs, event.cold_blobs, event.completed) == (2, 0, True)
 
 
 async def test_what_is_answered_here_all_the_same(redirecting: Redirecting) -> None:

@@ -87,6 +87,7 @@ class PullEvent(_message.Message):
     WARM_BLOBS_FIELD_NUMBER: _builtins.int
     COLD_BLOBS_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
+    BYTES_REDIRECTED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Given by the node, 32 hexadecimal digits: an event that is reported twice counts once."""
     kind: Global___PullEvent.Kind.ValueType
@@ -114,6 +115,8 @@ class PullEvent(_message.Message):
     cold_blobs: _builtins.int
     completed: _builtins.bool
     """Whether every blob that was asked for was sent to its end."""
+    bytes_redirected: _builtins.int
+    """Bytes that the client was sent elsewhere for, with a signed URL; what it got there is not known."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Of the first request that belongs to it."""
@@ -139,10 +142,11 @@ class PullEvent(_message.Message):
         warm_blobs: _builtins.int = ...,
         cold_blobs: _builtins.int = ...,
         completed: _builtins.bool = ...,
+        bytes_redirected: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact_uid", b"artifact_uid", "bytes_sent", b"bytes_sent", "client", b"client", "cold_blobs", b"cold_blobs", "completed", b"completed", "customer_uid", b"customer_uid", "digest", b"digest", "id", b"id", "kind", b"kind", "organization_uid", b"organization_uid", "platform", b"platform", "platform_digest", b"platform_digest", "tag", b"tag", "time", b"time", "token_uid", b"token_uid", "user_uid", b"user_uid", "warm_blobs", b"warm_blobs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact_uid", b"artifact_uid", "bytes_redirected", b"bytes_redirected", "bytes_sent", b"bytes_sent", "client", b"client", "cold_blobs", b"cold_blobs", "completed", b"completed", "customer_uid", b"customer_uid", "digest", b"digest", "id", b"id", "kind", b"kind", "organization_uid", b"organization_uid", "platform", b"platform", "platform_digest", b"platform_digest", "tag", b"tag", "time", b"time", "token_uid", b"token_uid", "user_uid", b"user_uid", "warm_blobs", b"warm_blobs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -175,6 +179,7 @@ class Pull(_message.Message):
     WARM_BLOBS_FIELD_NUMBER: _builtins.int
     COLD_BLOBS_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
+    BYTES_REDIRECTED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """32 hexadecimal digits."""
     kind: Global___PullEvent.Kind.ValueType
@@ -200,6 +205,8 @@ class Pull(_message.Message):
     warm_blobs: _builtins.int
     cold_blobs: _builtins.int
     completed: _builtins.bool
+    bytes_redirected: _builtins.int
+    """As in PullEvent."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -226,10 +233,11 @@ class Pull(_message.Message):
         warm_blobs: _builtins.int = ...,
         cold_blobs: _builtins.int = ...,
         completed: _builtins.bool = ...,
+        bytes_redirected: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact", b"artifact", "artifact_uid", b"artifact_uid", "bytes_sent", b"bytes_sent", "client", b"client", "cold_blobs", b"cold_blobs", "completed", b"completed", "customer", b"customer", "customer_uid", b"customer_uid", "digest", b"digest", "id", b"id", "kind", b"kind", "platform", b"platform", "platform_digest", b"platform_digest", "tag", b"tag", "time", b"time", "token_uid", b"token_uid", "user", b"user", "user_display_name", b"user_display_name", "user_uid", b"user_uid", "warm_blobs", b"warm_blobs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact", b"artifact", "artifact_uid", b"artifact_uid", "bytes_redirected", b"bytes_redirected", "bytes_sent", b"bytes_sent", "client", b"client", "cold_blobs", b"cold_blobs", "completed", b"completed", "customer", b"customer", "customer_uid", b"customer_uid", "digest", b"digest", "id", b"id", "kind", b"kind", "platform", b"platform", "platform_digest", b"platform_digest", "tag", b"tag", "time", b"time", "token_uid", b"token_uid", "user", b"user", "user_display_name", b"user_display_name", "user_uid", b"user_uid", "warm_blobs", b"warm_blobs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -481,6 +489,7 @@ class PullSum(_message.Message):
     LAST_TIME_FIELD_NUMBER: _builtins.int
     DISTINCT_USERS_FIELD_NUMBER: _builtins.int
     DISTINCT_CUSTOMERS_FIELD_NUMBER: _builtins.int
+    BYTES_REDIRECTED_FIELD_NUMBER: _builtins.int
     artifact: _builtins.str
     """The value of each dimension of `group_by`, as in Pull; others are empty."""
     artifact_uid: _builtins.str
@@ -502,6 +511,8 @@ class PullSum(_message.Message):
     distinct_users: _builtins.int
     """Where the request asks for it."""
     distinct_customers: _builtins.int
+    bytes_redirected: _builtins.int
+    """Bytes that clients were sent elsewhere for; what they got there is not known."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When its period begins; unset without periods."""
@@ -533,10 +544,11 @@ class PullSum(_message.Message):
         last_time: _timestamp_pb2.Timestamp | None = ...,
         distinct_users: _builtins.int = ...,
         distinct_customers: _builtins.int = ...,
+        bytes_redirected: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact", b"artifact", "artifact_uid", b"artifact_uid", "bytes_sent", b"bytes_sent", "checks", b"checks", "client", b"client", "cold_pulls", b"cold_pulls", "customer", b"customer", "customer_uid", b"customer_uid", "digest", b"digest", "distinct_customers", b"distinct_customers", "distinct_users", b"distinct_users", "last_time", b"last_time", "platform", b"platform", "pulls", b"pulls", "start_time", b"start_time", "tag", b"tag", "token_uid", b"token_uid", "user", b"user", "user_uid", b"user_uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "artifact", b"artifact", "artifact_uid", b"artifact_uid", "bytes_redirected", b"bytes_redirected", "bytes_sent", b"bytes_sent", "checks", b"checks", "client", b"client", "cold_pulls", b"cold_pulls", "customer", b"customer", "customer_uid", b"customer_uid", "digest", b"digest", "distinct_customers", b"distinct_customers", "distinct_users", b"distinct_users", "last_time", b"last_time", "platform", b"platform", "pulls", b"pulls", "start_time", b"start_time", "tag", b"tag", "token_uid", b"token_uid", "user", b"user", "user_uid", b"user_uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

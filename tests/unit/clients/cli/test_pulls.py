@@ -21,6 +21,7 @@ PULL = pb.Pull(
     address="192.0.2.1",
     client="docker/20.10 go/1.18",
     bytes_sent=7,
+    bytes_redirected=900,
     cold_blobs=1,
 )
 SUM = pb.PullSum(start_time=Timestamp(seconds=1_900_000_000), tag="1.0", pulls=3, checks=1, distinct_users=2)
@@ -41,6 +42,7 @@ def test_list(run, api):
         "192.0.2.1",
         "docker/20.10",
         "7",
+        "900",
         "cold",
     ]
     (pull,) = json.loads(run("pulls", "list", "acme", "--output", "json").out)
@@ -108,8 +110,9 @@ def test_top_and_sum(run, api):
     """What is told apart is a column; so are the period, and users and customers where they are counted."""
     api.answer("SumPulls", pb.SumPullsResponse(sums=[SUM]))
     lines = run("pulls", "top", "acme", "--by", "version", "--distinct").out.splitlines()
-    assert lines[0].split() == ["VERSION", "PULLS", "COLD", "CHECKS", "BYTES", "LAST", "USERS", "CUSTOMERS"]
-    assert lines[1].split() == ["1.0", "3", "0", "1", "0", "-", "2", "0"]
+    header = ["VERSION", "PULLS", "COLD", "CHECKS", "BYTES", "REDIRECTED", "LAST", "USERS", "CUSTOMERS"]
+    assert lines[0].split() == header
+    assert lines[1].split() == ["1.0", "3", "0", "1", "0", "0", "-", "2", "0"]
     lines = run("pulls", "sum", "acme", "--per", "day").out.splitlines()
     assert lines[0].split()[0] == "DAY"
     top, total = api.requests("SumPulls")
