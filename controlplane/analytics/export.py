@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -20,8 +21,10 @@ from penstock.v1.pull_pb2 import PullEvent
 # keep SQLite's log from being cut and PostgreSQL's rows from being cleaned.
 _ROWS: Final = 1000
 # A spreadsheet takes a cell that begins with one of these for a formula, and a client may say it is any.
-# The wide forms are the same to one that is set to Chinese or Japanese.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# The wide forms are the same to one that is set to Chinese or Japanese. One that divides cells at `;` or
+# tabs, as in countries with a decimal comma, finds beginnings in the middle of a value: quotes, which it sees
+# elsewhere than they are, do not keep it from that.
+_FORMULA: Final = re.compile('(?:^|(?<=[;\t\r\n]))(?=["\\s]*[-=+@\t\r\n\uff1d\uff0b\uff0d\uff20])')
 
 COLUMNS: Final = (
     "Date",
@@ -116,8 +119,8 @@ def _cells(values: Iterable[str | int | bool]) -> list[str | int]:
     for value in values:
         if isinstance(value, bool):
             cells.append(str(value).lower())
-        elif isinstance(value, str) and value.startswith(_FORMULA):
-            cells.append(f"'{value}")
+        elif isinstance(value, str):
+            cells.append(_FORMULA.sub("'", value))
         else:
             cells.append(value)
     return cells

@@ -272,6 +272,26 @@ async def test_exports_have_the_columns_in_order(vendor: Vendor, pulls: PullServ
     assert (line["version"], line["client"], line["bytes_sent"]) == ("1.0", '=cmd|" /C calc"!A0', 7)
 
 
+@pytest.mark.parametrize("divided_by", [",", ";", "\t"])
+async def test_no_cell_is_a_formula_wherever_a_spreadsheet_divides(
+    vendor: Vendor, pulls: PullServicer, divided_by: str
+) -> None:
+    """Some divide cells at `;` or tabs, within texts as well; JSON Lines have every text as it is."""
+    clients = ["curl;=1+1", 'a";=A1', 'a;"=A1"', 'a,";""; @A1', "b,@SUM(1)", "=1;=2", "c|+1;-1", "d; e"]
+    await vendor.report(*(vendor.pull(client=client) for client in clients))
+    text, _ = await _exported(pulls, vendor, pb.ExportPullsRequest.CSV)
+    rows = list(csv.reader(io.StringIO(text), delimiter=divided_by))
+    cells = [cell for row in rows for cell in row]
+    assert not [cell for cell in cells if cell.lstrip('" ').startswith(("=", "+", "-", "@"))]
+    if divided_by == ",":
+        column = rows[0].index("Client")
+        assert sorted(row[column].replace("'", "") for row in rows[1:]) == sorted(clients)
+        assert "d; e" in [row[column] for row in rows]
+
+    text, _ = await _exported(pulls, vendor, pb.ExportPullsRequest.JSON_LINES)
+    assert sorted(json.loads(line)["client"] for line in text.splitlines()) == sorted(clients)
+
+
 async def test_an_export_longer_than_a_piece_is_whole(vendor: Vendor, pulls: PullServicer) -> None:
     """Every pull once, in order, over the borders of pieces; what comes meanwhile is not in it."""
     for start in range(0, 2500, 500):
