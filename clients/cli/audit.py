@@ -1,8 +1,10 @@
 """`penstock audit`."""
 
+import json
 from typing import Annotated
 
 import typer
+from google.protobuf.json_format import MessageToDict
 
 from clients.cli.command import application, command
 from clients.cli.output import Field, moment, show_list
@@ -14,12 +16,21 @@ from penstock.v1.audit_pb2 import AuditEntry, ListAuditEntriesRequest
 
 app = application("audit", "Who changed what.")
 
+
+def outcome(entry: AuditEntry) -> str:
+    """Say what was done, of a request that makes many changes."""
+    return ", ".join(
+        f"{name}: {json.dumps(value)}" for name, value in sorted(MessageToDict(entry.outcome).items())
+    )
+
+
 FIELDS: tuple[Field[AuditEntry], ...] = (
     Field("time", lambda it: moment(it, "time")),
     Field("who", lambda it: it.email),
     Field("from", lambda it: it.address),
     Field("method", lambda it: it.method),
     Field("resource", lambda it: it.resource),
+    Field("outcome", outcome),
 )
 
 

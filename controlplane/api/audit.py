@@ -1,9 +1,12 @@
 """Who changed what: written by the transaction that makes the change, so that neither is without the other.
 
 Whoever answers a request says in `changing` what it is; the first transaction in the block that is kept
-carries the record. What stands beside the change in transactions of its own says `aside`.
+carries the record. What stands beside the change in transactions of its own says `aside`. A request that
+makes its changes in several transactions says in each, with `tells`, what was done up to there: the record
+then says what was kept, whatever becomes of the rest.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +20,7 @@ from google.api import field_behavior_pb2  # type: ignore[import-untyped]  # it 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.api.caller import Caller
@@ -45,7 +48,9 @@ class _Change:
     address: str
     # Name of what it creates, where the request cannot tell it.
     created: str = ""
-    written: bool = False
+    # Uid of the record, once it was written.
+    record: str = ""
+    outcome: dict[str, int | bool | str] = dataclasses.field(default_factory=dict)
 
 
 _CHANGE: ContextVar[_Change | None] = ContextVar("audited_change", default=None)
@@ -74,18 +79,30 @@ def creates(name: str) -> None:
         change.created = name
 
 
+def tells(**outcome: int | bool | str) -> None:
+    """Say, in a transaction, what this request has done when it is kept; the rest stays as it was said."""
+    change = _CHANGE.get()
+    if change is not None:
+        change.outcome |= outcome
+
+
 def recorder(now: Callable[[], datetime]) -> Callable[[AsyncSession], Any]:
     """Make what `Database` calls in every transaction that it is about to keep."""
 
     async def record(session: AsyncSession) -> None:
         change = _CHANGE.get()
-        if change is None or change.written:
+        if change is None or (change.record and not change.outcome):
             return
-        change.written = True
+        if change.record:
+            record = update(AuditRecord).where(col(AuditRecord.uid) == change.record)
+            if (await session.exec(record.values(outcome=change.outcome))).rowcount:
+                return
+            # The transaction that wrote it was not kept after all.
+        change.record = new_uid()
         resource = (change.created or resource_of(change.request))[:_LONGEST_NAME]
         session.add(
             AuditRecord(
-                uid=new_uid(),
+                uid=change.record,
                 organization_id=await _organization(session, resource, change.caller),
                 time=now(),
                 email=change.caller.email,
@@ -95,6 +112,7 @@ def recorder(now: Callable[[], datetime]) -> Callable[[AsyncSession], Any]:
                 method=change.method,
                 resource=resource,
                 change=document(change.request),
+                outcome=change.outcome,
             )
         )
 

@@ -122,4 +122,5 @@ def _message(row: AuditRecord, slug: str) -> pb.AuditEntry:
         resource=row.resource,
     )
     json_format.ParseDict(row.change, entry.change)
+    json_format.ParseDict(row.outcome, entry.outcome)
     return entry

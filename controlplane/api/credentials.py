@@ -8,7 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from controlplane.api import find
+from controlplane.api import audit, find
 from controlplane.api.artifact_source import access_changed, find_credential
 from controlplane.api.caller import caller
 from controlplane.api.credential_check import CredentialCheck
@@ -202,12 +202,19 @@ class CredentialServicer(CredentialServiceServicer):
     ) -> pb.RotateEncryptionKeyResponse:
         """Answer RotateEncryptionKey."""
         try:
-            self._keys.begin_rotation()
+            # A new key is a change, whatever becomes of the secrets.
+            async with self._database.write():
+                self._keys.begin_rotation()
+                _tells_sealed(0, finished=False)
         except KeysAreSet as error:
             raise precondition("ENCRYPTION_KEY_IN_ENVIRONMENT", str(error)) from error
         try:
-            count = await reseal(self._database, self._keys)
+            count = await reseal(
+                self._database, self._keys, lambda count, all_: _tells_sealed(count, finished=all_)
+            )
         except SealBroken as error:
+            async with self._database.write():
+                audit.tells(failure="SECRET_NOT_READABLE")
             raise precondition("SECRET_NOT_READABLE", str(error)) from error
         self._keys.end_rotation()
         return pb.RotateEncryptionKeyResponse(secrets_reencrypted=count)
@@ -229,6 +236,10 @@ class CredentialServicer(CredentialServiceServicer):
                 )
             content = changed_content(given, before, violations, allow_private=self._allow_private)
         return None if content == before else self._credentials.candidate(content)
+
+
+def _tells_sealed(count: int, *, finished: bool) -> None:
+    audit.tells(secrets_reencrypted=count, finished=finished)
 
 
 def _exists(name: CredentialName) -> Exception:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from controlplane.api import find
+from controlplane.api import audit, find
 from controlplane.api.caller import caller
 from controlplane.api.errors import not_found
 from controlplane.api.label_selector import LabelSelector
@@ -59,7 +59,11 @@ class SyncJobs:
             )
             paths = {key: path for key, path, labels in rows if key and selector.matches(labels)}
         jobs = await self._syncs.request_all(
-            paths, pb.SyncJob.MANUAL, caller().email, force_removals=request.force_removals
+            paths,
+            pb.SyncJob.MANUAL,
+            caller().email,
+            force_removals=request.force_removals,
+            told=lambda count, all_: audit.tells(sync_jobs=count, finished=all_),
         )
         by_artifact = {job.artifact_id: job for job in jobs}
         return pb.SyncArtifactsResponse(

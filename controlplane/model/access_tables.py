@@ -46,7 +46,7 @@ class EntitlementGrant(SQLModel, table=True):
 
 
 class AuditRecord(SQLModel, table=True):
-    """That somebody changed something; written with the change, and by nobody changed."""
+    """That somebody changed something; written with the change, and changed by none but its later parts."""
 
     __tablename__ = "audit_record"
     __table_args__ = (
@@ -68,6 +68,10 @@ class AuditRecord(SQLModel, table=True):
     resource: str
     # The request as JSON, without secrets.
     change: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    # What was done, where one request makes many changes.
+    outcome: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}")
+    )
 
 
 class RefusedSignIn(SQLModel, table=True):

@@ -1,5 +1,6 @@
 """Encrypts every stored secret with the newest key, a few rows at a time while everything goes on."""
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlmodel import col, select
@@ -11,11 +12,11 @@ from controlplane.model.upstream_tables import Credential, EcrToken
 _BATCH: Final = 100
 
 
-async def reseal(database: Database, keys: Keys) -> int:
+async def reseal(database: Database, keys: Keys, told: Callable[[int, bool], None] = lambda *_: None) -> int:
     """Seal what another key than the newest has sealed; gives how many secrets that were.
 
-    Raises SealBroken where one does not open; those before it are done. Tokens of AWS are dropped, for
-    they are got again.
+    `told` hears, in each transaction, how many they are with it, and whether that is all. Raises SealBroken
+    where one does not open; those before it are done. Tokens of AWS are dropped, for they are got again.
     """
     count = 0
     after = 0
@@ -39,6 +40,7 @@ async def reseal(database: Database, keys: Keys) -> int:
             for token in tokens:
                 if token.token and not keys.is_current(token.token):
                     token.token = ""
+            told(count, len(rows) < _BATCH)
         if len(rows) < _BATCH:
             return count
         after = rows[-1].id or 0

@@ -135,8 +135,12 @@ class Syncs:
         requested_by: str,
         *,
         force_removals: bool = False,
+        told: Callable[[int, bool], None] = lambda *_: None,
     ) -> list[SyncJob]:
-        """Ask for the syncs of many artifacts, as `request` does; gives the jobs, in no order."""
+        """Ask for the syncs of many artifacts, as `request` does; gives the jobs, in no order.
+
+        `told` hears, in each transaction, how many jobs there are with it, and whether that is all.
+        """
         await self._refuse_what_cannot_begin(trigger)
         wanted, answer = list(artifact_ids), []
         for start in range(0, len(wanted), _BATCH):
@@ -149,6 +153,7 @@ class Syncs:
                     self._now(),
                     force_removals=force_removals,
                 )
+                told(len(answer), start + _BATCH >= len(wanted))
             self._wake()
         return answer
 

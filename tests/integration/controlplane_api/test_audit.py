@@ -1,17 +1,25 @@
 """The audit log as administrators read it."""
 
 import re
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
+from typing import Any
 
 import pytest
+from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.api import audit
 from controlplane.api.authorize import WHO_MAY, Who
 from controlplane.api.port import SERVICES
+from controlplane.model import reseal
+from controlplane.model.database import DatabaseUnavailable
+from controlplane.sync import jobs, runner
+from penstock.v1 import artifact_pb2, credential_pb2, customer_pb2, node_pb2, organization_pb2
 from penstock.v1 import audit_pb2 as pb
-from penstock.v1 import credential_pb2, customer_pb2, node_pb2, organization_pb2
 from tests.servers.control_plane import Plane, refused
 
 ACME = "organizations/acme"
@@ -158,3 +166,76 @@ def test_what_is_input_only_stays_out_of_every_request(descriptor: Descriptor) -
     message, sounding = _plant(descriptor)
     assert SECRET not in str(audit.document(message))
     assert [each for each in sounding if not each.endswith("access_key_id")] == []
+
+
+async def _outcome(plane: Plane, method: str, parent: str = ACME) -> dict[str, object]:
+    """What the one entry of a method says of what was done."""
+    (entry,) = await _listed(plane, parent, method=method)
+    return json_format.MessageToDict(entry.outcome)
+
+
+async def _five(plane: Plane) -> None:
+    await plane.organization("acme")
+    for index in range(5):
+        await plane.artifact("acme", f"app-{index}")
+
+
+async def test_many_syncs_are_one_entry_that_says_how_many(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many transactions they take."""
+    monkeypatch.setattr(runner, "_BATCH", 2)
+    await _five(plane)
+    await plane.root.artifacts.SyncArtifacts(artifact_pb2.SyncArtifactsRequest(parent=ACME))
+    assert await _outcome(plane, "SyncArtifacts") == {"sync_jobs": 5, "finished": True}
+    assert await _outcome(plane, "CreateOrganization") == {}
+
+
+async def test_syncs_that_break_off_are_told_as_far_as_they_came(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept before the database went is in the log, and that it was not all."""
+    monkeypatch.setattr(runner, "_BATCH", 2)
+    await _five(plane)
+    create, calls = jobs.join_or_create_all, []
+
+    async def fail_at_last(session: AsyncSession, ids: list[int], *args: Any, **kwargs: Any) -> list[Any]:
+        calls.append(ids)
+        if len(calls) == 3:
+            raise DatabaseUnavailable("The database does not answer.")
+        return await create(session, ids, *args, **kwargs)
+
+    monkeypatch.setattr(jobs, "join_or_create_all", fail_at_last)
+    await refused(plane.root.artifacts.SyncArtifacts(artifact_pb2.SyncArtifactsRequest(parent=ACME)))
+    assert await _outcome(plane, "SyncArtifacts") == {"sync_jobs": 4, "finished": False}
+
+
+async def test_a_rotation_tells_how_many_secrets_it_sealed(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All; or those before one that cannot be read, with the reason: the new key is there either way."""
+    monkeypatch.setattr(reseal, "_BATCH", 1)
+    await plane.organization("acme")
+    for name in ("a", "b", "c"):
+        basic = credential_pb2.BasicCredential(username="alice", password=SECRET)
+        await plane.root.credentials.CreateCredential(
+            credential_pb2.CreateCredentialRequest(
+                parent=ACME, credential_id=name, credential=credential_pb2.Credential(basic=basic)
+            )
+        )
+    rotate = credential_pb2.RotateEncryptionKeyRequest()
+    await plane.root.credentials.RotateEncryptionKey(rotate)
+    everywhere = "organizations/-"
+    assert await _outcome(plane, "RotateEncryptionKey", everywhere) == {
+        "secrets_reencrypted": 3,
+        "finished": True,
+    }
+    with closing(sqlite3.connect(plane.data / "controlplane.db")) as database, database:
+        database.execute("UPDATE credential SET secret = 'broken' WHERE slug = 'c'")
+        database.execute("DELETE FROM audit_record")
+    await refused(plane.root.credentials.RotateEncryptionKey(rotate))
+    assert await _outcome(plane, "RotateEncryptionKey", everywhere) == {
+        "secrets_reencrypted": 2,
+        "finished": False,
+        "failure": "SECRET_NOT_READABLE",
+    }

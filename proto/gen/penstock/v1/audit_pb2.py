@@ -30,7 +30,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17penstock/v1/audit.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x02\n\nAuditEntry\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08user_uid\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\ttoken_uid\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61\x64\x64ress\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06method\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08resource\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x06\x63hange\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03:o\xea\x41l\n\x17penstock.dev/AuditEntry\x12\x37organizations/{organization}/auditEntries/{audit_entry}*\x0c\x61uditEntries2\nauditEntry\"\xab\x02\n\x17ListAuditEntriesRequest\x12\x30\n\x06parent\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\x12\x17penstock.dev/AuditEntry\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x65mail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06method\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08resource\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"c\n\x18ListAuditEntriesResponse\x12.\n\raudit_entries\x18\x01 \x03(\x0b\x32\x17.penstock.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x01\n\rRefusedSignIn\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\ttoken_uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0corganization\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63ount\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x34\n\nfirst_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x33\n\tlast_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xb2\x01\n\x19ListRefusedSignInsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttoken_uid\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"k\n\x1aListRefusedSignInsResponse\x12\x34\n\x10refused_sign_ins\x18\x01 \x03(\x0b\x32\x1a.penstock.v1.RefusedSignIn\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xda\x02\n\x0c\x41uditService\x12\x9f\x01\n\x10ListAuditEntries\x12$.penstock.v1.ListAuditEntriesRequest\x1a%.penstock.v1.ListAuditEntriesResponse\">\xda\x41\x06parent\x82\xd3\xe4\x93\x02/\x12-/api/v1/{parent=organizations/*}/auditEntries\x12\xa7\x01\n\x12ListRefusedSignIns\x12&.penstock.v1.ListRefusedSignInsRequest\x1a\'.penstock.v1.ListRefusedSignInsResponse\"@\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x31\x12//api/v1/{parent=organizations/*}/refusedSignInsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17penstock/v1/audit.proto\x12\x0bpenstock.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x03\n\nAuditEntry\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08user_uid\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\ttoken_uid\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61\x64\x64ress\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06method\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08resource\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x06\x63hange\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03\x12.\n\x07outcome\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03:o\xea\x41l\n\x17penstock.dev/AuditEntry\x12\x37organizations/{organization}/auditEntries/{audit_entry}*\x0c\x61uditEntries2\nauditEntry\"\xab\x02\n\x17ListAuditEntriesRequest\x12\x30\n\x06parent\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\x12\x17penstock.dev/AuditEntry\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x65mail\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06method\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08resource\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"c\n\x18ListAuditEntriesResponse\x12.\n\raudit_entries\x18\x01 \x03(\x0b\x32\x17.penstock.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x01\n\rRefusedSignIn\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\ttoken_uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0corganization\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63ount\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x34\n\nfirst_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x33\n\tlast_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xb2\x01\n\x19ListRefusedSignInsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x1b\n\x19penstock.dev/Organization\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\ttoken_uid\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"k\n\x1aListRefusedSignInsResponse\x12\x34\n\x10refused_sign_ins\x18\x01 \x03(\x0b\x32\x1a.penstock.v1.RefusedSignIn\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xda\x02\n\x0c\x41uditService\x12\x9f\x01\n\x10ListAuditEntries\x12$.penstock.v1.ListAuditEntriesRequest\x1a%.penstock.v1.ListAuditEntriesResponse\">\xda\x41\x06parent\x82\xd3\xe4\x93\x02/\x12-/api/v1/{parent=organizations/*}/auditEntries\x12\xa7\x01\n\x12ListRefusedSignIns\x12&.penstock.v1.ListRefusedSignInsRequest\x1a\'.penstock.v1.ListRefusedSignInsResponse\"@\xda\x41\x06parent\x82\xd3\xe4\x93\x02\x31\x12//api/v1/{parent=organizations/*}/refusedSignInsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITENTRY'].fields_by_name['resource']._serialized_options = b'\342A\001\003'
   _globals['_AUDITENTRY'].fields_by_name['change']._loaded_options = None
   _globals['_AUDITENTRY'].fields_by_name['change']._serialized_options = b'\342A\001\003'
+  _globals['_AUDITENTRY'].fields_by_name['outcome']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['outcome']._serialized_options = b'\342A\001\003'
   _globals['_AUDITENTRY']._loaded_options = None
   _globals['_AUDITENTRY']._serialized_options = b'\352Al\n\027penstock.dev/AuditEntry\0227organizations/{organization}/auditEntries/{audit_entry}*\014auditEntries2\nauditEntry'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -100,17 +102,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITSERVICE'].methods_by_name['ListRefusedSignIns']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListRefusedSignIns']._serialized_options = b'\332A\006parent\202\323\344\223\0021\022//api/v1/{parent=organizations/*}/refusedSignIns'
   _globals['_AUDITENTRY']._serialized_start=219
-  _globals['_AUDITENTRY']._serialized_end=598
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=601
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=900
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=902
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1001
-  _globals['_REFUSEDSIGNIN']._serialized_start=1004
-  _globals['_REFUSEDSIGNIN']._serialized_end=1223
-  _globals['_LISTREFUSEDSIGNINSREQUEST']._serialized_start=1226
-  _globals['_LISTREFUSEDSIGNINSREQUEST']._serialized_end=1404
-  _globals['_LISTREFUSEDSIGNINSRESPONSE']._serialized_start=1406
-  _globals['_LISTREFUSEDSIGNINSRESPONSE']._serialized_end=1513
-  _globals['_AUDITSERVICE']._serialized_start=1516
-  _globals['_AUDITSERVICE']._serialized_end=1862
+  _globals['_AUDITENTRY']._serialized_end=646
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=649
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=948
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=950
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1049
+  _globals['_REFUSEDSIGNIN']._serialized_start=1052
+  _globals['_REFUSEDSIGNIN']._serialized_end=1271
+  _globals['_LISTREFUSEDSIGNINSREQUEST']._serialized_start=1274
+  _globals['_LISTREFUSEDSIGNINSREQUEST']._serialized_end=1452
+  _globals['_LISTREFUSEDSIGNINSRESPONSE']._serialized_start=1454
+  _globals['_LISTREFUSEDSIGNINSRESPONSE']._serialized_end=1561
+  _globals['_AUDITSERVICE']._serialized_start=1564
+  _globals['_AUDITSERVICE']._serialized_end=1910
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,7 @@ class AuditEntry(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     email: _builtins.str
     """E-mail address of who did it, and the uids of user and token."""
@@ -52,6 +53,13 @@ class AuditEntry(_message.Message):
     def change(self) -> _struct_pb2.Struct:
         """What was asked for, as JSON of the request, without secrets."""
 
+    @_builtins.property
+    def outcome(self) -> _struct_pb2.Struct:
+        """What was done, of a request that makes many changes one after the other: `sync_jobs: 500`, and
+        `finished: false` for as long as that is not all, also where it failed there. Empty for all others,
+        which do all or nothing.
+        """
+
     def __init__(
         self,
         *,
@@ -64,10 +72,11 @@ class AuditEntry(_message.Message):
         method: _builtins.str = ...,
         resource: _builtins.str = ...,
         change: _struct_pb2.Struct | None = ...,
+        outcome: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "outcome", b"outcome", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "change", b"change", "email", b"email", "method", b"method", "name", b"name", "resource", b"resource", "time", b"time", "token_uid", b"token_uid", "user_uid", b"user_uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "change", b"change", "email", b"email", "method", b"method", "name", b"name", "outcome", b"outcome", "resource", b"resource", "time", b"time", "token_uid", b"token_uid", "user_uid", b"user_uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
