@@ -8,18 +8,27 @@ plain or TLS. The connection cannot be used again after that, which a long body 
 import asyncio
 import sys
 from collections import deque
+from contextlib import suppress
+from socket import SO_RCVLOWAT, SOL_SOCKET
 from typing import Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from clients.process.buffer import HEADROOM
+
 # Bytes that must be missing for a new connection to cost less than what is saved.
 _WORTH: Final = 16 << 20
-_BUFFER: Final = 256 << 10
+_BUFFER: Final = 512 << 10
 # Less room than this is not read into: small reads cost as many turns of the loop.
 _SMALLEST: Final = 64 << 10
 # Bytes that wait for their reader before the upstream is slowed down.
 _AHEAD: Final = 512 << 10
+# Bytes that are worth a turn of the loop, while they come quickly and so many more are missing.
+_TURN: Final = 512 << 10
+_TAIL: Final = 1 << 20
+# Seconds between two looks at whether they do: how long a first byte may wait for the others.
+_PERIOD: Final = 0.05
 # What CPython counts for a buffer that only its pool and the one who asks refer to.
 _UNUSED: Final = 3
 
@@ -47,7 +56,11 @@ class Rest(asyncio.BufferedProtocol):
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._heard = self._loop.time()
-        self._timer = self._loop.call_later(idle, self._look)
+        # What was missing at the last look, and how much must have come before the kernel says so.
+        self._before_look = length
+        self._turn = 1
+        self._wait_for(_TURN if length >= _TAIL else 1)
+        self._timer = self._loop.call_later(_PERIOD, self._look)
         transport.set_protocol(self)
         transport.resume_reading()
 
@@ -98,6 +111,8 @@ class Rest(asyncio.BufferedProtocol):
         self._missing -= nbytes
         self._ahead += nbytes
         self._heard = self._loop.time()
+        if self._missing < _TAIL:
+            self._wait_for(1)
         if not self._missing:
             self.close()
         elif self._ahead >= _AHEAD:
@@ -118,19 +133,27 @@ class Rest(asyncio.BufferedProtocol):
         """Give a buffer of which nobody has a piece any more; each piece, however cut, counts as one."""
         for buffer in self._pool:
             if sys.getrefcount(buffer) == _UNUSED:
-                return memoryview(buffer)
-        buffer = bytearray(_BUFFER)
+                return memoryview(buffer)[HEADROOM:]
+        buffer = bytearray(HEADROOM + _BUFFER)
         self._pool.append(buffer)
-        return memoryview(buffer)
+        return memoryview(buffer)[HEADROOM:]
 
     def _look(self) -> None:
         now = self._loop.time()
         # While the reader is behind, nothing can come.
-        quiet = 0.0 if self._paused else now - self._heard
-        if quiet < self._idle:
-            self._timer = self._loop.call_later(self._idle - quiet, self._look)
-        else:
+        if not self._paused and now - self._heard >= self._idle:
             self._fail(TimeoutError("Nothing has come for too long."))
+            return
+        come, self._before_look = self._before_look - self._missing, self._missing
+        self._wait_for(_TURN if come >= _TURN and self._missing >= _TAIL else 1)
+        self._timer = self._loop.call_later(_PERIOD, self._look)
+
+    def _wait_for(self, count: int) -> None:
+        """Have the kernel wait for so many bytes before it wakes the loop (socket(7), SO_RCVLOWAT)."""
+        if self._turn != count:
+            self._turn = count
+            with suppress(OSError):
+                self._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVLOWAT, count)
 
     def _fail(self, failure: Exception) -> None:
         if self._missing and self._failure is None:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from io import FileIO
 from typing import Final, Protocol, Self
 
+from clients.process.buffer import buffer
 from dataplane.blobs.detour import Detour, Detours
 from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
 from dataplane.blobs.threads import in_thread
@@ -140,22 +141,22 @@ class BlobReader:
         """Read from the file; nothing, where that is not where the bytes are to be had."""
         if not length:
             return memoryview(b"")
-        buffer = memoryview(bytearray(length))
+        piece = buffer(length)
         try:
             # What is in the page cache, which nearly everything is, costs no trip to a thread ...
-            count = os.preadv(self.fileno(), [buffer], start, os.RWF_NOWAIT)
+            count = os.preadv(self.fileno(), [piece], start, os.RWF_NOWAIT)
         except OSError:
             # ... and what is not does not keep every other client waiting for the disk.
-            count = await self._slowly(buffer, start)
+            count = await self._slowly(piece, start)
         if not count and self._broken is not None:
             self._broken()
         if not count and self._way is None:
             raise BlobFailed(Fault.NODE, "This node's copy of the blob has lost its end: pull again.")
-        return buffer[:count]
+        return piece[:count]
 
-    async def _slowly(self, buffer: memoryview, start: int) -> int:
+    async def _slowly(self, piece: memoryview, start: int) -> int:
         try:
-            return await in_thread(None, os.preadv, self.fileno(), [buffer], start)
+            return await in_thread(None, os.preadv, self.fileno(), [piece], start)
         except OSError as error:
             logger.exception("byte %d of a blob of %d could not be read from disk", start, self.size)
             if self._way is not None:

@@ -15,7 +15,7 @@ from dataplane.blobs.threads import Threads
 logger = logging.getLogger(__name__)
 
 SPOOL_SUFFIX = ".spool"
-PIECE = 256 * 1024
+PIECE = 1024 * 1024
 """Bytes from which on a write is worth its trip to a thread."""
 _GATHER = 0.002  # seconds that less than a piece waits for more
 _PENDING = 1024 * 1024  # bytes that may wait in memory to be written

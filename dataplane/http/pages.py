@@ -3,6 +3,8 @@
 import os
 from typing import Final
 
+from clients.process.buffer import buffer
+
 _STEP: Final = 256 << 10
 _probe: Final = bytearray(1)
 
@@ -25,8 +27,8 @@ def fetch(descriptor: int, start: int, stop: int) -> None:
     """Bring these bytes into memory; blocks. What goes wrong shows when they are sent."""
     try:
         os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
-        buffer = bytearray(min(_STEP, stop - start))
-        while start < stop and (count := os.preadv(descriptor, [buffer], start)):
+        unused = buffer(min(_STEP, stop - start))
+        while start < stop and (count := os.preadv(descriptor, [unused], start)):
             start += count
     except OSError:
         return
