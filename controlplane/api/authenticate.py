@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import grpc
 from sqlmodel import select
 
-from clients.control.token import is_well_formed, sha256
+from clients.control.token import TokenKind, is_well_formed, sha256
 from controlplane.api.caller import Caller
 from controlplane.api.errors import ApiError, unauthenticated
 from controlplane.model.database import Database
@@ -18,6 +19,8 @@ from controlplane.model.tables import AccessToken, Node, User
 
 _BEARERS: Final = frozenset({"bearer", "accesstoken"})
 _LONGEST: Final = 1024
+# Seconds for which a node is known again: it asks many things in a row, while a client waits.
+_NODE_KNOWN: Final = 1.0
 
 
 class SignInRefused(ApiError):
@@ -29,15 +32,22 @@ class SignInRefused(ApiError):
 
 
 class Authenticator:
-    """Looks tokens up, each time anew: one that was revoked is refused from that moment on.
+    """Looks tokens up, those of users each time anew: one that was revoked is refused from that moment on.
+
+    A node that was deleted is refused from the next second on. `clock` counts seconds.
 
     Nothing is compared with a secret, so no time tells how much of a guess was right: rows are found by the
     SHA-256 of the whole token, which says nothing of tokens that begin alike.
     """
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
         self._now = now
+        self._clock = clock
+        # Callers that are nodes, and until when they need not be looked up, by the hash of their token.
+        self._nodes: dict[bytes, tuple[Caller, float]] = {}
 
     async def caller(self, authorization: str) -> Caller:
         """Give who owns the token of an Authorization value; raises ApiError UNAUTHENTICATED."""
@@ -51,6 +61,28 @@ class Authenticator:
                 "TOKEN_INVALID", "This is not a token of Penstock: check that all of it was copied."
             )
         digest = sha256(token)
+        caller = await (self._node(digest) if token.startswith(TokenKind.NODE) else self._user(digest))
+        if caller is None:
+            raise SignInRefused(
+                "TOKEN_INVALID", "The token is not known here: it was revoked, or is of another installation."
+            )
+        return caller
+
+    async def _node(self, digest: bytes) -> Caller | None:
+        now = self._clock()
+        known = self._nodes.get(digest)
+        if known is not None and now < known[1]:
+            return known[0]
+        async with self._database.read() as session:
+            uid = (await session.exec(select(Node.uid).where(Node.sha256 == digest))).first()
+        self._nodes = {each: known for each, known in self._nodes.items() if now < known[1]}
+        if uid is None:
+            return None
+        caller = Caller(node_uid=uid)
+        self._nodes[digest] = caller, now + _NODE_KNOWN
+        return caller
+
+    async def _user(self, digest: bytes) -> Caller | None:
         async with self._database.read() as session:
             found = (
                 await session.exec(
@@ -59,16 +91,9 @@ class Authenticator:
                     )
                 )
             ).first()
-            if found is not None:
-                return self._user(*found)
-            node = (await session.exec(select(Node).where(Node.sha256 == digest))).first()
-        if node is None:
-            raise SignInRefused(
-                "TOKEN_INVALID", "The token is not known here: it was revoked, or is of another installation."
-            )
-        return Caller(node_uid=node.uid)
-
-    def _user(self, token: AccessToken, user: User) -> Caller:
+        if found is None:
+            return None
+        token, user = found
         if token.expire_time is not None and token.expire_time <= self._now():
             raise _expired(token.expire_time, token.uid)
         return Caller(

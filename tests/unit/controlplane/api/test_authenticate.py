@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from sqlmodel import delete
 
 from clients.control.token import TokenKind, new_token, sha256
 from controlplane.api.authenticate import Authenticator, token_of
@@ -107,6 +108,23 @@ async def test_a_node_is_a_node(database: Database) -> None:
     caller = await Authenticator(database, lambda: NOW).caller(f"Bearer {secret}")
     assert caller == Caller(node_uid="n")
     assert not caller.of_installation
+
+
+async def test_a_node_that_was_deleted_is_refused_from_the_next_second_on(database: Database) -> None:
+    """What a node asks in a row is one look-up; a second after it nothing is remembered."""
+    secret = new_token(TokenKind.NODE)
+    async with database.write() as session:
+        session.add(Node(uid="n", node_id="one", sha256=sha256(secret), create_time=NOW))
+    seconds = 0.0
+    authenticator = Authenticator(database, lambda: NOW, lambda: seconds)
+    await authenticator.caller(f"Bearer {secret}")
+    async with database.write() as session:
+        await session.exec(delete(Node))
+    seconds = 0.9
+    assert await authenticator.caller(f"Bearer {secret}") == Caller(node_uid="n")
+    seconds = 1.0
+    with pytest.raises(ApiError, match="revoked"):
+        await authenticator.caller(f"Bearer {secret}")
 
 
 @pytest.mark.parametrize(
