@@ -157,7 +157,8 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         uses = Uses(database, registry, now)
         await uses.start()
         stack.push_async_callback(uses.stop)
-        gate = Gate(Authenticator(database, now), uses)
+        authenticator = Authenticator(database, now)
+        gate = Gate(authenticator, uses)
         database.before_commit = audit.recorder(now)
         audits = AuditServicer(database, settings.audit_retention, now)
         await audits.start()
@@ -189,7 +190,9 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
             ),
             artifacts=ArtifactServicer(database, syncs, Sources(database, upstreams, credentials), now),
             pulls=PullServicer(database, now),
-            nodes=NodeServicer(database, feed, resolver, referring, access, recorder, uses, now),
+            nodes=NodeServicer(
+                database, feed, resolver, referring, access, recorder, uses, now, authenticator.forget_nodes
+            ),
         )
         registry.register(RateMeasures(transport.rates))
         registry.register(UpstreamMeasures(transport.breakers, transport.outcomes, credentials.tokens))

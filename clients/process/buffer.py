@@ -5,9 +5,9 @@ from typing import Final
 HEADROOM: Final = 32
 """Bytes to leave free at the start of a bytearray that the kernel reads into.
 
-The allocator puts large arrays 16 bytes behind the start of a page, and what is read mostly starts at one. Where
-source and target differ by less than 32 bytes modulo a page, processors that copy with `rep movsb` take four
-times as long (seen on Zen: `preadv` 0.56 s/GB instead of 0.12, `recv_into` 0.7 instead of 0.23).
+The allocator puts large arrays 16 bytes behind the start of a page, and what is read mostly starts at one.
+Where the target is less than 32 bytes behind the source modulo a page, processors that copy with
+`rep movsb` take four times as long (Zen: `preadv` 0.56 s/GB, not 0.12; `recv_into` 0.7, not 0.23).
 """
 
 

@@ -34,7 +34,7 @@ class SignInRefused(ApiError):
 class Authenticator:
     """Looks tokens up, those of users each time anew: one that was revoked is refused from that moment on.
 
-    A node that was deleted is refused from the next second on. `clock` counts seconds.
+    A node that was deleted in another process is refused a second later. `clock` counts seconds.
 
     Nothing is compared with a secret, so no time tells how much of a guess was right: rows are found by the
     SHA-256 of the whole token, which says nothing of tokens that begin alike.
@@ -68,18 +68,24 @@ class Authenticator:
             )
         return caller
 
+    def forget_nodes(self) -> None:
+        """Look every node up anew: one was deleted."""
+        self._nodes = {}
+
     async def _node(self, digest: bytes) -> Caller | None:
         now = self._clock()
         known = self._nodes.get(digest)
         if known is not None and now < known[1]:
             return known[0]
+        # Not what was read before one was deleted.
+        nodes = self._nodes = {each: known for each, known in self._nodes.items() if now < known[1]}
         async with self._database.read() as session:
             uid = (await session.exec(select(Node.uid).where(Node.sha256 == digest))).first()
-        self._nodes = {each: known for each, known in self._nodes.items() if now < known[1]}
         if uid is None:
             return None
         caller = Caller(node_uid=uid)
-        self._nodes[digest] = caller, now + _NODE_KNOWN
+        if nodes is self._nodes:
+            nodes[digest] = caller, now + _NODE_KNOWN
         return caller
 
     async def _user(self, digest: bytes) -> Caller | None:

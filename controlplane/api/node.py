@@ -51,8 +51,9 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
         recorder: Recorder,
         uses: Uses,
         now: Callable[[], datetime],
+        deleted: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(database, now)
+        super().__init__(database, now, deleted)
         self._uses = uses
         self._feed = feed
         self._resolver = resolver

@@ -21,11 +21,14 @@ from penstock.v1 import node_pb2 as pb
 
 
 class NodeAdmin:
-    """Answers from the node table; `now` is the time of day in UTC."""
+    """Answers from the node table; `now` is the time of day in UTC, `deleted` hears that a node was."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], deleted: Callable[[], None] = lambda: None
+    ) -> None:
         self._database = database
         self._now = now
+        self._deleted = deleted
 
     async def GetNode(self, request: pb.GetNodeRequest, _context: object) -> pb.Node:
         """Answer GetNode."""
@@ -74,6 +77,7 @@ class NodeAdmin:
             name = violations.check("name", NodeName.parse, request.name)
         async with self._database.write() as session:
             await session.delete(await _find(session, name))
+        self._deleted()
         return Empty()
 
 

@@ -18,7 +18,7 @@ PATIENCE = 10
 
 
 class HaltingUpstream:
-    """Sends a body up to each of some points, and goes on only when `reached` says that it has come so far."""
+    """Sends a body up to each of some points, and goes on when `reached` says that it has come so far."""
 
     def __init__(self, points: list[int]) -> None:
         self._points = points

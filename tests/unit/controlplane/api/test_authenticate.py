@@ -1,5 +1,6 @@
 """From Authorization to a caller."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -110,8 +111,8 @@ async def test_a_node_is_a_node(database: Database) -> None:
     assert not caller.of_installation
 
 
-async def test_a_node_that_was_deleted_is_refused_from_the_next_second_on(database: Database) -> None:
-    """What a node asks in a row is one look-up; a second after it nothing is remembered."""
+async def test_a_node_that_was_deleted_is_refused_a_second_later_elsewhere(database: Database) -> None:
+    """What a node asks in a row is one look-up; a second later, or when told to, it is looked up anew."""
     secret = new_token(TokenKind.NODE)
     async with database.write() as session:
         session.add(Node(uid="n", node_id="one", sha256=sha256(secret), create_time=NOW))
@@ -121,8 +122,27 @@ async def test_a_node_that_was_deleted_is_refused_from_the_next_second_on(databa
     async with database.write() as session:
         await session.exec(delete(Node))
     seconds = 0.9
+    # By another process, of which this one does not hear.
     assert await authenticator.caller(f"Bearer {secret}") == Caller(node_uid="n")
     seconds = 1.0
+    with pytest.raises(ApiError, match="revoked"):
+        await authenticator.caller(f"Bearer {secret}")
+
+
+async def test_a_node_is_forgotten_when_it_is_deleted_here(database: Database) -> None:
+    """In the process that deletes it nothing is remembered, not even what was being looked up."""
+    secret = new_token(TokenKind.NODE)
+    async with database.write() as session:
+        session.add(Node(uid="n", node_id="one", sha256=sha256(secret), create_time=NOW))
+    authenticator = Authenticator(database, lambda: NOW, lambda: 0.0)
+    await authenticator.caller(f"Bearer {secret}")
+    authenticator.forget_nodes()
+    looking_up = asyncio.create_task(authenticator.caller(f"Bearer {secret}"))
+    await asyncio.sleep(0)
+    async with database.write() as session:
+        await session.exec(delete(Node))
+    authenticator.forget_nodes()
+    await asyncio.wait([looking_up])
     with pytest.raises(ApiError, match="revoked"):
         await authenticator.caller(f"Bearer {secret}")
 
