@@ -7,6 +7,7 @@ from clients.oci.digest import Digest
 from clients.oci.manifest import InvalidManifest, Manifest
 from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
+from dataplane.resolve.blob import ResolvedBlob
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.errors import ControlPlaneAway, Unknown
 from dataplane.resolve.manifest import ResolvedManifest
@@ -20,6 +21,8 @@ _ENTRY_BYTES: Final = 512
 
 class Members:
     """Answers from the manifests that this node resolved; asks the control plane for the others.
+
+    What it asked is kept on disk as well: a blob may be pulled from this node, and its manifest from another.
 
     `max_bytes` bounds the memory. What was learned under an older content revision is asked again, and
     counts only while the control plane cannot be asked.
@@ -72,6 +75,26 @@ class Members:
         # Merged, so that a client that guesses digests keeps no more than one reader busy.
         await self._reading.run(artifact_uid, lambda: self._read_shelf(artifact_uid))
 
+    async def keep(self, artifact_uid: str, digest: Digest) -> None:
+        """Keep on disk what is known of a blob that the control plane was asked about, tags included."""
+        known = self._known.get((artifact_uid, digest))
+        if known is None:
+            return
+        kept = await self._shelf.blob(artifact_uid, digest)
+        blob = ResolvedBlob(*known, self._witnesses.of(artifact_uid, digest)).joined(kept)
+        if blob != kept:
+            await self._shelf.put_blob(artifact_uid, digest, blob)
+
+    async def recall_blob(self, artifact_uid: str, digest: Digest) -> None:
+        """Learn again what was kept of one blob, tags that lead to it included."""
+        kept = await self._shelf.blob(artifact_uid, digest)
+        if kept is None:
+            return
+        self._witnesses.note(artifact_uid, (digest,), kept.witnesses)
+        known = self._known.get((artifact_uid, digest))
+        if known is None or known[1] < kept.content_revision:
+            self.put(artifact_uid, digest, kept.size, kept.content_revision)
+
     async def stop(self) -> None:
         """Give up what is being asked."""
         await self._asking.stop()
@@ -83,6 +106,7 @@ class Members:
             blob = await ask()
         except Unknown:
             self._known.drop((artifact_uid, digest))
+            await self._shelf.remove_blob(artifact_uid, digest)
             raise
         except ControlPlaneAway:
             remembered = await self._remember(artifact_uid, digest)
@@ -90,10 +114,13 @@ class Members:
                 return remembered
             blob = await self._control.patiently(ask)
         self.put(artifact_uid, digest, blob.size, blob.content_revision)
+        await self.keep(artifact_uid, digest)
         return blob.size
 
     async def _remember(self, artifact_uid: str, digest: Digest) -> int | None:
         """Look through what was resolved earlier, by this process or one before it."""
+        if self._known.get((artifact_uid, digest)) is None:
+            await self.recall_blob(artifact_uid, digest)
         if self._known.get((artifact_uid, digest)) is None:
             await self.recall(artifact_uid)
         known = self._known.get((artifact_uid, digest))

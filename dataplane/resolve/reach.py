@@ -93,8 +93,10 @@ class Reach:
         rules, _, digest, missing = key
         if missing is Missing.MANIFEST:
             await self._manifests.recall(artifact.uid, digest)
-            if self.vouched(artifact, digest, rules):
-                return
+        else:
+            await self._members.recall_blob(artifact.uid, digest)
+        if self.vouched(artifact, digest, rules):
+            return
         ask = partial(self._ask, artifact.uid, digest, rules, missing)
         try:
             try:
@@ -110,6 +112,8 @@ class Reach:
         self._witnesses.note(artifact.uid, (digest,), (witness,))
         if missing is Missing.MANIFEST:
             self._manifests.renew(artifact.uid, digest)
+        else:
+            await self._members.keep(artifact.uid, digest)
 
     async def _ask(self, artifact_uid: str, digest: Digest, rules: Rules, missing: Missing) -> Witness:
         if missing is Missing.MANIFEST:

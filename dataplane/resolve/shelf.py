@@ -1,17 +1,19 @@
-"""Resolved manifests on disk, by artifact and reference."""
+"""Resolved manifests and blobs on disk, by artifact and reference."""
 
 import asyncio
 import os
 
 from clients.oci.digest import Digest
+from dataplane.resolve.blob import ResolvedBlob
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.manifest import ResolvedManifest
 
 
 class Shelf:
-    """What `Manifests` keeps beyond the process; its files are `<artifact uid>/manifests/<reference>`.
+    """What `Manifests` and `Members` keep beyond the process.
 
-    A tag or digest that passed the specification's grammar is a safe name of a file.
+    Its files are `<artifact uid>/manifests/<reference>` and `<artifact uid>/blobs/<digest>`. A tag or digest
+    that passed the specification's grammar is a safe name of a file.
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -41,6 +43,19 @@ class Shelf:
         names = await asyncio.to_thread(self._disk.names, _folder(artifact_uid))
         return [reference for name in names if ":" not in (reference := name.rpartition(os.sep)[2])]
 
+    async def blob(self, artifact_uid: str, digest: Digest) -> ResolvedBlob | None:
+        """Read what is kept of a blob, stale or not."""
+        encoded = await asyncio.to_thread(self._disk.read, _blob(artifact_uid, digest))
+        return None if encoded is None else ResolvedBlob.decode(encoded)
+
+    async def put_blob(self, artifact_uid: str, digest: Digest, blob: ResolvedBlob) -> None:
+        """Keep what is known of a blob."""
+        await asyncio.to_thread(self._disk.write, _blob(artifact_uid, digest), blob.encode())
+
+    async def remove_blob(self, artifact_uid: str, digest: Digest) -> None:
+        """Forget what was known of a blob."""
+        await asyncio.to_thread(self._disk.remove, _blob(artifact_uid, digest))
+
     def _read(self, name: str) -> ResolvedManifest | None:
         encoded = self._disk.read(name)
         return None if encoded is None else ResolvedManifest.decode(encoded)
@@ -48,6 +63,10 @@ class Shelf:
 
 def _folder(artifact_uid: str) -> str:
     return f"{artifact_uid}{os.sep}manifests"
+
+
+def _blob(artifact_uid: str, digest: Digest) -> str:
+    return f"{artifact_uid}{os.sep}blobs{os.sep}{digest}"
 
 
 def _name(artifact_uid: str, reference: str | Digest) -> str:
