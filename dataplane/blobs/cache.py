@@ -186,7 +186,7 @@ class BlobCache:
         return self.kept(digest, size) is not Kept.ABSENT
 
     def has_room(self, size: int) -> bool:
-        """Tell whether a blob of so many bytes would take room from no other."""
+        """Tell whether a blob of so many bytes would take room from no other. Raises OSError."""
         return self._space.has_room(size)
 
     def pin(self, pins: Callable[[], Awaitable[Collection[Digest]]]) -> None:
@@ -264,8 +264,9 @@ class BlobCache:
                 return None
             # Somebody may have cleaned up by hand.
             self._folder.mkdir(parents=True, exist_ok=True)
-            if self._trouble.pauses or not await self._space.admit(way.size):
+            if self._trouble.pauses:
                 return self._uncached(way)
+            await self._space.clear()
             return await self._join(way, ahead=ahead)
         except OSError as error:
             logger.exception("blob %s cannot be spooled, and is passed through", way.digest)
@@ -283,6 +284,10 @@ class BlobCache:
                 if stored is not None:
                     claim.end()
                     return self._warm(stored, way.digest, way)
+                # Following takes no room.
+                if not await self._space.admit(way.size, claim):
+                    claim.end()
+                    return self._uncached(way)
             if self._stopping:
                 raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
             running = self._fills.run(way, claim)

@@ -60,6 +60,14 @@ class Claim:
             return os.fstat(self._descriptor).st_ino == self.path.stat().st_ino
         return False
 
+    def reserve(self) -> None:
+        """Say, as its holder, that the fill has the room that it needs: the file is empty until then.
+
+        Raises OSError.
+        """
+        if not os.fstat(self._descriptor).st_size:
+            self._write({})
+
     def announce(self, spool: int) -> None:
         """Say which inode is being filled, as its holder; raises OSError."""
         self._write({"boot": _boot(), "spool": spool})

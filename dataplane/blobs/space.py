@@ -15,6 +15,7 @@ from clients.oci.digest import Digest
 from dataplane.blobs.claim import SUFFIX, Claim
 from dataplane.blobs.held import alone_with
 from dataplane.blobs.measures import Measures
+from dataplane.blobs.promised import missing, promised
 from dataplane.blobs.spool import SPOOL_SUFFIX
 from dataplane.blobs.store import BlobStore, Entry
 from dataplane.blobs.threads import Threads
@@ -31,6 +32,10 @@ _ABANDONED: Final = 600.0
 # Seconds between two looks whether somebody else has made room, and how many.
 _LOOK: Final = 0.1
 _LOOKS: Final = 50
+# Seconds until another process has surely made its reservation, which takes it no turn of its loop, and
+# how often to look: one that was stopped in between does not stop the others.
+_RESERVING: Final = 0.002
+_RESERVATIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Limits:
 
 
 class Space:
-    """Keeps the limits: `admit` before a fill, `added` after a commit, `sweep` now and then.
+    """Keeps the limits: `admit` before a fill, `changed` after a commit, `sweep` now and then.
 
     Whoever finds too much sweeps, one process of the node at a time. The least recently used go first,
     never one that is being read or filled.
@@ -85,21 +90,29 @@ class Space:
             self._uses.popitem(last=False)
 
     def has_room(self, size: int) -> bool:
-        """Tell whether a blob of so many bytes takes room from no other."""
+        """Tell whether a blob of so many bytes takes room from no other. Raises OSError."""
         limit = self._limits.max_bytes
         used = self._measures.cache_bytes + size
-        return (limit is None or used <= limit * self._limits.low) and self._has_free(size)
+        if limit is not None and used > limit * self._limits.low:
+            return False
+        return self._has_free(size + promised(self._folder))
 
     def fits(self, size: int) -> bool:
         """Tell whether the store may hold a blob of so many bytes."""
         return self._limits.max_bytes is None or size <= self._limits.max_bytes
 
-    async def admit(self, size: int) -> bool:
-        """Make room for a fill of so many bytes; False where there is none, with the disk's trouble noted.
+    async def clear(self) -> None:
+        """Make room on a disk that has none at all, so that a claim finds some. Raises OSError."""
+        if not self._has_free(0):
+            await self.sweep()
 
+    async def admit(self, size: int, claim: Claim) -> bool:
+        """Make room for a fill of so many bytes under a claim that is held, and keep it until the claim ends.
+
+        False where there is none, with the disk's trouble noted unless other fills are to take the room.
         Raises OSError.
         """
-        if self._has_free(size):
+        if await self._reserve(claim):
             return True
         never = not self.fits(size) or size > self._measures.disk_bytes - self._limits.min_free_bytes
         if never and self._has_free(1):
@@ -107,17 +120,37 @@ class Space:
             logger.warning("a blob of %d bytes is not kept: that is more than the cache may hold", size)
             return False
         for _ in range(0 if never else _LOOKS):
-            if await self.sweep(size) or self._has_free(size):
+            swept = await self.sweep(missing(claim.path))
+            if await self._reserve(claim):
+                return True
+            if swept:
                 break
             # Somebody else is at it; if that is not enough, it is this one's turn.
             await asyncio.sleep(_LOOK)
-        if self._has_free(size):
-            return True
+        if not never and self._has_free(missing(claim.path)):
+            logger.warning("a blob of %d bytes is not kept: what is being fetched takes the room", size)
+            return False
         self._trouble.note(
             f"The disk has no room for {size} bytes above the {self._limits.min_free_bytes} that must stay"
             " free (PENSTOCK_CACHE_MIN_FREE_BYTES): blobs are passed through and not kept."
         )
         return False
+
+    async def _reserve(self, claim: Claim) -> bool:
+        """Reserve what the claim's fill will write, if there is room beside what others are to write."""
+        for _ in range(_RESERVATIONS):
+            with alone_with(self._folder / "room.lock") as alone:
+                if alone:
+                    return self._reserve_alone(claim)
+            await asyncio.sleep(_RESERVING)
+        return self._reserve_alone(claim)
+
+    def _reserve_alone(self, claim: Claim) -> bool:
+        others = promised(self._folder, but=claim.path.name)
+        if not self._has_free(missing(claim.path) + others):
+            return False
+        claim.reserve()
+        return True
 
     async def changed(self, by: Used) -> None:
         """Note what a commit or a removal has changed, and make room if it was too much. Raises OSError."""
@@ -149,6 +182,7 @@ class Space:
         gone = Used()
         limit = self._limits.max_bytes
         low = size if limit is None or size <= limit else int(limit * self._limits.low)
+        wanted += promised(self._folder)
         if size <= low and self._has_free(wanted):
             return gone
         pinned = await self._pinned(entries)

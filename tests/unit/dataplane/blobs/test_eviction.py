@@ -15,9 +15,10 @@ from dataplane.blobs.errors import BlobFailed
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.held import alone_with
 from dataplane.blobs.measures import Measures
+from dataplane.blobs.promised import promised
 from dataplane.blobs.space import Limits, remove_abandoned
 from tests.fakes.blobs import GeneratedBlob, content_of
-from tests.fakes.sources import ScriptedSource
+from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, read, settled, spools, stored
 
 BLOBS = [GeneratedBlob(seed, MIB) for seed in range(5)]
@@ -180,6 +181,67 @@ async def test_room_that_somebody_else_makes_is_waited_for(
     assert str(BLOBS[2].digest) in stored(root)
 
 
+async def test_fills_that_start_at_once_share_the_room(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one is to write is not free for the next, in another process either; the rest passes by.
+
+    The disk never runs full, nobody notices, nothing is said to be wrong, and what ends gives its room back.
+    """
+    least = on_disk(monkeypatch, root, 7 * MIB + MIB // 2)
+    caches = [await make_cache(limits=Limits(None, 4 * MIB)) for _ in range(2)]
+    gate = asyncio.Event()
+    sources = [ScriptedSource(blob, Turn(pause_after=0, gate=gate)) for blob in BLOBS]
+    opened = await asyncio.gather(
+        *(caches[at % 2].open(blob.digest, blob.size, source)
+          for at, (blob, source) in enumerate(zip(BLOBS, sources, strict=True)))
+    )  # fmt: skip
+    assert sum(cache.measures.misses for cache in caches) == 3
+    assert sum(cache.measures.unspooled for cache in caches) == 2
+    # Who follows takes no room.
+    follower = await caches[1].open(BLOBS[0].digest, MIB, sources[0])
+    gate.set()
+    for reader, blob in zip([*opened, follower], [*BLOBS, BLOBS[0]], strict=True):
+        with reader:
+            assert await read(reader) == content_of(blob)
+    for cache in caches:
+        await settled(cache)
+
+    assert len(stored(root)) == 3
+    assert min(least) >= 4 * MIB
+    assert [cache.trouble for cache in caches] == ["", ""]
+    assert spools(root) == []
+    # Nothing is promised any more: one more takes the place of one that is there.
+    assert await pull(caches[0], GeneratedBlob(7, MIB), ScriptedSource(GeneratedBlob(7, MIB)))
+    await settled(caches[0])
+    assert str(GeneratedBlob(7, MIB).digest) in stored(root)
+
+
+async def test_a_process_that_dies_gives_its_room_back(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its claim is still there, and nobody holds it; whoever goes on with its spool needs only the rest."""
+    on_disk(monkeypatch, root, 6 * MIB + MIB // 2)
+    cache = await make_cache(limits=Limits(None, 4 * MIB))
+    gate = asyncio.Event()
+    large = GeneratedBlob(8, 2 * MIB)
+    source = ScriptedSource(large, Turn(pause_after=MIB, gate=gate))
+    reader = await cache.open(large.digest, large.size, source)
+    while reader._growth.reached < MIB:  # noqa: ASYNC110 - the spool tells only readers
+        await asyncio.sleep(0.001)
+    assert promised(root / "spool") == MIB
+    reader.close()
+    await cache.stop()
+    assert promised(root / "spool") == 0
+
+    again = await make_cache(limits=Limits(None, 4 * MIB))
+    source = ScriptedSource(large)
+    assert await pull(again, large, source) == content_of(large)
+    await settled(again)
+    assert source.asked == [MIB]
+    assert stored(root) == {str(large.digest)}
+
+
 def test_a_fill_that_ends_while_spools_are_looked_at_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,11 +286,14 @@ async def test_looking_after_the_room_survives_what_fails_once(
     assert len(looks) == 2
 
 
-def on_disk(monkeypatch: pytest.MonkeyPatch, root: Path, capacity: int) -> None:
-    """Lets the disk have so many bytes, and nothing on it but what is below root."""
+def on_disk(monkeypatch: pytest.MonkeyPatch, root: Path, capacity: int) -> list[int]:
+    """Lets the disk have so many bytes, and nothing on it but root; gives what was seen free."""
+    free = []
 
     def statvfs(_: object) -> SimpleNamespace:
         taken = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
+        free.append(capacity - taken)
         return SimpleNamespace(f_blocks=capacity // 4096, f_bavail=(capacity - taken) // 4096, f_frsize=4096)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
+    return free

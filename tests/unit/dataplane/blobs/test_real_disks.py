@@ -13,9 +13,10 @@ import pytest
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.patience import Patience
+from dataplane.blobs.promised import promised
 from dataplane.blobs.space import Limits
 from tests.fakes.blobs import GeneratedBlob, content_of
-from tests.fakes.sources import ScriptedSource
+from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, instantly, pull, settled, spools, stored
 
 SMALL, LARGE = GeneratedBlob(1, MIB), GeneratedBlob(2, 12 * MIB)
@@ -56,15 +57,20 @@ async def make(root: Path) -> AsyncIterator[Callable[..., Any]]:
         yield make
 
 
+def fill_up(path: Path) -> None:
+    """Leaves not a byte of the disk free."""
+    with path.open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
 async def test_what_somebody_else_filled(make: Callable[..., Any], root: Path) -> None:
     """Not a byte is free: cold blobs pass through, in any number; it is said, and heals."""
     cache = await make()
     await pull(cache, SMALL, ScriptedSource(SMALL))
     await settled(cache)
     hog = root / "hog"
-    with hog.open("ab", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
+    fill_up(hog)
 
     assert await pull(cache, LARGE, ScriptedSource(LARGE)) == content_of(LARGE)
     assert await pull(cache, LARGE, ScriptedSource(LARGE)) == content_of(LARGE)
@@ -79,8 +85,8 @@ async def test_what_somebody_else_filled(make: Callable[..., Any], root: Path) -
     assert str(other.digest) in stored(root)
 
 
-async def test_a_disk_that_fills_up_under_two_fetches(make: Callable[..., Any], root: Path) -> None:
-    """Each alone would fit: both clients of both processes get every byte, and nothing is left behind."""
+async def test_two_fetches_of_which_one_has_room(make: Callable[..., Any], root: Path) -> None:
+    """Each alone would fit: both clients of both processes get every byte, and the disk is never full."""
     blobs = [GeneratedBlob(seed, 6 * MIB) for seed in (5, 6)]
     caches = [await make(), await make()]
 
@@ -90,7 +96,33 @@ async def test_a_disk_that_fills_up_under_two_fetches(make: Callable[..., Any], 
         await settled(cache)
 
     assert spools(root) == []
-    assert len(stored(root)) <= 1
+    assert len(stored(root)) == 1
+    assert not any("No space left" in cache.trouble for cache in caches)
+
+
+async def test_a_disk_that_somebody_else_fills_up_under_two_fetches(
+    make: Callable[..., Any], root: Path
+) -> None:
+    """There was room when they began: both clients of both processes get every byte, and it is said why."""
+    blobs = [GeneratedBlob(seed, 2 * MIB) for seed in (5, 6)]
+    caches, gate = [await make(), await make()], asyncio.Event()
+    sources = [ScriptedSource(blob, Turn(pause_after=MIB, gate=gate)) for blob in blobs]
+
+    pulls = [
+        asyncio.create_task(pull(cache, blob, source))
+        for cache in caches
+        for blob, source in zip(blobs, sources, strict=True)
+    ]
+    while len(spools(root)) < 4 or promised(root / "spool") > 2 * MIB:  # noqa: ASYNC110 - the spools tell only readers
+        await asyncio.sleep(0.001)
+    await asyncio.to_thread(fill_up, root / "hog")
+    gate.set()
+    assert await asyncio.gather(*pulls) == [content_of(blob) for _ in caches for blob in blobs]
+    for cache in caches:
+        await settled(cache)
+
+    assert spools(root) == []
+    assert stored(root) == set()
     assert any("No space left" in cache.trouble for cache in caches)
 
 
