@@ -85,4 +85,5 @@ class Event:
 
 def _line(text: str) -> str:
     # PostgreSQL takes no NUL, and tables show no control characters.
-    return "".join(character for character in text[:_LONGEST] if character.isprintable())
+    text = text[:_LONGEST]
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))

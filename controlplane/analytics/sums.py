@@ -1,6 +1,7 @@
 """Sums of hours and days, kept up with every batch of events."""
 
 from collections.abc import Iterable, Mapping
+from operator import mul
 from typing import Any, Final
 
 from sqlalchemy import case
@@ -9,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.analytics.times import DAY, HOUR
 from controlplane.catalog.store import insert_into
-from controlplane.model.pull_tables import NOTHING, Grain, PullSum, Shape
+from controlplane.model.pull_tables import Grain, PullSum, Shape
 
 LENGTH: Final = {Grain.HOUR: HOUR, Grain.DAY: DAY}
 """Milliseconds."""
@@ -54,6 +55,15 @@ COLUMNS: Final = (
     "client_id",
 )
 """What a sum may tell apart, each with a column; what it does not is NOTHING there."""
+# The same as numbers, which is what a sum for each event is found by.
+_SERIES: Final = tuple(
+    (
+        LENGTH[grain],
+        grain.value,
+        tuple((shape.value, tuple(column in DIMENSIONS[shape] for column in COLUMNS)) for shape in shapes),
+    )
+    for grain, shapes in SHAPES.items()
+)
 _KEY: Final = ("organization_id", "grain", "shape", "bucket", *COLUMNS, "kind")
 
 
@@ -94,9 +104,10 @@ async def add(session: AsyncSession, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _keys(row: Mapping[str, Any]) -> Iterable[tuple[int, ...]]:
-    for grain, shapes in SHAPES.items():
-        bucket = row["time"] // LENGTH[grain]
-        for shape in shapes:
-            told = DIMENSIONS[shape]
-            values = (row[column] if column in told else NOTHING for column in COLUMNS)
-            yield (row["organization_id"], grain.value, shape.value, bucket, *values, row["kind"])
+    organization_id, time, kind = row["organization_id"], row["time"], row["kind"]
+    numbers = [row[column] for column in COLUMNS]
+    for length, grain, shapes in _SERIES:
+        bucket = time // length
+        for shape, told in shapes:
+            # What a shape does not tell is NOTHING, which is 0.
+            yield (organization_id, grain, shape, bucket, *map(mul, numbers, told), kind)
