@@ -30,7 +30,8 @@ class Recording:
         self.measures = PullMeasures(
             configuration, settings.metrics_pull_labels.split(","), settings.metrics_pull_series
         )
-        """What was folded."""
+        """What was folded, and lost on the way to where it is."""
+        self.measures.fates = lambda: (0, crew.noted.lost, 0)
         self._noting: asyncio.Task[None] | None = None
         self._pulls: Pulls | None = None
 

@@ -63,6 +63,13 @@ class Command:
     """When these blobs were sent whole."""
     guesses: list[str] = field(default_factory=list)
     """Manifests that it can be about, where only blobs were asked for."""
+    cut: bool = False
+    """Whether more belongs to it than its manifests were told to name."""
+
+    @property
+    def names(self) -> int:
+        """How many digests it keeps: what it takes of memory."""
+        return len(self.children) + len(self.taken) + len(self.blobs) + len(self.ends)
 
     @property
     def used(self) -> bool:
@@ -82,6 +89,7 @@ class Command:
             self.children.setdefault(digest, platform)
         for position, blob in enumerate(outline.blobs):
             self.blobs.setdefault(blob, Part.NONE if position else Part.CONFIG)
+        self.cut = self.cut or outline.cut
 
     def begin(self, record: Record) -> None:
         """Note that a blob is asked for."""

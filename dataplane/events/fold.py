@@ -19,6 +19,8 @@ _LONGEST: Final = 86400.0
 # Commands at once: in all, and of one client and artifact. The oldest are ended early.
 _MOST: Final = 20_000
 _MOST_OF_ONE: Final = 100
+# Digests that all of them keep: some 30 MiB.
+_MOST_NAMES: Final = 200_000
 
 _Key = tuple[Client, str]
 
@@ -31,13 +33,18 @@ class Fold:
         window: float = WINDOW,
         make_id: Callable[[], str] = lambda: secrets.token_hex(16),
         most: int = _MOST,
+        most_names: int = _MOST_NAMES,
     ) -> None:
         self._window = window
         self._make_id = make_id
         self._most = most
+        self._most_names = most_names
         # By who asks, and with what program.
         self._open: dict[_Key, list[Command]] = {}
         self._count = 0
+        # Digests that each of them keeps, and all.
+        self._sizes: dict[str, int] = {}
+        self._names = 0
         self._known = Known()
         self._changed: dict[str, Command] = {}
         self._early: list[Command] = []
@@ -62,6 +69,8 @@ class Fold:
                     if record.kind is Kind.END:
                         command.end(record)
                     self._touch(command, record)
+        while self._names > self._most_names and self._open:
+            self._end_early(next(iter(self._open)))
 
     def changed(self) -> list[Command]:
         """Give the commands that changed since the last call, and are still open."""
@@ -91,6 +100,7 @@ class Fold:
                     del self._open[key]
         for command in ended:
             self._changed.pop(command.id, None)
+            self._names -= self._sizes.pop(command.id, 0)
         return [command.event() for command in ended]
 
     def end(self) -> list[Event]:
@@ -149,7 +159,7 @@ class Fold:
         if holders:
             return self._of_blob(record, holders)
         # What an index names is not known before that was asked for through this node.
-        return next((command for command in self._recent(record) if command.children), None)
+        return next((command for command in self._recent(record) if command.children or command.cut), None)
 
     def _may_hold(self, command: Command, holders: Iterable[str]) -> bool:
         """Whether a blob can be of a manifest that the client has not asked for, as it has it already."""
@@ -207,6 +217,7 @@ class Fold:
         commands = self._open.setdefault(key, [])
         commands.append(command)
         self._count += 1
+        self._weigh(command)
         if len(commands) > _MOST_OF_ONE:
             self._end_early(key)
         elif self._count > self._most:
@@ -214,14 +225,22 @@ class Fold:
 
     def _end_early(self, key: _Key) -> None:
         commands = self._open[key]
-        self._early.append(commands.pop(0))
+        command = commands.pop(0)
+        self._early.append(command)
         self._count -= 1
+        self._names -= self._sizes.pop(command.id, 0)
         if not commands:
             del self._open[key]
 
     def _touch(self, command: Command, record: Record) -> None:
         command.touched = max(command.touched, record.last)
         self._changed[command.id] = command
+        self._weigh(command)
+
+    def _weigh(self, command: Command) -> None:
+        names = command.names
+        self._names += names - self._sizes.get(command.id, 0)
+        self._sizes[command.id] = names
 
     def _is_over(self, command: Command, now: float) -> bool:
         if not command.used:

@@ -18,6 +18,18 @@ LABELS: Final = ("organization", "artifact", "customer", "tag")
 _Key = tuple[str, ...]
 
 
+def fates(stored: int = 0, lost: int = 0, refused: int = 0) -> Metric:
+    """Give the counter of what became of events, or of records of requests that never came to be one."""
+    family = CounterMetricFamily(
+        "penstock_node_events",
+        "Pulls and checks by what became of them: stored by the control plane, refused by it, or lost.",
+        labels=("fate",),
+    )
+    for fate, count in (("stored", stored), ("lost", lost), ("refused", refused)):
+        family.add_metric((fate,), count)
+    return family
+
+
 class PullMeasures(Collector):
     """Counters of the process that folds, and what waits in its journal.
 
@@ -73,14 +85,7 @@ class PullMeasures(Collector):
             events,
         )
         yield GaugeMetricFamily("penstock_node_events_waiting_bytes", "Bytes of disk that these take.", size)
-        fates = CounterMetricFamily(
-            "penstock_node_events",
-            "Pulls and checks by what became of them: stored by the control plane, refused by it, or lost.",
-            labels=("fate",),
-        )
-        for fate, count in zip(("stored", "lost", "refused"), self.fates(), strict=True):
-            fates.add_metric((fate,), count)
-        yield fates
+        yield fates(*self.fates())
 
     def _key(self, event: Event) -> _Key:
         configuration = self._configuration()

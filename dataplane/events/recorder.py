@@ -24,6 +24,8 @@ INTERVAL: Final = 0.2
 _ALIVE: Final = 1.0
 _OUTLINES: Final = 2 << 20
 _ENTRY_BYTES: Final = 512
+# Manifests, and blobs, that are told of one that names very many.
+_MOST_NAMES: Final = 1000
 
 Ended = Callable[[int], None]
 """To be called once, with the bytes of the body that were sent."""
@@ -260,6 +262,7 @@ def _outline(manifest: ResolvedManifest) -> Outline:
         # Of a kind that only a newer control plane knows; its parts are then told apart by time alone.
         return Outline()
     return Outline(
-        tuple((str(child.digest), child.platform) for child in parsed.manifests),
-        tuple(short(str(blob.digest)) for blob in parsed.blobs),
+        tuple((str(child.digest), child.platform) for child in parsed.manifests[:_MOST_NAMES]),
+        tuple(short(str(blob.digest)) for blob in parsed.blobs[:_MOST_NAMES]),
+        cut=max(len(parsed.manifests), len(parsed.blobs)) > _MOST_NAMES,
     )

@@ -43,6 +43,13 @@ class Outline(NamedTuple):
     """Manifests of an index: digest and platform."""
     blobs: tuple[str, ...] = ()
     """Config, and then layers, by `short` of their digests."""
+    cut: bool = False
+    """Whether it names more than is told here."""
+
+    @property
+    def names(self) -> int:
+        """How many names it has: what it takes of memory."""
+        return len(self.children) + len(self.blobs)
 
 
 class Record(NamedTuple):
@@ -75,11 +82,11 @@ class Record(NamedTuple):
     def unpack(cls, packed: list[Any]) -> Self:
         """Make one of what JSON leaves of it."""
         record = cls(*packed)
-        children, blobs = record.outline
+        children, blobs, cut = record.outline
         return record._replace(
             kind=Kind(record.kind),
             client=Client(*record.client),
-            outline=Outline(tuple((digest, platform) for digest, platform in children), tuple(blobs)),
+            outline=Outline(tuple((digest, platform) for digest, platform in children), tuple(blobs), cut),
         )
 
 

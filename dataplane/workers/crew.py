@@ -10,6 +10,7 @@ from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from dataplane.config.watch import ConfigWatch
 from dataplane.events.noted import Noted
+from dataplane.events.parcels import Parcel, pack
 from dataplane.events.records import Record
 from dataplane.http.clocks import Clocks
 from dataplane.workers.share import Share
@@ -30,10 +31,10 @@ class Crew:
     """Tells all others what is wrong with the disk."""
     received: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
     """What others said."""
-    hand_over: Callable[[list[Record]], None] = lambda _: None
-    """Gives the leading worker what was noted of requests."""
+    hand_over: Callable[[Parcel], bool] = lambda _: False
+    """Gives the leading worker what was noted of requests; False where it cannot."""
     noted: Noted = field(default_factory=Noted)
-    """What the leading worker has got so."""
+    """What the leading worker has got so, and how much any has lost."""
     alone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set in the leading worker when the others have ended, and nothing more will come."""
 
@@ -41,8 +42,10 @@ class Crew:
         """Bring records to the one process of the node that folds them."""
         if self.share.leads:
             self.noted.put(records)
-        else:
-            self.hand_over(records)
+            return
+        for parcel in pack(records):
+            if not self.hand_over(parcel):
+                self.noted.lost += parcel.size
 
     def watch(
         self, nodes: NodeServiceStub, state: ConfigState, saved: SavedConfiguration, version: str

@@ -16,7 +16,7 @@ class WorkerGone(Exception):
 class Questions:
     """Numbers questions, and brings answers to who asked; `send` takes a message of `workers.channel`."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, send: Callable[[dict[str, Any]], object]) -> None:
         self._send = send
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[str | None]] = {}

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from clients.process.exits import ConfigurationError, Exit
 from dataplane.config.board import Board
-from dataplane.events.records import unpack
+from dataplane.events.parcels import Parcel
 from dataplane.http.clocks import Clocks
 from dataplane.http.message import Request
 from dataplane.node import Node
 from dataplane.run import run
 from dataplane.settings import Settings
 from dataplane.signals import Signals
-from dataplane.workers.channel import Channel, encode
+from dataplane.workers.channel import Channel
 from dataplane.workers.crew import Crew
 from dataplane.workers.share import Share
 
@@ -35,34 +35,35 @@ async def serve(settings: Settings, share: Share, descriptor: int, board: int, c
 
     `board` and `clocks` are the descriptors of what the node's workers share.
     """
-    end = socket.socket(fileno=descriptor)
-    mouth = end.dup()
-    channel = await Channel.of(end)
+    channel = await Channel.of(socket.socket(fileno=descriptor))
     signals = Signals()
+
+    def tell(what: str, said: object = True) -> None:
+        channel.send({what: said})
+
     listening: asyncio.Task[None] | None = None
     try:
         crew = Crew(
             share,
             Board(board),
             Clocks(clocks),
-            lambda message: channel.send({"configuration": message}),
-            lambda sentence: channel.send({"trouble": sentence}),
-            hand_over=lambda records: channel.send({"records": records}),
+            lambda message: tell("configuration", message),
+            lambda sentence: tell("trouble", sentence),
+            hand_over=channel.send,
         )
         node = Node(settings, crew=crew)
         listening = asyncio.create_task(_listen(channel, node, crew, signals))
-        await run(node, signals, lambda: channel.send({"ready": True}))
+        await run(node, signals, lambda: tell("ready"))
         channel.send(node.report())
     except ConfigurationError as error:
         # The supervisor says it, once for all workers.
-        mouth.send(encode({"failure": str(error)}))
+        channel.send({"failure": str(error)})
         return Exit.CONFIGURATION
     finally:
         if listening is not None:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
         await channel.close()
-        mouth.close()
     return Exit.OK
 
 
@@ -70,12 +71,12 @@ async def _listen(channel: Channel, node: Node, crew: Crew, signals: Signals) ->
     channel.send(node.report())
     async with asyncio.TaskGroup() as answering:
         async for message in channel.received():
-            if "configuration" in message:
+            if isinstance(message, Parcel):
+                crew.noted.put(message.records())
+            elif "configuration" in message:
                 crew.received.put_nowait(message["configuration"])
             elif "trouble" in message:
                 node.hear_trouble(message["trouble"])
-            elif "records" in message:
-                crew.noted.put(unpack(message["records"]))
             elif "alone" in message:
                 crew.alone.set()
             elif "question" in message:

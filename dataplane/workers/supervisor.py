@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -14,6 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from clients.process.exits import ConfigurationError, Exit
 from dataplane.config.board import Board
+from dataplane.events.measures import fates
+from dataplane.events.parcels import Parcel, Stock
 from dataplane.http.clocks import Clocks
 from dataplane.http.message import Request
 from dataplane.http.readiness import together
@@ -32,8 +33,6 @@ _GRACE: Final = 10.0
 # Seconds that workers may take to say what of an image is cached, and how many are asked that at once.
 _PATIENCE: Final = 2.0
 _QUESTIONS: Final = 8
-# Messages of five a second from each worker.
-_MOST_NOTED: Final = 10_000
 
 
 class Supervisor:
@@ -55,7 +54,9 @@ class Supervisor:
         self._board = Board.create()
         self._clocks = Clocks.create()
         # What workers noted while none is there to fold it.
-        self._noted: deque[dict[str, Any]] = deque(maxlen=_MOST_NOTED)
+        self._stock = Stock()
+        # Records that it cannot take, as it does not read.
+        self._lost = 0
 
     async def run(self, announce: Callable[[], None], stop: asyncio.Event, at_once: asyncio.Event) -> int:
         """Keep all running until `stop`, then let them end; gives the exit code.
@@ -109,8 +110,9 @@ class Supervisor:
                 self._restarts,
             ),
         ]
+        lost = fates(lost=self._lost + self._stock.lost)
         reports = (worker.metrics for worker in self._workers.values())
-        return sums.exposition([*own, *sums.add([*reports, self._past])])
+        return sums.exposition([*own, *sums.add([*reports, self._past, [lost]])])
 
     async def cached(self, request: Request) -> bytes | None:
         """Have a worker say what `http.cached` says; raises TimeoutError where none does in time."""
@@ -145,8 +147,9 @@ class Supervisor:
                 self._fold,
             )
             self._workers[share.index] = worker
-            while share.leads and self._noted:
-                worker.tell(self._noted.popleft())
+            if share.leads:
+                for parcel in self._stock.take():
+                    self._fold(parcel)
             if self._draining.is_set():
                 worker.terminate()
             code = await worker.run()
@@ -185,13 +188,13 @@ class Supervisor:
             oldest = min(filter(None, others), default=None)
             leader.tell({"configuration": {"revision": oldest}})
 
-    def _fold(self, message: dict[str, Any]) -> None:
+    def _fold(self, parcel: Parcel) -> None:
         """Hand what was noted of requests to the leading worker, as soon as there is one."""
         leader = self._workers.get(0)
         if leader is None:
-            self._noted.append(message)
-        else:
-            leader.tell(message)
+            self._stock.put(parcel)
+        elif not leader.tell(parcel):
+            self._lost += parcel.size
 
     def _leave_alone(self) -> None:
         """Tell the leading worker when, at the end, no other is left."""

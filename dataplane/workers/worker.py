@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 from prometheus_client.core import Metric
 
-from dataplane.workers.channel import Channel
+from dataplane.events.parcels import Parcel
+from dataplane.workers.channel import Channel, Message
 from dataplane.workers.questions import Questions
 from dataplane.workers.share import Share
 from dataplane.workers.sums import unpack
@@ -29,7 +30,7 @@ class Worker:
         channel: Channel,
         ready: Callable[[], None],
         told: Callable[[dict[str, Any]], None],
-        noted: Callable[[dict[str, Any]], None],
+        noted: Callable[[Parcel], None],
     ) -> None:
         self._process = process
         self._channel = channel
@@ -57,7 +58,7 @@ class Worker:
         shared: Sequence[int],
         ready: Callable[[], None],
         told: Callable[[dict[str, Any]], None],
-        noted: Callable[[dict[str, Any]], None],
+        noted: Callable[[Parcel], None],
     ) -> Self:
         """Start a process, which ends with this one; raises OSError.
 
@@ -106,9 +107,9 @@ class Worker:
             return False
         return True
 
-    def tell(self, message: Mapping[str, Any]) -> None:
-        """Tell it what another worker says."""
-        self._channel.send(dict(message))
+    def tell(self, message: Message) -> bool:
+        """Tell it what another worker says; False where it does not listen."""
+        return self._channel.send(message)
 
     def terminate(self) -> None:
         """Ask it to end; a second time, to end at once."""
@@ -118,8 +119,10 @@ class Worker:
         """End it."""
         self._signal(signal.SIGKILL)
 
-    def _take(self, message: dict[str, Any]) -> None:
-        if "failure" in message:
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Parcel):
+            self._noted(message)
+        elif "failure" in message:
             self.failure = str(message["failure"])
         elif "ready" in message:
             self.serves = True
@@ -127,8 +130,6 @@ class Worker:
         elif "configuration" in message or "trouble" in message:
             self.revision = message.get("configuration", {}).get("revision", self.revision)
             self._told(message)
-        elif "records" in message:
-            self._noted(message)
         elif "answer" in message:
             self.questions.answered(message["answer"])
         else:

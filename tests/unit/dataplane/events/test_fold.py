@@ -314,6 +314,32 @@ def test_more_than_there_is_room_for(requests: Requests) -> None:
     assert len(requests.events()) == 50
 
 
+def test_many_names_take_room_as_well(requests: Requests) -> None:
+    """However many programs ask for a manifest that names very much: the oldest end early, none is lost."""
+    requests.fold = Fold(most_names=1000)
+    names = tuple(short(name(str(number))) for number in range(300))
+    requests.outlines[name("huge")] = Outline(blobs=names)
+    for number in range(20):
+        requests.agent = f"program/{number}"
+        requests.get("huge", tag="1.0")
+        assert sum(command.names for command in requests.fold.open()) <= 1000
+    assert len(requests.fold.open()) == 3
+    assert len(requests.events()) == 20
+    requests.get("huge", tag="1.0")
+    assert len(requests.fold.open()) == 1
+    assert len(requests.events()) == 1
+
+
+def test_a_blob_that_a_cut_outline_does_not_name(requests: Requests) -> None:
+    """Belongs to the pull all the same: it is asked for behind a manifest that names more than is told."""
+    requests.outlines[name("huge")] = Outline(blobs=(short(name("layer")),), cut=True)
+    requests.get("huge", tag="1.0")
+    requests.blob(name("layer"))
+    requests.blob(name("beyond"))
+    (event,) = requests.events()
+    assert (event.warm_blobs, event.bytes_sent, event.completed) == (2, 2100, True)
+
+
 def test_what_goes_on_in_another_process(requests: Requests) -> None:
     """The state of an open command is enough to go on with it."""
     requests.head()

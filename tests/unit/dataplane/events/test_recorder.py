@@ -2,6 +2,7 @@
 
 import json
 
+from clients.oci.digest import Digest
 from dataplane.access.principal import Principal
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.events.recorder import AGAIN, Recorder
@@ -83,3 +84,21 @@ def test_user_agents() -> None:
     """Are kept as far as they are printable, and not too long."""
     assert printable("docker/20 (x)\x00\x1b[31m") == "docker/20 (x)[31m"
     assert len(printable("a" * 1000)) == LONGEST_AGENT
+
+
+def test_of_a_manifest_that_names_very_much_some_is_told() -> None:
+    """They come along with each program's request: a manifest may name ten thousand, an image has ten."""
+    noting = Noting()
+    layers = ",".join(
+        f'{{"mediaType":"application/octet-stream","digest":"sha256:{n:064x}","size":1}}' for n in range(3000)
+    )
+    content = (
+        f'{{"schemaVersion":2,"config":{layers[: layers.index("},") + 1]},"layers":[{layers}]}}'.encode()
+    )
+    digest = Digest.of(content)
+    manifest = ResolvedManifest(digest, "application/vnd.oci.image.manifest.v1+json", content, 1)
+    who = (PRINCIPAL, ARTIFACT, "10.0.0.1", "docker/20")
+    noting.recorder.manifest("key", *who, "1.0", manifest, noting.now, sent=True)
+    noting.recorder.flush()
+    (record,) = noting.records
+    assert (len(record.outline.blobs), record.outline.cut) == (1000, True)
