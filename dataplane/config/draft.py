@@ -26,10 +26,16 @@ _Entry = (
 )
 
 
-def from_message(message: config_pb2.Configuration) -> Configuration:
-    """Make a configuration of a whole message; raises InvalidConfiguration."""
+def from_message(message: config_pb2.Configuration, before: Configuration | None = None) -> Configuration:
+    """Make a configuration of a whole message; raises InvalidConfiguration.
+
+    Tokens that were good `before` and are not in it were taken back, as those are that a change takes away.
+    """
     draft = _Draft()
     draft.put(message)
+    if before is not None:
+        gone = before.principals.keys() - draft.principals.keys()
+        draft.revoked = {**before.revoked, **{sha256: before.principals[sha256] for sha256 in gone}}
     return draft.finish(message.revision)
 
 

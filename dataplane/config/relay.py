@@ -31,14 +31,18 @@ Message = dict[str, Any]
 always; `change` where one led there."""
 
 
-def posted(board: Board, unless: int = 0) -> tuple[Configuration, float | None] | None:
-    """Read what is on the board, and when it was confirmed; None for nothing of use. Blocks."""
-    found = board.read(unless)
+def posted(board: Board, before: Configuration | None = None) -> tuple[Configuration, float | None] | None:
+    """Read what is on the board, and when it was confirmed; None for nothing of use. Blocks.
+
+    It is of no use where it is what the process ran `before`.
+    """
+    found = board.read(0 if before is None else before.revision)
     if found is None:
         return None
     content, confirmed_at = found
     try:
-        return from_message(config_pb2.Configuration.FromString(content)), confirmed_at or None
+        message = config_pb2.Configuration.FromString(content)
+        return from_message(message, before), confirmed_at or None
     except (DecodeError, InvalidConfiguration):
         _LOG.exception("What another worker of this node posted cannot be used.")
         return None
@@ -161,7 +165,7 @@ class ConfigFollow:
             if changed is not None:
                 state.take(changed)
         if state.revision != revision:
-            found = await asyncio.to_thread(posted, self._board, state.revision)
+            found = await asyncio.to_thread(posted, self._board, state.configuration)
             if found is not None:
                 state.take(*found)
 

@@ -122,7 +122,7 @@ class ConfigWatch:
         current = self._state.configuration
         match message.WhichOneof("event"):
             case "snapshot":
-                await self._try(message.snapshot.revision, partial(from_message, message.snapshot))
+                await self._try(message.snapshot.revision, partial(from_message, message.snapshot, current))
             case "change":
                 if current is None or message.change.from_revision != current.revision:
                     raise _StreamEnded("a change was for another revision than this node runs")

@@ -52,3 +52,17 @@ async def test_reports_wait_for_the_control_plane(setup: Setup) -> None:
     assert (await setup.get("manifests/1.0")).status == 200
     await setup.node.stop()
     assert setup.plane.uses == []
+
+
+async def test_a_token_that_was_revoked_while_the_node_was_cut_off_is_known_as_such(setup: Setup) -> None:
+    """The whole configuration that the node gets then no longer has it: it is refused, and counted so."""
+    taken = setup.plane.add_token(next(iter(setup.plane.organizations)))
+    await setup.in_force()
+    assert (await setup.request("GET", "/v2/", token=taken)).status == 200
+    await setup.plane.stop()
+    setup.plane.remove_token(taken)
+    assert (await setup.request("GET", "/v2/", token=taken)).status == 200
+    await setup.plane.start()
+    await setup.in_force()
+    assert (await setup.request("GET", "/v2/", token=taken)).status == 401
+    assert await setup.metric("penstock_node_sign_in_failures_total", reason="revoked") == 1

@@ -8,6 +8,7 @@ from dataplane.access.sign_in import SignInRefused, SignIns
 from dataplane.access.uses import Refused, Use, Uses
 from dataplane.config.configuration import Configuration
 from dataplane.config.draft import apply, from_message
+from dataplane.config.encode import encode
 from penstock.v1.config_pb2 import Configuration as Message
 from penstock.v1.config_pb2 import ConfigurationChange, OrganizationConfig, TokenConfig
 
@@ -44,6 +45,20 @@ def test_what_was_wrong_is_counted() -> None:
     assert (failures.malformed, failures.unknown, failures.expired, failures.revoked) == (1, 1, 2, 1)
     _, told = sign_ins.uses.take(10)
     assert sorted((each.token_uid, each.count) for each in told) == [("", 2), ("ended", 2), ("taken", 1)]
+
+
+def test_a_token_is_known_as_revoked_after_a_whole_configuration_too() -> None:
+    """A node that was cut off meanwhile is sent the whole: what is not in it any more was taken back."""
+    before = configuration()
+    message = Message(revision=9, organizations=[OrganizationConfig(uid="org", organization_id="acme")])
+    after = from_message(message, before)
+    sign_ins = SignIns()
+    for token in (GOOD, TAKEN, new_token(TokenKind.USER)):
+        with pytest.raises(SignInRefused):
+            sign_ins.admit(f"Bearer {token}", "192.0.2.1", after, 1000.0)
+    assert (sign_ins.failures.revoked, sign_ins.failures.unknown) == (2, 1)
+    again = from_message(Message.FromString(encode(before)), after)
+    assert again.revoked.keys() == {sha256(TAKEN)}
 
 
 def test_who_goes_on_waits_longer_and_longer() -> None:
