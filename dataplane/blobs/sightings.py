@@ -7,9 +7,9 @@ from typing import Final
 from clients.oci.digest import Digest
 from dataplane.resolve.memory import Memory
 
-# Seconds. Somebody may have emptied the bucket meanwhile, and another node may have put a blob there.
-_PRESENT: Final = 60.0
-_ABSENT: Final = 5.0
+# Seconds. Another node may have put a blob there meanwhile, or have dropped one that was wrong: whoever is
+# then sent there gets an error, and more than a request in a few seconds is nothing to the bucket.
+_LASTS: Final = 5.0
 _MAX_BYTES: Final = 4 << 20
 _ENTRY_BYTES: Final = 300
 
@@ -23,8 +23,7 @@ class Sightings:
 
     def note(self, digest: Digest, size: int | None) -> None:
         """Note how many bytes a blob has there; None that it is absent."""
-        until = self._clock() + (_ABSENT if size is None else _PRESENT)
-        self._seen.put(digest, (size, until), _ENTRY_BYTES)
+        self._seen.put(digest, (size, self._clock() + _LASTS), _ENTRY_BYTES)
 
     def has(self, digest: Digest, size: int) -> bool | None:
         """Tell whether a blob of so many bytes was there; None where it was not looked at of late."""

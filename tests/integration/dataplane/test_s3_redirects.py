@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 
 from dataplane.blobs import bucket_client
+from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.bucket_client import BucketClient
+from dataplane.blobs.place import Place
+from dataplane.blobs.sightings import Sightings
 from dataplane.http import redirects
 from tests.fakes.blobs import content_of
 from tests.fakes.faulty_bucket import FaultyBucket
@@ -46,6 +50,13 @@ class Redirecting:
         """Another node on the same disk, with blobs in the bucket."""
         await self.setup.restart(blob_store=f"s3://{self.bucket}/cache", s3_endpoint=self.s3.url, **settings)
         await self.setup.in_force()
+
+    def sightings(self) -> Sightings:
+        """What the node saw in the bucket."""
+        cache = self.setup.node._cache
+        assert cache is not None
+        assert cache._tier._bucket is not None
+        return cache._tier._bucket.sightings
 
     async def fill(self) -> None:
         """Have all blobs in the bucket."""
@@ -98,7 +109,7 @@ async def test_a_client_is_sent_to_where_the_blob_is(redirecting: Redirecting) -
 
 async def test_a_pull_tells_what_its_client_was_sent_elsewhere_for(redirecting: Redirecting) -> None:
     """The size of the blob, or the length of the range; HEAD is none, and nothing of it counts as sent."""
-    await redirecting.node(s3_redirect="64KiB", pull_window=timedelta(milliseconds=300))
+    await redirecting.node(s3_redirect="64KiB", pull_window=timedelta(seconds=2))
     setup, before = redirecting.setup, len(redirecting.setup.plane.pulls)
     for path in ("manifests/1.0", f"blobs/{redirecting.small}"):
         assert (await setup.get(path, User_Agent="docker/20")).status == 200
@@ -195,7 +206,26 @@ async def test_what_is_not_in_the_bucket_yet_is_served_and_put_there(
 async def test_a_redirect_costs_no_look_into_the_bucket_each_time(redirecting: Redirecting) -> None:
     """What was seen a moment ago is there still: one look for any number of requests."""
     await redirecting.node(s3_redirect="always")
+    redirecting.sightings()._clock = lambda: 1000.0
     redirecting.s3.asked.clear()
     for _ in range(10):
         assert (await redirecting.setup.get(f"blobs/{redirecting.large}")).status == 307
     assert [asked.partition(" ")[0] for asked in redirecting.s3.asked] == ["HEAD"]
+
+
+async def test_nobody_is_sent_to_what_another_node_dropped(
+    redirecting: Redirecting, aws: None, moto: Moto
+) -> None:
+    """Some seconds after it was seen, it is looked for again: the node sends the blob."""
+    await redirecting.node(s3_redirect="always")
+    now = [1000.0]
+    redirecting.sightings()._clock = lambda: now[0]
+    assert (await redirecting.setup.get(f"blobs/{redirecting.large}")).status == 307
+    async with BucketClient(Place(redirecting.bucket, "cache", moto.url)) as client:
+        assert await Bucket(client).remove(redirecting.large)
+
+    now[0] += 6
+    answer = await redirecting.setup.get(f"blobs/{redirecting.large}")
+
+    assert answer.status == 200
+    assert answer.body == redirecting.content[redirecting.large]
