@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from clients.process import log, tracing
 from clients.process.exits import ConfigurationError, Exit
+from clients.process.lasting import settle
 from clients.process.place import ADMIN_TOKEN_FILE, prepare
 from controlplane.model import bootstrap
 from controlplane.model.database import DatabaseUnavailable
@@ -67,6 +68,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
     async with running(settings) as plane:
+        settle()
         if plane.new_admin_token is not None:
             place = prepare(settings.data_dir) / ADMIN_TOKEN_FILE
             print(f"Administrator's token, shown once and kept in {place}: {plane.new_admin_token}")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from clients.process.lasting import settle
 from dataplane.node import Node
 from dataplane.signals import Signals
 
@@ -32,6 +33,7 @@ async def _serve(node: Node, stop: asyncio.Event, announce: Callable[[], None]) 
 
 async def _announce(node: Node, announce: Callable[[], None]) -> None:
     await node.state.first()
+    settle()
     announce()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from dataplane.http.pace import Pace
@@ -32,7 +32,6 @@ class FilePart:
     stop: int
 
 
-@runtime_checkable
 class FileBody(Stream, Protocol):
     """A Stream whose bytes, or the first of them, can be taken from a file as well."""
 
@@ -46,6 +45,11 @@ class FileBody(Stream, Protocol):
     def skip(self, count: int) -> None:
         """Note that so many of the bytes of the last part need not be given any more."""
         ...
+
+
+def is_in_file(body: Stream) -> TypeGuard[FileBody]:
+    """Tell whether it is a FileBody; asking the protocol itself costs a twentieth of a whole request."""
+    return hasattr(body, "part")
 
 
 @dataclass(frozen=True, slots=True)

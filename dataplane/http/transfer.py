@@ -7,7 +7,7 @@ from typing import Final
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 
-from dataplane.http.message import FileBody, FilePart, Stream
+from dataplane.http.message import FileBody, FilePart, Stream, is_in_file
 from dataplane.http.pace import Pace
 from dataplane.http.sendfile import FileFailed, FileStream
 
@@ -32,7 +32,7 @@ async def send(
     use after that. Cancelled, it closes the connection, so that nothing is sent from a file that is closed.
     """
     stream = connection.stream
-    if isinstance(body, FileBody) and isinstance(stream, FileStream) and (part := await body.part()):
+    if is_in_file(body) and isinstance(stream, FileStream) and (part := await body.part()):
         stream.cork()
         # Not waited for: it is on its way before the part.
         connection.write_headers(start_line, headers)
