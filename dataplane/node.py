@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.request_id import RequestIds
@@ -37,10 +38,12 @@ from dataplane.join import join
 from dataplane.place import prepare_data_dir
 from dataplane.recording import Recording
 from dataplane.resolution import Resolution
+from dataplane.resolve.ahead import Ahead
 from dataplane.resolve.control import PATIENCE, ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.measures import UpstreamMeasures
+from dataplane.resolve.members import Members
 from dataplane.resolve.pins import Pins
 from dataplane.resolve.prefetch import Prefetch
 from dataplane.settings import Settings
@@ -80,6 +83,7 @@ class Node:
         self._stack = AsyncExitStack()
         self._registry: Registry | None = None
         self._cached: Cached | None = None
+        self._members: Members | None = None
         self._following: asyncio.Task[None] | None = None
         self._version = version("penstock")
         self.state = ConfigState()
@@ -162,6 +166,11 @@ class Node:
         """Say what of an image is on this node; see `http.cached`."""
         return None if self._cached is None else await self._cached.answer(request)
 
+    def hear_resolved(self, artifact_uid: str, digest: str) -> None:
+        """Take note of a manifest that another worker has resolved."""
+        if self._members is not None:
+            self._members.hear(artifact_uid, Digest.parse(digest))
+
     def hear_trouble(self, sentence: str) -> None:
         """Take over what another worker found to be wrong with the disk; empty when it works again."""
         if self._cache is not None:
@@ -232,7 +241,9 @@ class Node:
                 self._settings.prefetch_rate,
                 after_syncs=self._share.leads,
             )
-            resolution.manifests.resolved = prefetch.resolved
+            ahead = Ahead(resolution.grants, storage.cache.holds, self._crew.tell_resolved)
+            stack.push_async_callback(ahead.stop)
+            resolution.manifests.resolved = [prefetch.resolved, ahead.resolved]
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(watch.run(), name="config")
                 tasks.create_task(UseReport(client.nodes, self._sign_ins.uses).run(), name="use-report")
@@ -255,6 +266,7 @@ class Node:
             redirects,
             recorder,
         )
+        self._members = resolution.members
         self._cached = Cached(
             self.state,
             self._sign_ins,

@@ -84,7 +84,8 @@ class Spool:
             if not self._pending:
                 await self._arrived.wait()
                 continue
-            if self._held < PIECE and self.accepted < self.size:
+            # The first bytes are what clients wait for.
+            if self.written and self._held < PIECE and self.accepted < self.size:
                 await asyncio.sleep(_GATHER)
             chunks, length = self._pending, self._held
             self._pending, self._held = [], 0

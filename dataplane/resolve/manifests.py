@@ -50,8 +50,8 @@ class Manifests:
         max_bytes: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.resolved: Callable[[ArtifactEntry, ResolvedManifest], None] = lambda *_: None
-        """Is told of what the control plane was asked for."""
+        self.resolved: list[Callable[[ArtifactEntry, ResolvedManifest], None]] = []
+        """Are told of what the control plane was asked for."""
         self._control = control
         self._shelf = shelf
         self._members = members
@@ -133,7 +133,8 @@ class Manifests:
         self._lookups.control_plane += 1
         manifest = _complete(answer, reference, held, self._clock())
         manifest = self._put(artifact.uid, {reference, manifest.digest}, manifest)
-        self.resolved(artifact, manifest)
+        for tell in self.resolved:
+            tell(artifact, manifest)
         return manifest
 
     def _is_stale(self, manifest: ResolvedManifest, artifact: ArtifactEntry, reference: str | Digest) -> bool:

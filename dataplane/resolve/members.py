@@ -1,5 +1,6 @@
 """Which blobs an artifact reaches, and how large they are."""
 
+from collections import deque
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,8 @@ from dataplane.resolve.witnesses import Witnesses
 
 # What an entry costs: two keys' worth of text, and the dictionary's share.
 _ENTRY_BYTES: Final = 512
+# Manifests that other workers resolved, and nobody has asked this one for a blob of.
+_MOST_HEARD: Final = 256
 
 
 class Members:
@@ -36,6 +39,7 @@ class Members:
         self._known: Memory[tuple[str, Digest], tuple[int, int]] = Memory(max_bytes)
         self._asking: Merge[tuple[str, Digest, int], int] = Merge()
         self._reading: Merge[str, None] = Merge()
+        self._heard: deque[tuple[str, Digest]] = deque(maxlen=_MOST_HEARD)
 
     def note(self, artifact_uid: str, manifest: ResolvedManifest) -> None:
         """Learn the blobs of a manifest that the artifact reaches, and pass its witnesses on to members."""
@@ -68,7 +72,19 @@ class Members:
         if size is not None:
             return size
         key = (artifact.uid, digest, artifact.content_revision)
-        return await self._asking.run(key, lambda: self._ask(artifact.uid, digest))
+        return await self._asking.run(key, lambda: self._ask(artifact, digest))
+
+    def hear(self, artifact_uid: str, digest: Digest) -> None:
+        """Take note of a manifest that another worker has resolved."""
+        self._heard.append((artifact_uid, digest))
+
+    async def catch_up(self, artifact_uid: str) -> None:
+        """Learn what other workers have resolved of an artifact since the last time."""
+        heard = [entry for entry in self._heard if entry[0] == artifact_uid]
+        for entry in heard:
+            self._heard.remove(entry)
+        for _, digest in heard:
+            await self._read(artifact_uid, digest)
 
     async def recall(self, artifact_uid: str) -> None:
         """Learn again what was learned of an artifact, by this process or one before it."""
@@ -100,7 +116,12 @@ class Members:
         await self._asking.stop()
         await self._reading.stop()
 
-    async def _ask(self, artifact_uid: str, digest: Digest) -> int:
+    async def _ask(self, artifact: ArtifactEntry, digest: Digest) -> int:
+        artifact_uid = artifact.uid
+        await self.catch_up(artifact_uid)
+        size = self.warm(artifact, digest)
+        if size is not None:
+            return size
         ask = partial(self._control.blob, artifact_uid, digest)
         try:
             blob = await ask()
@@ -128,6 +149,9 @@ class Members:
 
     async def _read_shelf(self, artifact_uid: str) -> None:
         for reference in await self._shelf.digests(artifact_uid):
-            manifest = await self._shelf.get(artifact_uid, reference)
-            if manifest is not None:
-                self.note(artifact_uid, manifest)
+            await self._read(artifact_uid, reference)
+
+    async def _read(self, artifact_uid: str, digest: Digest) -> None:
+        manifest = await self._shelf.get(artifact_uid, digest)
+        if manifest is not None:
+            self.note(artifact_uid, manifest)

@@ -94,6 +94,7 @@ class Reach:
         if missing is Missing.MANIFEST:
             await self._manifests.recall(artifact.uid, digest)
         else:
+            await self._members.catch_up(artifact.uid)
             await self._members.recall_blob(artifact.uid, digest)
         if self.vouched(artifact, digest, rules):
             return

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from clients.oci.digest import Digest
 from dataplane.config.board import Board
 from dataplane.config.relay import ConfigFollow, Message, Relay
 from dataplane.config.saved import SavedConfiguration
@@ -29,6 +30,8 @@ class Crew:
     """What it says goes to all others from the leading worker, and to that one from the others."""
     tell_trouble: Callable[[str], None] = lambda _: None
     """Tells all others what is wrong with the disk."""
+    tell_resolved: Callable[[str, Digest], None] = lambda *_: None
+    """Tells all others of a manifest, by its artifact's uid, whose blobs are about to be asked for."""
     received: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
     """What others said."""
     hand_over: Callable[[Parcel], bool] = lambda _: False

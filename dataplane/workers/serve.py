@@ -49,6 +49,7 @@ async def serve(settings: Settings, share: Share, descriptor: int, board: int, c
             Clocks(clocks),
             lambda message: tell("configuration", message),
             lambda sentence: tell("trouble", sentence),
+            lambda artifact_uid, digest: tell("resolved", [artifact_uid, str(digest)]),
             hand_over=channel.send,
         )
         node = Node(settings, crew=crew)
@@ -77,6 +78,8 @@ async def _listen(channel: Channel, node: Node, crew: Crew, signals: Signals) ->
                 crew.received.put_nowait(message["configuration"])
             elif "trouble" in message:
                 node.hear_trouble(message["trouble"])
+            elif "resolved" in message:
+                node.hear_resolved(*message["resolved"])
             elif "alone" in message:
                 crew.alone.set()
             elif "question" in message:

@@ -179,7 +179,7 @@ class Supervisor:
 
     def _pass_on(self, share: Share, message: dict[str, Any]) -> None:
         """Hand on what a worker says: to all others, but only to the leading one what it runs."""
-        if share.leads or "trouble" in message:
+        if share.leads or "configuration" not in message:
             for index, worker in self._workers.items():
                 if index != share.index:
                     worker.tell(message)

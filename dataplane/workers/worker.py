@@ -17,6 +17,8 @@ from dataplane.workers.questions import Questions
 from dataplane.workers.share import Share
 from dataplane.workers.sums import unpack
 
+# What a worker says to others.
+_FOR_OTHERS: Final = frozenset({"configuration", "resolved", "trouble"})
 # Seconds that a worker may take to give a report; one that is busy is left out of it.
 _PATIENCE: Final = 2.0
 
@@ -127,7 +129,7 @@ class Worker:
         elif "ready" in message:
             self.serves = True
             self._ready()
-        elif "configuration" in message or "trouble" in message:
+        elif not message.keys().isdisjoint(_FOR_OTHERS):
             self.revision = message.get("configuration", {}).get("revision", self.revision)
             self._told(message)
         elif "answer" in message:

@@ -102,6 +102,25 @@ async def test_many_processes_look_like_one(
         assert all(body == content_of(blob) for body in bodies)
 
 
+async def test_workers_tell_each_other_what_they_have_resolved(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """Wherever the connections of one pull lead, the control plane is asked once for the manifest."""
+    image = make_image([300_000, 300_000, 300_000])
+    token = offer(plane, fake, image)
+    async with node_of(plane, tmp_path / "data") as node:
+        await node.process.get("/v2/acme/app/manifests/1.0", token)
+        # A client reads it, and the others hear of it.
+        await asyncio.sleep(0.5)
+        for blob in image.layers:
+            path = f"/v2/acme/app/blobs/{blob.digest}"
+            bodies = await asyncio.gather(*(node.process.get(path, token) for _ in range(12)))
+            assert all(body == content_of(blob) for body in bodies)
+        assert plane.calls["ResolveReference"] == 1
+        assert plane.calls["ResolveBlob"] == 0
+        assert plane.calls["GetUpstreamAccess"] <= 3
+
+
 async def test_a_worker_that_dies_is_replaced(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:

@@ -64,10 +64,13 @@ async def test_an_upstream_that_goes_on_only_when_its_bytes_were_read(
 ) -> None:
     """Whatever comes is handed on, however little it is: a client may be waiting for just these bytes."""
     upstream = HaltingUpstream(points)
-    async with upstream.running() as access, asyncio.timeout(PATIENCE):
-        async with open_blob(transport, access, Digest.of(b"")) as stream:
-            count = 0
-            async for chunk in stream.chunks():
-                count += len(chunk)
-                upstream.reached(count)
+    count = 0
+    async with (
+        upstream.running() as access,
+        asyncio.timeout(PATIENCE),
+        open_blob(transport, access, Digest.of(b"")) as stream,
+    ):
+        async for chunk in stream.chunks():
+            count += len(chunk)
+            upstream.reached(count)
     assert count == SIZE

@@ -23,9 +23,9 @@ class Resolving:
         disk.prepare()
         control, shelf = ControlPlane(client.nodes, patience), Shelf(disk)
         self.lookups = Lookups()
-        witnesses = Witnesses(memory)
-        self.members = Members(control, shelf, memory, witnesses)
-        self.manifests = Manifests(control, shelf, self.members, witnesses, self.lookups, memory)
+        self.witnesses = Witnesses(memory)
+        self.members = Members(control, shelf, memory, self.witnesses)
+        self.manifests = Manifests(control, shelf, self.members, self.witnesses, self.lookups, memory)
         self.tags = TagLists(control, disk, memory)
 
     async def stop(self) -> None:

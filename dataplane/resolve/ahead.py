@@ -1,0 +1,53 @@
+"""What is got ready while a client still reads a manifest: it asks for the blobs next."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from clients.oci.digest import Digest
+from clients.oci.errors import UpstreamError
+from clients.oci.manifest import InvalidManifest, Manifest
+from clients.process.merge import Merge
+from dataplane.config.configuration import ArtifactEntry
+from dataplane.resolve.errors import Unknown
+from dataplane.resolve.manifest import ResolvedManifest
+from dataplane.resolve.upstream import Grants
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Ahead:
+    """Asks for access to the upstream of blobs that this node has not got, and tells its other workers.
+
+    `holds` tells whether a digest of a size is here, or on its way. `tell` brings an artifact's uid and the
+    digest of a manifest to the workers that a client's next connection may lead to. `stop` it at the end.
+    """
+
+    def __init__(
+        self, grants: Grants, holds: Callable[[Digest, int], bool], tell: Callable[[str, Digest], None]
+    ) -> None:
+        self._grants = grants
+        self._holds = holds
+        self._tell = tell
+        self._asking: Merge[str, None] = Merge()
+
+    def resolved(self, artifact: ArtifactEntry, manifest: ResolvedManifest) -> None:
+        """Take note of a manifest that the control plane was asked for."""
+        try:
+            blobs = Manifest.parse(manifest.content, manifest.media_type).blobs
+        except InvalidManifest:
+            return
+        if not all(self._holds(blob.digest, blob.size) for blob in blobs):
+            self._tell(artifact.uid, manifest.digest)
+            self._asking.begin(artifact.uid, lambda: self._ask(artifact))
+
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        await self._asking.stop()
+
+    async def _ask(self, artifact: ArtifactEntry) -> None:
+        try:
+            await self._grants.get(artifact)
+        except (Unknown, UpstreamError) as error:
+            # Whoever asks for a blob asks again, and is told.
+            _LOG.debug("Access to blobs of %s is not there yet: %s", artifact.repository, error)
