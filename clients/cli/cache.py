@@ -24,6 +24,7 @@ app = application("cache", "Blobs on a node's disk; run on its machine.")
 # The command knows no plane: what knows the cache's files is a program of the data plane.
 _TOOL: Final = (sys.executable, "-m", "dataplane.tool")
 _STEP: Final = 10
+_RIGHT: Final = {True: "yes", False: "no, dropped", None: "cannot be read"}
 
 Row = dict[str, Any]
 Digests = Annotated[
@@ -130,11 +131,15 @@ async def verify(
     show_rows(
         rows,
         columns,
-        lambda row: (row["digest"], str(row["size"]), "yes" if row["right"] else "no, dropped"),
+        lambda row: (row["digest"], str(row["size"]), _RIGHT[row["right"]]),
         session.output,
     )
-    if rotten := sum(not row["right"] for row in rows):
-        raise Failure(f"{rotten} of {len(rows)} blobs were rotten, and were dropped.")
+    rotten, unreadable = (sum(row["right"] is wrong for row in rows) for wrong in (False, None))
+    if rotten or unreadable:
+        raise Failure(
+            f"{rotten} of {len(rows)} blobs were rotten, and were dropped; {unreadable} could not be read,"
+            " which the system's log says more of."
+        )
 
 
 async def _rows(session: Session, *arguments: str) -> AsyncGenerator[Row, None]:

@@ -131,10 +131,7 @@ class BlobCache:
             self._note(error)
         self._spawn(self._tend, "blob space")
         if self._scrub_rate:
-            scrubber = Scrubber(
-                self._store, self._folder, self._scrub_rate, self.measures, self._threads, self._keeping.drop
-            )
-            self._spawn(scrubber.run, "blob scrubber")
+            self._spawn(self._scrubber(self._scrub_rate).run, "blob scrubber")
 
     async def open(self, digest: Digest, size: int, source: Source, *, ahead: bool = False) -> BlobReader:
         """Open the blob that the manifest says has this size in bytes; fetches it from source if need be.
@@ -204,10 +201,8 @@ class BlobCache:
         return None if stored is None else self._warm(stored, digest, None)
 
     async def verify(self, digest: Digest) -> bool:
-        """Read a stored blob again, at once; False when it was rotten, and is dropped. Raises OSError."""
-        return await Scrubber(
-            self._store, self._folder, 1 << 40, self.measures, self._threads, self._keeping.drop
-        ).verify(digest)
+        """Read a stored blob again, at once; see Scrubber."""
+        return await self._scrubber(1 << 40).verify(digest)
 
     async def sweep(self) -> None:
         """Count what is stored, and make room if there is too little; done now and then by itself.
@@ -235,6 +230,12 @@ class BlobCache:
         await self._detours.stop()
         self._threads.close()
 
+    def _scrubber(self, rate: int) -> Scrubber:
+        keeping = self._keeping
+        return Scrubber(
+            self._store, self._folder, rate, self.measures, self._threads, keeping.drop, keeping.unreadable
+        )
+
     def _stored(self, digest: Digest, size: int) -> StoredBlob | None:
         try:
             stored = self._store.open(digest)
@@ -249,6 +250,9 @@ class BlobCache:
             logger.error(
                 "stored blob %s has %d bytes instead of %d, and is fetched again", digest, stored.size, size
             )
+            return None
+        if not self._keeping.is_readable(digest, stored):
+            stored.close()
             return None
         return stored
 
@@ -309,8 +313,14 @@ class BlobCache:
     def _warm(self, stored: StoredBlob, digest: Digest, way: Way | None) -> BlobReader:
         self.measures.hits += 1
         self._space.used(digest)
-        broken = partial(self._spawn, partial(self._keeping.forget, digest, stored.size), "forget")
+        broken = partial(self._broken, digest, stored)
         return BlobReader(stored.file, stored.size, None, way, self._detours, broken)
+
+    def _broken(self, digest: Digest, stored: StoredBlob, error: OSError | None) -> None:
+        if error is None:
+            self._spawn(partial(self._keeping.forget, digest, stored.size), "forget")
+        else:
+            self._keeping.unreadable(digest, stored.inode, error)
 
     def _cold(self, running: Running, way: Way) -> BlobReader:
         return BlobReader(running.open(), way.size, running, way, self._detours)

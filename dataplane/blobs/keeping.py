@@ -1,7 +1,9 @@
-"""What happens to a blob once it is verified, and when it turns out to be rotten."""
+"""What happens to a blob once it is verified, and when it turns out to be rotten or unreadable."""
 
 import logging
+from collections import OrderedDict
 from pathlib import Path
+from typing import Final
 
 from clients.oci.digest import Digest
 from dataplane.blobs.held import open_held
@@ -13,6 +15,9 @@ from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.usage import Used
 
 logger = logging.getLogger(__name__)
+
+# Blobs whose files cannot be read; a disk with more of them has worse trouble.
+_REMEMBERED: Final = 1000
 
 
 class Keeping:
@@ -26,6 +31,7 @@ class Keeping:
         self._tier = tier
         self._trouble = trouble
         self._measures = measures
+        self._unreadable: OrderedDict[Digest, int] = OrderedDict()
 
     async def keep(self, digest: Digest, size: int, spool: Path) -> None:
         """Take a verified blob over, or leave its file where it is. Does not raise."""
@@ -44,6 +50,7 @@ class Keeping:
             self._trouble.note(f"The disk does not take blobs: {error.strerror}. They are passed through.")
             return
         self._trouble.over()
+        self._unreadable.pop(digest, None)
         self._space.used(digest)
         try:
             await self._space.changed(Used(size, 1) + (Used() if before is None else -Used(before.size, 1)))
@@ -56,9 +63,33 @@ class Keeping:
             await self._space.changed(-Used(size, 1))
 
     async def forget(self, digest: Digest, size: int) -> None:
-        """Remove a stored blob of so many bytes, which could not be read. Does not raise."""
+        """Remove a stored blob of so many bytes, which has lost its end. Does not raise."""
         self._measures.rotten += 1
         try:
             await self.drop(digest, size)
         except OSError:
-            logger.exception("stored blob %s cannot be read, and not be removed either", digest)
+            logger.exception("stored blob %s has lost its end, and cannot be removed either", digest)
+
+    def unreadable(self, digest: Digest, inode: int, error: OSError) -> None:
+        """Note that the disk failed to give a stored blob, which says nothing of its bytes.
+
+        What is in that file is not asked for again in this process, so that the blob is fetched, and its
+        file is replaced once that is verified.
+        """
+        self._measures.unreadable += 1
+        self._unreadable[digest] = inode
+        if len(self._unreadable) > _REMEMBERED:
+            self._unreadable.popitem(last=False)
+        cause = error.strerror or "an error of the disk"
+        logger.error("stored blob %s cannot be read, and is fetched again: %s", digest, cause)
+        self._trouble.mention(f"The disk cannot read {digest}: {cause}. It is fetched again.")
+
+    def is_readable(self, digest: Digest, stored: StoredBlob) -> bool:
+        """Tell whether a stored blob is in no file that the disk failed to give."""
+        if digest not in self._unreadable:
+            return True
+        if self._unreadable[digest] == stored.inode:
+            return False
+        # Another process has stored it again; the number may come to mean a good file.
+        del self._unreadable[digest]
+        return True

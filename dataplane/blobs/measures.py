@@ -39,7 +39,9 @@ class Measures:
     scrubbed_bytes: int = 0
     """Bytes of stored blobs that were read again to verify them."""
     rotten: int = 0
-    """Stored blobs that were found to be unreadable or to have another digest, and were dropped."""
+    """Stored blobs that were found to have another digest or to have lost their end, and were dropped."""
+    unreadable: int = 0
+    """Stored blobs that the disk failed to give, and that stay until they are fetched again."""
     bucket_hits: int = 0
     """Transfers that the bucket began."""
     bucket_failures: int = 0
@@ -65,4 +67,4 @@ class Measures:
     running_fills: int = 0
     """Gauge: fills that have not ended yet, those of other processes that are followed included."""
     troubled: int = 0
-    """Gauge: 1 while the disk does not take blobs."""
+    """Gauge: 1 while the disk does not take blobs, or failed to give one of late."""

@@ -48,12 +48,12 @@ class BlobReader:
         growth: Growth | None,
         way: Way | None = None,
         detours: Detours | None = None,
-        broken: Callable[[], None] | None = None,
+        broken: Callable[[OSError | None], None] | None = None,
     ) -> None:
         """Take over file, None where the disk has none; growth is None for a file that is complete.
 
         With `way` and `detours`, what cannot be had from the file comes from the source. `broken` is told
-        that a complete file cannot be read.
+        why a complete file cannot be read: None where it has lost its end.
         """
         self._broken = broken
         self._file = file
@@ -142,26 +142,26 @@ class BlobReader:
         if not length:
             return memoryview(b"")
         piece = buffer(length)
+        failure = None
         try:
             # What is in the page cache, which nearly everything is, costs no trip to a thread ...
             count = os.preadv(self.fileno(), [piece], start, os.RWF_NOWAIT)
         except OSError:
             # ... and what is not does not keep every other client waiting for the disk.
-            count = await self._slowly(piece, start)
+            count, failure = await self._slowly(piece, start)
         if not count and self._broken is not None:
-            self._broken()
+            self._broken(failure)
         if not count and self._way is None:
-            raise BlobFailed(Fault.NODE, "This node's copy of the blob has lost its end: pull again.")
+            cause = "has lost its end" if failure is None else f"cannot be read: {failure.strerror}"
+            raise BlobFailed(Fault.NODE, f"This node's copy of the blob {cause}: pull again.")
         return piece[:count]
 
-    async def _slowly(self, piece: memoryview, start: int) -> int:
+    async def _slowly(self, piece: memoryview, start: int) -> tuple[int, OSError | None]:
         try:
-            return await in_thread(None, os.preadv, self.fileno(), [piece], start)
+            return await in_thread(None, os.preadv, self.fileno(), [piece], start), None
         except OSError as error:
             logger.exception("byte %d of a blob of %d could not be read from disk", start, self.size)
-            if self._way is not None:
-                return 0
-            raise BlobFailed(Fault.NODE, f"This node cannot read the blob: {error.strerror}.") from error
+            return 0, error
 
     async def _past_the_disk(self, start: int, stop: int) -> AsyncGenerator[memoryview, None]:
         if self._detour is None or self._part[0] != start or self._part[1] < stop:

@@ -24,6 +24,10 @@ _IDLE: Final = 60.0  # seconds after which to see whether there is something to 
 _SAVED_EVERY: Final = 64  # blobs
 
 
+class Unreadable(OSError):
+    """The disk fails to give a stored blob, which says nothing of its bytes: it stays."""
+
+
 class Scrubber:
     """Goes through the store round by round, in one process of the node, at `rate` bytes a second.
 
@@ -38,17 +42,22 @@ class Scrubber:
         measures: Measures,
         threads: Threads,
         drop: Callable[[Digest, int], Awaitable[None]],
+        unreadable: Callable[[Digest, int, OSError], None] = lambda *_: None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Describe it; drop removes a stored blob of so many bytes, and may raise OSError."""
+        """Describe it; drop removes a stored blob of so many bytes, and may raise OSError.
+
+        `unreadable` is told of a blob whose file, an inode, the disk fails to give.
+        """
         self._store = store
         self._folder = folder
         self._rate = rate
         self._measures = measures
         self._threads = threads
         self._drop = drop
+        self._unreadable = unreadable
         self._sleep = sleep
         self._clock = clock
 
@@ -77,37 +86,43 @@ class Scrubber:
         for count, digest in enumerate(digest for digest in digests if str(digest) > after):
             if count % _SAVED_EVERY == 0:
                 await self._threads.disk(self._save, after, begun)
-            await self.verify(digest)
+            # The others are read all the same.
+            with suppress(Unreadable):
+                await self.verify(digest)
             after = str(digest)
         await self._threads.disk(self._save, None, begun)
 
     async def verify(self, digest: Digest) -> bool:
-        """Read one blob again; False when it was rotten, and is dropped. Raises OSError if it cannot be."""
+        """Read one blob again; False when it was rotten, and is dropped.
+
+        Raises Unreadable where the disk fails, and OSError where the rotten one cannot be dropped.
+        """
         stored = self._store.peek(digest)
         if stored is None:
             return True
         try:
-            cause = await self._read(digest, stored)
+            right = await self._read(digest, stored)
+        except OSError as error:
+            self._unreadable(digest, stored.inode, error)
+            await self._sleep(_STEP / self._rate)
+            raise Unreadable(error.errno, error.strerror) from error
         finally:
             stored.close()
-        if not cause:
+        if right:
             return True
         self._measures.rotten += 1
-        logger.error("stored blob %s is rotten, and dropped: %s", digest, cause)
+        logger.error("stored blob %s is rotten, and dropped: its bytes have another digest", digest)
         await self._drop(digest, stored.size)
         return False
 
-    async def _read(self, digest: Digest, stored: StoredBlob) -> str:
+    async def _read(self, digest: Digest, stored: StoredBlob) -> bool:
         digest_of_file = FileHash(digest)
-        try:
-            while (at := digest_of_file.position) < stored.size:
-                stop = min(stored.size, at + _STEP)
-                await self._threads.hash(digest_of_file.read, stored.file.fileno(), stop)
-                self._measures.scrubbed_bytes += stop - at
-                await self._sleep((stop - at) / self._rate)
-        except OSError as error:
-            return f"it cannot be read: {error.strerror}"
-        return "" if digest_of_file.is_right() else "its bytes have another digest"
+        while (at := digest_of_file.position) < stored.size:
+            stop = min(stored.size, at + _STEP)
+            await self._threads.hash(digest_of_file.read, stored.file.fileno(), stop)
+            self._measures.scrubbed_bytes += stop - at
+            await self._sleep((stop - at) / self._rate)
+        return digest_of_file.is_right()
 
     def _load(self) -> tuple[str | None, float]:
         with suppress(OSError, ValueError, KeyError, TypeError):

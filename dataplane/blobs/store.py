@@ -1,5 +1,6 @@
 """The port behind which verified blobs are kept."""
 
+import os
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -15,6 +16,11 @@ class StoredBlob:
     file: FileIO
     size: int
     """Bytes."""
+
+    @property
+    def inode(self) -> int:
+        """Number of the file on its file system: another, once the blob was stored again. Raises OSError."""
+        return os.fstat(self.file.fileno()).st_ino
 
     def close(self) -> None:
         """Let go of the descriptor."""

@@ -43,6 +43,12 @@ class Trouble:
         self._tell(sentence)
         self.hear(sentence)
 
+    def mention(self, sentence: str) -> None:
+        """Note what is wrong with one file: this process says it, and nobody leaves the disk alone for it."""
+        if not self.pauses:
+            self.sentence = sentence
+            self._measures.troubled = 1
+
     def over(self) -> None:
         """Note that it works."""
         if self.sentence:

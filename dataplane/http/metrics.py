@@ -241,6 +241,11 @@ class _Looks(Collector):
             ("detours", "Upstream transfers for one client alone, past the disk.", measures.detours),
             ("scrubbed_bytes", "Bytes of cached blobs that were read again.", measures.scrubbed_bytes),
             ("rotten_blobs", "Cached blobs that had changed on disk, and were dropped.", measures.rotten),
+            (
+                "unreadable_blobs",
+                "Cached blobs that the disk failed to give, and that are fetched again.",
+                measures.unreadable,
+            ),
             ("bucket_hits", "Transfers that the bucket began.", measures.bucket_hits),
             ("bucket_failures", "Requests to the bucket that failed.", measures.bucket_failures),
             ("bucket_uploads", "Blobs that were put into the bucket.", measures.bucket_uploads),
@@ -264,7 +269,7 @@ class _Looks(Collector):
             ("disk_bytes", "Size of the file system that the cache is on.", measures.disk_bytes),
             ("disk_free_bytes", "What is free of it.", measures.disk_free_bytes),
             ("fetches_running", "Fetches of blobs that are running.", measures.running_fills),
-            ("troubled", "Whether the disk does not take blobs.", measures.troubled),
+            ("troubled", "Whether the disk does not take blobs, or failed to give one.", measures.troubled),
         ):
             yield GaugeMetricFamily(f"penstock_node_{name}", documentation, value)
 

@@ -6,13 +6,14 @@ keeps to these is as good as one more worker.
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import Any, Final
 
 from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.measures import Measures
-from dataplane.blobs.scrub import Scrubber
+from dataplane.blobs.scrub import Scrubber, Unreadable
 from dataplane.blobs.spool import SPOOL_SUFFIX
 from dataplane.blobs.store import Entry
 from dataplane.blobs.threads import Threads
@@ -76,7 +77,8 @@ class CacheFolder:
     ) -> AsyncGenerator[Row, None]:
         """Read these blobs again, or all without any, and drop what is rotten, telling how far it is.
 
-        `rate` is the most bytes a second; 0 for any number.
+        `rate` is the most bytes a second; 0 for any number. What the disk fails to give is neither right nor
+        rotten, and stays.
         """
         wanted = [each for each in await self._store.entries() if not digests or each.digest in digests]
         total, done = sum(entry.size for entry in wanted), 0
@@ -85,7 +87,9 @@ class CacheFolder:
                 self._store, self._spools, rate or _FAST, Measures(), threads, self._drop, sleep=sleep
             )
             for entry in wanted:
-                right = await scrubber.verify(entry.digest)
+                right: bool | None = None
+                with suppress(Unreadable):
+                    right = await scrubber.verify(entry.digest)
                 done += entry.size
                 yield {**_named(entry), "right": right, "done": done, "total": total}
 

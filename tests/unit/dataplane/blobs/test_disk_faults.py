@@ -5,16 +5,19 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clients.oci.digest import Digest
+from clients.oci.errors import UpstreamNotFound
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.fill import HELD_BACK
+from dataplane.blobs.reader import BlobReader
 from dataplane.blobs.space import Limits
 from dataplane.blobs.store import StoredBlob
 from tests.fakes.blobs import GeneratedBlob, content_of
@@ -146,24 +149,90 @@ async def test_only_so_many_go_past_the_disk(cache: BlobCache, monkeypatch: pyte
     assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
 
 
-async def test_a_stored_blob_that_cannot_be_read_is_dropped(
-    cache: BlobCache, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An input/output error in mid-read: the client gets every byte, verified, and the file goes."""
-    await pull(cache, BLOB, ScriptedSource(BLOB))
-    await settled(cache)
-    source, preadv = ScriptedSource(BLOB), os.preadv
+@pytest.fixture
+def bad_sector(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The inodes of files that cannot be read beyond their first mebibyte."""
+    bad: set[int] = set()
+    preadv = os.preadv
 
-    def bad_sector(descriptor: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
-        if offset >= MIB:
+    def read(descriptor: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
+        if offset >= MIB and os.fstat(descriptor).st_ino in bad:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return preadv(descriptor, buffers, offset, flags)
 
-    monkeypatch.setattr(os, "preadv", bad_sector)
-    assert await pull(cache, BLOB, source) == content_of(BLOB)
-    monkeypatch.undo()
+    monkeypatch.setattr(os, "preadv", read)
+    return bad
 
+
+async def test_a_stored_blob_that_cannot_be_read_is_fetched_again(
+    cache: BlobCache, root: Path, bad_sector: set[int]
+) -> None:
+    """An input/output error says nothing of the bytes: the file stays until a verified one replaces it.
+
+    The client in whose read it happens gets every byte, verified; the disk is in use all the while.
+    """
+    await pull(cache, BLOB, ScriptedSource(BLOB))
+    await settled(cache)
+    file = root / "blobs" / "sha256" / BLOB.digest.encoded
+    before = file.stat().st_ino
+    bad_sector.add(before)
+
+    source = ScriptedSource(BLOB)
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
     assert source.asked == [0]
+    assert (cache.measures.unreadable, cache.measures.rotten) == (1, 0)
+    assert file.stat().st_ino == before
+    assert f"cannot read {BLOB.digest}: Input/output error" in cache.trouble
+    assert cache.measures.troubled == 1
+
+    assert cache.warm(BLOB.digest, BLOB.size) is None
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
+    await settled(cache)
+    assert source.asked == [0, 0]
+    assert file.stat().st_ino != before
+    assert (cache.measures.cache_blobs, cache.measures.cache_bytes) == (1, BLOB.size)
+    assert (cache.trouble, cache.measures.troubled, cache.measures.unspooled) == ("", 0, 0)
+    assert await pull(cache, BLOB, source) == content_of(BLOB)
+    assert source.asked == [0, 0]
+
+
+async def test_an_unreadable_blob_outlives_an_upstream_that_is_away(
+    cache: BlobCache, root: Path, bad_sector: set[int]
+) -> None:
+    """The disk fails for a moment, the upstream as well: when the disk is back, so is the blob."""
+    await pull(cache, BLOB, ScriptedSource(BLOB))
+    await settled(cache)
+    inode = (root / "blobs" / "sha256" / BLOB.digest.encoded).stat().st_ino
+    bad_sector.add(inode)
+    gone = UpstreamNotFound("registry.example", "registry.example does not have it.")
+
+    for _ in range(2):
+        _, failure = await failed_pull(
+            cache, BLOB.digest, BLOB.size, ScriptedSource(BLOB, Turn(refused=gone))
+        )
+        assert isinstance(failure, UpstreamNotFound)
+        await settled(cache)
+    assert stored(root) == {str(BLOB.digest)}
+
+    bad_sector.clear()
+    with BlobReader(*_opened(root)) as reader:
+        assert await read(reader) == content_of(BLOB)
+
+
+def _opened(root: Path) -> tuple[FileIO, int, None]:
+    return FileIO(root / "blobs" / "sha256" / BLOB.digest.encoded, "rb"), BLOB.size, None
+
+
+async def test_a_stored_blob_that_has_lost_its_end_is_dropped(cache: BlobCache, root: Path) -> None:
+    """It is shorter while somebody reads it: the client gets every byte, verified, and the file goes."""
+    await pull(cache, BLOB, ScriptedSource(BLOB))
+    await settled(cache)
+    source = ScriptedSource(BLOB)
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        os.truncate(root / "blobs" / "sha256" / BLOB.digest.encoded, MIB)
+        assert await read(reader) == content_of(BLOB)
+    await asyncio.gather(*cache._tasks - {task for task in cache._tasks if task.get_name() != "forget"})
+
     assert cache.measures.rotten == 1
     assert stored(root) == set()
 

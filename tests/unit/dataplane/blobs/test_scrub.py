@@ -12,7 +12,7 @@ import pytest
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.measures import Measures
-from dataplane.blobs.scrub import Scrubber
+from dataplane.blobs.scrub import Scrubber, Unreadable
 from dataplane.blobs.threads import Threads
 from tests.fakes.blobs import Blob, GeneratedBlob, content_of
 from tests.fakes.clock import Clock, Pauses
@@ -39,7 +39,7 @@ def make_scrubber(filled: BlobCache, root: Path) -> Callable[..., Scrubber]:
     def make(sleep: Any, clock: Clock) -> Scrubber:
         return Scrubber(
             FileStore(root), root / "spool", MIB, filled.measures, filled._threads, filled._keeping.drop,
-            sleep=sleep, clock=clock,
+            filled._keeping.unreadable, sleep=sleep, clock=clock,
         )  # fmt: skip
 
     return make
@@ -147,20 +147,28 @@ async def test_one_process_of_the_node_scrubs(root: Path, make_cache: Callable[.
     assert str(BLOBS[0].digest) not in stored(root)
 
 
-async def test_a_blob_that_cannot_be_read_is_rotten(
-    filled: BlobCache, root: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_blob_that_cannot_be_read_is_not_rotten(
+    filled: BlobCache, make_scrubber: Callable[..., Scrubber], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad sector is as bad as wrong bytes."""
+    """A bad sector is the disk's fault: it is told of and stays, and all others are verified."""
+    bad = (root / "blobs" / "sha256" / BLOBS[1].digest.encoded).stat().st_ino
+    preadv = os.preadv
 
-    def broken(*_: object) -> int:
-        raise OSError(5, "Input/output error")
+    def read(descriptor: int, *arguments: Any) -> int:
+        if os.fstat(descriptor).st_ino == bad:
+            raise OSError(5, "Input/output error")
+        return preadv(descriptor, *arguments)
 
-    monkeypatch.setattr(os, "preadv", broken)
-    assert not await filled.verify(BLOBS[0].digest)
-    monkeypatch.undo()
+    monkeypatch.setattr(os, "preadv", read)
+    pauses = Pauses()
+    await make_scrubber(pauses.sleep, Clock()).round()
+    with pytest.raises(Unreadable):
+        await filled.verify(BLOBS[1].digest)
 
-    assert str(BLOBS[0].digest) not in stored(root)
-    assert await filled.verify(BLOBS[1].digest)
+    assert stored(root) == {str(blob.digest) for blob in BLOBS}
+    assert filled.measures.scrubbed_bytes == sum(blob.size for blob in BLOBS) - BLOBS[1].size
+    assert (filled.measures.unreadable, filled.measures.rotten) == (2, 0)
+    assert str(BLOBS[1].digest) in filled.trouble
 
 
 async def test_trouble_with_the_disk_does_not_end_it(
