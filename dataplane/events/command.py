@@ -1,6 +1,6 @@
 """What a client seems to be doing: one command, as far as its requests have told."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntFlag
 from typing import Any, Final, Self
 
@@ -139,9 +139,13 @@ class Command:
 
     def state(self) -> dict[str, Any]:
         """Give what `restore` takes, as JSON knows it."""
-        return asdict(self) | {"client": list(self.client)}
+        # Not `asdict`, which copies all that JSON is going to copy anyway.
+        return {name: getattr(self, name) for name in _FIELDS}
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Self:
         """Make one of what JSON leaves of its state; raises TypeError for one of another version."""
         return cls(**(state | {"client": Client(*state["client"])}))
+
+
+_FIELDS: Final = tuple(each.name for each in fields(Command))

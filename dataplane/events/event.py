@@ -1,12 +1,14 @@
 """A pull or check that has happened, as the control plane stores it."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from penstock.v1.pull_pb2 import PullEvent
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,20 @@ class Event:
 
     def encode(self) -> str:
         """Give one line of text that `decode` takes."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return _ENCODER.encode({name: getattr(self, name) for name in _FIELDS})
 
     @classmethod
-    def decode(cls, fields: dict[str, Any]) -> Self:
+    def decode(cls, values: dict[str, Any]) -> Self:
         """Read parsed JSON of `encode`; raises TypeError for fields of another version."""
-        return cls(**fields)
+        return cls(**values)
 
     def message(self) -> PullEvent:
         """Give what is sent."""
-        fields = asdict(self)
-        time, is_pull = Timestamp(), fields.pop("is_pull")
-        time.FromMicroseconds(round(fields.pop("time") * 1e6))
-        kind = PullEvent.Kind.PULL if is_pull else PullEvent.Kind.CHECK
-        return PullEvent(kind=kind, time=time, **fields)
+        time = Timestamp()
+        time.FromMicroseconds(round(self.time * 1e6))
+        kind = PullEvent.Kind.PULL if self.is_pull else PullEvent.Kind.CHECK
+        return PullEvent(kind=kind, time=time, **{name: getattr(self, name) for name in _ALIKE})
+
+
+_FIELDS: Final = tuple(each.name for each in fields(Event))
+_ALIKE: Final = tuple(name for name in _FIELDS if name not in ("time", "is_pull"))

@@ -21,6 +21,7 @@ from dataplane.events.event import Event
 
 _LOG = logging.getLogger(__name__)
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _SUFFIX: Final = ".events"
 # The limit, divided: what is dropped at once when it is reached.
 _PARTS: Final = 16
@@ -237,7 +238,7 @@ class Journal:
 
 
 def _state(command: Command) -> str:
-    return json.dumps({"id": command.id, "open": command.state()}, separators=(",", ":"))
+    return _ENCODER.encode({"id": command.id, "open": command.state()})
 
 
 def _line(text: str) -> dict[str, Any] | None:

@@ -15,11 +15,16 @@ class Known:
     def __init__(self, max_bytes: int = 4 << 20) -> None:
         self._outlines: Memory[tuple[str, str], Outline] = Memory(max_bytes)
         self._holders: Memory[tuple[str, str], tuple[str, ...]] = Memory(max_bytes)
+        self._last = ("", "")
         self._indexes: Memory[tuple[str, str], str] = Memory(max_bytes)
 
     def learn(self, record: Record) -> None:
         """Note what the manifest names that a record tells of."""
         artifact, digest, outline = record.client.artifact_uid, record.digest, record.outline
+        if self._last == (artifact, digest):
+            # As when many pull the same: all of it is the newest already.
+            return
+        self._last = (artifact, digest)
         size = _ENTRY_BYTES * (1 + len(outline.children) + len(outline.blobs))
         self._outlines.put((artifact, digest), outline, size)
         for child, _ in outline.children:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from dataplane.events.records import Record, unpack
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 # Bytes of a parcel, but for its last record.
 _FULL: Final = 256 << 10
 _MOST_BYTES: Final = 8 << 20
@@ -29,7 +30,7 @@ def pack(records: Iterable[Record]) -> Iterator[Parcel]:
     packed: list[str] = []
     size = 0
     for record in records:
-        packed.append(json.dumps(record, separators=(",", ":")))
+        packed.append(_ENCODER.encode(record))
         size += len(packed[-1])
         if size >= _FULL:
             yield _parcel(packed)

@@ -81,8 +81,7 @@ class Recorder:
         if run is not None:
             self._past.append(run)
         tag = reference if isinstance(reference, str) else ""
-        client = _client(principal, artifact, address)
-        self._runs[key] = _Run(principal, client, agent, tag, manifest, now, sent=sent)
+        self._runs[key] = _Run(principal, artifact, address, agent, tag, manifest, now, sent)
 
     def blob(
         self,
@@ -132,7 +131,7 @@ class Recorder:
                 kind,
                 run.first,
                 run.until - AGAIN,
-                run.client,
+                _client(run.principal, run.artifact, run.address),
                 run.agent,
                 str(run.manifest.digest),
                 run.tag,
@@ -164,21 +163,33 @@ class Recorder:
 class _Run:
     """The same request, again and again."""
 
-    __slots__ = ("agent", "client", "count", "first", "manifest", "principal", "sent", "tag", "until")
+    __slots__ = (
+        "address",
+        "agent",
+        "artifact",
+        "count",
+        "first",
+        "manifest",
+        "principal",
+        "sent",
+        "tag",
+        "until",
+    )
 
     def __init__(
         self,
         principal: Principal,
-        client: Client,
+        artifact: ArtifactEntry,
+        address: str,
         agent: str,
         tag: str,
         manifest: ResolvedManifest,
         now: float,
-        *,
         sent: bool,
     ) -> None:
         self.principal = principal
-        self.client = client
+        self.artifact = artifact
+        self.address = address
         self.agent = agent
         self.tag = tag
         self.manifest = manifest

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 LONGEST_AGENT = 200
 """Characters that are kept of a User-Agent."""
@@ -81,13 +81,27 @@ class Record(NamedTuple):
     @classmethod
     def unpack(cls, packed: list[Any]) -> Self:
         """Make one of what JSON leaves of it."""
-        record = cls(*packed)
-        children, blobs, cut = record.outline
-        return record._replace(
-            kind=Kind(record.kind),
-            client=Client(*record.client),
-            outline=Outline(tuple((digest, platform) for digest, platform in children), tuple(blobs), cut),
+        kind, at, last, client, agent, digest, tag, size, warm, part, whole, outline, redirected = packed
+        children, blobs, cut = outline
+        return cls(
+            _KINDS[kind],
+            at,
+            last,
+            Client(*client),
+            agent,
+            digest,
+            tag,
+            size,
+            warm,
+            part,
+            whole,
+            Outline(tuple(map(tuple, children)), tuple(blobs), cut) if children or blobs else _NOTHING,
+            redirected,
         )
+
+
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_NOTHING: Final = Outline()
 
 
 def short(digest: str) -> str:
