@@ -13,6 +13,8 @@ from controlplane.analytics.names import Names
 from controlplane.model.pull_tables import PullRecord
 
 _TABLE: Final[Any] = PullRecord
+# In milliseconds, as databases hold it.
+_LATEST: Final = 2**63 - 1
 _NUMBERED: Final = (
     "artifact_id",
     "tag_id",
@@ -43,7 +45,10 @@ class Place:
     def parse(cls, text: str) -> "Place":
         """Read what `str()` gave; raises ValueError."""
         time, _, event_id = text.partition(":")
-        return cls(int(time), bytes.fromhex(event_id))
+        place = cls(int(time), bytes.fromhex(event_id))
+        if not 0 <= place.time <= _LATEST:
+            raise ValueError("is no time")
+        return place
 
     def __str__(self) -> str:
         return f"{self.time}:{self.event_id.hex()}"

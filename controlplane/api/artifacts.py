@@ -16,7 +16,7 @@ from controlplane.api.errors import already_exists
 from controlplane.api.etags import check_etag
 from controlplane.api.find import FoundArtifact
 from controlplane.api.masks import masked_fields
-from controlplane.api.paging import page
+from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.syncs import SyncJobs
 from controlplane.api.tags import Tags
@@ -66,12 +66,12 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         """Answer ListArtifacts."""
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/artifacts", violations)
+            wanted = page(request, f"{request.parent}/artifacts", violations, text)
         async with self._database.read() as session:
             organization = await find.organization(session, parent)
             found = await session.exec(
                 select(Artifact)
-                .where(Artifact.organization_id == organization.id, col(Artifact.path) > wanted.after)
+                .where(Artifact.organization_id == organization.id, col(Artifact.path) > (wanted.after or ""))
                 .order_by(col(Artifact.path))
                 .limit(wanted.limit)
             )

@@ -15,7 +15,7 @@ from sqlmodel import col, delete, select
 
 from controlplane.api import find
 from controlplane.api.everywhere import parse_parent
-from controlplane.api.paging import page
+from controlplane.api.paging import number, page
 from controlplane.api.refused_sign_ins import RefusedSignIns
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
@@ -60,7 +60,7 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
         with Violations() as violations:
             parent = violations.check("parent", parse_parent, request.parent)
             scope = f"{request.parent} audit {request.email} {request.method} {request.resource}"
-            wanted = page(request, scope, violations)
+            wanted = page(request, scope, violations, number)
             statement = select(AuditRecord).order_by(col(AuditRecord.id).desc()).limit(wanted.limit)
             if request.HasField("start_time"):
                 start = violations.check("start_time", moment, request.start_time)
@@ -68,8 +68,8 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
             if request.HasField("end_time"):
                 end = violations.check("end_time", moment, request.end_time)
                 statement = statement.where(col(AuditRecord.time) < end)
-        if wanted.after:
-            statement = statement.where(col(AuditRecord.id) < int(wanted.after))
+        if wanted.after is not None:
+            statement = statement.where(col(AuditRecord.id) < wanted.after)
         if request.email:
             statement = statement.where(AuditRecord.email == request.email.lower())
         if request.method:

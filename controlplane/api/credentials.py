@@ -22,7 +22,7 @@ from controlplane.api.credential_messages import (
 from controlplane.api.errors import already_exists, precondition
 from controlplane.api.etags import check_etag
 from controlplane.api.masks import masked_fields
-from controlplane.api.paging import page
+from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.validation import Violations
 from controlplane.model.artifact_tables import Artifact
@@ -80,12 +80,14 @@ class CredentialServicer(CredentialServiceServicer):
         """Answer ListCredentials."""
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/credentials", violations)
+            wanted = page(request, f"{request.parent}/credentials", violations, text)
         async with self._database.read() as session:
             organization = await find.organization(session, parent)
             found = await session.exec(
                 select(Credential)
-                .where(Credential.organization_id == organization.id, col(Credential.slug) > wanted.after)
+                .where(
+                    Credential.organization_id == organization.id, col(Credential.slug) > (wanted.after or "")
+                )
                 .order_by(col(Credential.slug))
                 .limit(wanted.limit)
             )

@@ -14,7 +14,7 @@ from controlplane.api.errors import already_exists, precondition
 from controlplane.api.etags import check_etag, etag
 from controlplane.api.find import FoundCustomer
 from controlplane.api.masks import masked_fields
-from controlplane.api.paging import page
+from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
@@ -48,12 +48,12 @@ class CustomerServicer(CustomerServiceServicer):
         """Answer ListCustomers."""
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/customers", violations)
+            wanted = page(request, f"{request.parent}/customers", violations, text)
         async with self._database.read() as session:
             organization = await find.organization(session, parent)
             statement = (
                 select(Customer)
-                .where(Customer.organization_id == organization.id, col(Customer.slug) > wanted.after)
+                .where(Customer.organization_id == organization.id, col(Customer.slug) > (wanted.after or ""))
                 .order_by(col(Customer.slug))
                 .limit(wanted.limit)
             )

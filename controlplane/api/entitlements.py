@@ -15,7 +15,7 @@ from controlplane.api.etags import check_etag, etag
 from controlplane.api.explain import Explain
 from controlplane.api.find import FoundEntitlement
 from controlplane.api.masks import masked_fields
-from controlplane.api.paging import page
+from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
@@ -64,7 +64,7 @@ class EntitlementServicer(Explain, EntitlementServiceServicer):
             if request.artifact:
                 artifact = violations.check("artifact", ArtifactName.parse, request.artifact)
             scope = f"{request.parent}/entitlements {request.customer} {request.artifact}"
-            wanted = page(request, scope, violations)
+            wanted = page(request, scope, violations, text)
         async with self._database.read() as session:
             organization = await find.organization(session, parent)
             statement = (
@@ -72,7 +72,7 @@ class EntitlementServicer(Explain, EntitlementServiceServicer):
                 .where(
                     Entitlement.organization_id == organization.id,
                     Entitlement.customer_id == Customer.id,
-                    col(Entitlement.slug) > wanted.after,
+                    col(Entitlement.slug) > (wanted.after or ""),
                 )
                 .order_by(col(Entitlement.slug))
                 .limit(wanted.limit)

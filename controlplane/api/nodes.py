@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.control.token import TokenKind, new_token, sha256
 from controlplane.api.errors import already_exists, not_found
-from controlplane.api.paging import page
+from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
@@ -40,11 +40,11 @@ class NodeAdmin:
     async def ListNodes(self, request: pb.ListNodesRequest, _context: object) -> pb.ListNodesResponse:
         """Answer ListNodes."""
         with Violations() as violations:
-            wanted = page(request, "nodes", violations)
+            wanted = page(request, "nodes", violations, text)
         async with self._database.read() as session:
             found = await session.exec(
                 select(Node)
-                .where(col(Node.node_id) > wanted.after)
+                .where(col(Node.node_id) > (wanted.after or ""))
                 .order_by(col(Node.node_id))
                 .limit(wanted.limit)
             )

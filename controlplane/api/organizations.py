@@ -13,7 +13,7 @@ from controlplane.api.caller import caller
 from controlplane.api.errors import already_exists, precondition
 from controlplane.api.etags import check_etag, etag
 from controlplane.api.masks import masked_fields
-from controlplane.api.paging import page
+from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
@@ -45,10 +45,10 @@ class OrganizationServicer(OrganizationServiceServicer):
     ) -> pb.ListOrganizationsResponse:
         """Answer ListOrganizations."""
         with Violations() as violations:
-            wanted = page(request, "organizations", violations)
+            wanted = page(request, "organizations", violations, text)
         who = caller()
         statement = select(Organization).order_by(col(Organization.slug)).limit(wanted.limit)
-        statement = statement.where(col(Organization.slug) > wanted.after)
+        statement = statement.where(col(Organization.slug) > (wanted.after or ""))
         if not who.of_installation:
             statement = statement.where(Organization.id == who.organization_id)
         async with self._database.read() as session:

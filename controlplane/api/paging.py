@@ -5,7 +5,7 @@ import binascii
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from controlplane.api.validation import Violations
 
@@ -13,7 +13,12 @@ _USUAL_SIZE: Final = 50
 _LARGEST_SIZE: Final = 1000
 _SEAL_LENGTH: Final = 8
 
+# Of ids and offsets, as databases count them.
+_LARGEST_NUMBER: Final = 2**31 - 1
+_WRONG: Final = "is not one of this list: give next_page_token as it came, or leave it out."
+
 _Row = TypeVar("_Row")
+_Key = TypeVar("_Key")
 
 
 class PagedRequest(Protocol):
@@ -24,11 +29,11 @@ class PagedRequest(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """At most `size` rows, after the one whose key is `after`; empty for the first page."""
+class Page(Generic[_Key]):
+    """At most `size` rows, after the one whose key is `after`; None for the first page."""
 
     size: int
-    after: str
+    after: _Key | None
     scope: str
 
     @property
@@ -44,32 +49,55 @@ class Page:
         return shown, _token(self.scope, key(shown[-1]))
 
 
-def page(request: PagedRequest, scope: str, violations: Violations) -> Page:
-    """Read size and token of a request; `scope` says which list it is, its parent included."""
+def text(key: str) -> str:
+    """Read a key that is text; raises ValueError for what no database holds."""
+    if "\0" in key:
+        raise ValueError(_WRONG)
+    return key
+
+
+def number(key: str) -> int:
+    """Read a key that is an id or an offset; raises ValueError."""
+    if not (key.isascii() and key.isdecimal()) or len(key) > len(str(_LARGEST_NUMBER)):
+        raise ValueError(_WRONG)
+    if int(key) > _LARGEST_NUMBER:
+        raise ValueError(_WRONG)
+    return int(key)
+
+
+def page(
+    request: PagedRequest, scope: str, violations: Violations, read: Callable[[str], _Key]
+) -> Page[_Key]:
+    """Read size and token of a request; `scope` says which list it is, its parent included.
+
+    `read` makes of the token's text what rows are compared with, and raises ValueError for what the list
+    could not have written: tokens can be forged, and show nothing then that the list would not.
+    """
     if request.page_size < 0:
         violations.add("page_size", f"must not be negative: give 1 to {_LARGEST_SIZE}, or leave it out.")
     size = min(request.page_size or _USUAL_SIZE, _LARGEST_SIZE)
-    after = _key(scope, request.page_token)
-    if after is None:
-        violations.add(
-            "page_token", "is not one of this list: give next_page_token as it came, or leave it out."
-        )
-    return Page(max(size, 1), after or "", scope)
+    after = None
+    if request.page_token:
+        try:
+            after = read(text(_opened(scope, request.page_token)))
+        except (ValueError, OverflowError):
+            violations.add("page_token", _WRONG)
+    return Page(max(size, 1), after, scope)
 
 
 def _token(scope: str, key: str) -> str:
     return base64.urlsafe_b64encode(_seal(scope, key) + key.encode()).rstrip(b"=").decode()
 
 
-def _key(scope: str, token: str) -> str | None:
-    if not token:
-        return ""
+def _opened(scope: str, token: str) -> str:
     try:
         content = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        key = content[_SEAL_LENGTH:].decode()
-    except (binascii.Error, ValueError):
-        return None
-    return key if key and _seal(scope, key) == content[:_SEAL_LENGTH] else None
+    except binascii.Error as error:
+        raise ValueError(_WRONG) from error
+    key = content[_SEAL_LENGTH:].decode()
+    if not key or _seal(scope, key) != content[:_SEAL_LENGTH]:
+        raise ValueError(_WRONG)
+    return key
 
 
 def _seal(scope: str, key: str) -> bytes:

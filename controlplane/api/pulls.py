@@ -14,7 +14,7 @@ from controlplane.analytics.listing import Place
 from controlplane.analytics.names import Names
 from controlplane.analytics.summing import Period, Question
 from controlplane.analytics.times import milliseconds
-from controlplane.api.paging import page
+from controlplane.api.paging import number, page
 from controlplane.api.pull_choice import read_choice
 from controlplane.api.pull_messages import holder_message, pull_message, sum_message, time_of
 from controlplane.api.pull_sight import look_up
@@ -53,12 +53,13 @@ class PullServicer(PullServiceServicer):
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
             choice = read_choice(request.filter, parent.organization if parent else "", violations)
-            wanted = page(request, f"{request.parent}/pulls {_scope(request.filter)}", violations)
-            after = violations.check("page_token", Place.parse, wanted.after) if wanted.after else None
+            wanted = page(
+                request, f"{request.parent}/pulls {_scope(request.filter)}", violations, Place.parse
+            )
         names = Names()
         async with self._database.read() as session:
             chosen = await look_up(session, parent, choice)
-            rows = await listing.page(session, chosen, names, after=after, limit=wanted.limit)
+            rows = await listing.page(session, chosen, names, after=wanted.after, limit=wanted.limit)
         shown, token = wanted.cut(rows, lambda row: str(Place.of(row)))
         return pb.ListPullsResponse(
             pulls=[pull_message(parent.organization, row, names) for row in shown], next_page_token=token
@@ -70,7 +71,7 @@ class PullServicer(PullServiceServicer):
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
             choice = read_choice(request.filter, parent.organization if parent else "", violations)
-            wanted = page(request, f"{request.parent}/sums {_scope(request)}", violations)
+            wanted = page(request, f"{request.parent}/sums {_scope(request)}", violations, number)
             if request.period not in _PERIODS:
                 violations.add("period", "is none of those that there are.")
             if not {*request.group_by} <= {*map(int, NameKind)}:
@@ -86,7 +87,7 @@ class PullServicer(PullServiceServicer):
                 tuple(dict.fromkeys(COLUMNS[NameKind(each)] for each in request.group_by)),
                 request.distinct,
             )
-            offset = int(wanted.after or 0)
+            offset = wanted.after or 0
             rows = await summing.answer(session, question, names, offset=offset, limit=wanted.limit)
         shown, token = wanted.cut(rows, lambda _: str(offset + wanted.size))
         return pb.SumPullsResponse(
@@ -104,7 +105,9 @@ class PullServicer(PullServiceServicer):
         versions = None
         with Violations() as violations:
             parent = violations.check("parent", ArtifactName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/versionHolders {request.version_range}", violations)
+            wanted = page(
+                request, f"{request.parent}/versionHolders {request.version_range}", violations, number
+            )
             if request.version_range:
                 versions = violations.check("version_range", VersionRange.parse, request.version_range)
             if request.HasField("start_time"):
@@ -113,7 +116,7 @@ class PullServicer(PullServiceServicer):
         async with self._database.read() as session:
             chosen = await look_up(session, OrganizationName(parent.organization), choice)
             found = await holders(session, chosen, versions)
-        offset = int(wanted.after or 0)
+        offset = wanted.after or 0
         shown, token = wanted.cut(found[offset : offset + wanted.limit], lambda _: str(offset + wanted.size))
         return pb.ListVersionHoldersResponse(
             version_holders=[holder_message(parent.organization, holder) for holder in shown],

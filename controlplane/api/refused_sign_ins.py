@@ -1,6 +1,6 @@
 """The part of AuditService that tells of sign-ins which were refused."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -32,16 +32,15 @@ class RefusedSignIns:
         with Violations() as violations:
             parent = violations.check("parent", parse_parent, request.parent)
             scope = f"{request.parent}/refusedSignIns {request.address} {request.token_uid}"
-            wanted = page(request, scope, violations)
-            after = violations.check("page_token", _read, wanted.after) if wanted.after else None
+            wanted = page(request, scope, violations, _read)
         last, address, token = (
             col(RefusedSignIn.last_time),
             col(RefusedSignIn.address),
             col(RefusedSignIn.token_uid),
         )
         statement = select(RefusedSignIn).order_by(last.desc(), address, token).limit(wanted.limit)
-        if after is not None:
-            time, before, uid = after
+        if wanted.after is not None:
+            time, before, uid = wanted.after
             later = (address > before) | ((address == before) & (token > uid))
             statement = statement.where((last < time) | ((last == time) & later))
         if request.address:
@@ -78,8 +77,8 @@ def _read(key: str) -> _Key:
     address, _, token_uid = rest.rpartition(" ")
     time = datetime.fromisoformat(written)
     if time.tzinfo is None:
-        raise ValueError("is not one of this list: give next_page_token as it came, or leave it out.")
-    return time, address, token_uid
+        raise ValueError("is of no time zone")
+    return time.astimezone(UTC), address, token_uid
 
 
 def _message(row: RefusedSignIn, organization: str) -> pb.RefusedSignIn:

@@ -10,7 +10,7 @@ from controlplane.api import audit, find
 from controlplane.api.caller import caller
 from controlplane.api.errors import not_found
 from controlplane.api.label_selector import LabelSelector
-from controlplane.api.paging import page
+from controlplane.api.paging import number, page
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.artifact_tables import Artifact
@@ -87,7 +87,7 @@ class SyncJobs:
         """Answer ListSyncJobs."""
         with Violations() as violations:
             parent = violations.check("parent", ArtifactName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/syncJobs", violations)
+            wanted = page(request, f"{request.parent}/syncJobs", violations, number)
         async with self._database.read() as session:
             artifact = await find.artifact(session, parent)
             statement = (
@@ -96,8 +96,8 @@ class SyncJobs:
                 .order_by(col(SyncJob.id).desc())
                 .limit(wanted.limit)
             )
-            if wanted.after:
-                statement = statement.where(col(SyncJob.id) < int(wanted.after))
+            if wanted.after is not None:
+                statement = statement.where(col(SyncJob.id) < wanted.after)
             rows = (await session.exec(statement)).all()
         shown, token = wanted.cut(rows, lambda row: str(saved_id(row)))
         return pb.ListSyncJobsResponse(

@@ -8,7 +8,7 @@ from sqlmodel.sql.expression import Select
 
 from controlplane.api import find
 from controlplane.api.errors import not_found
-from controlplane.api.paging import page
+from controlplane.api.paging import number, page, text
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.artifact_tables import Manifest, Tag, TagRevision
@@ -45,12 +45,12 @@ class Tags:
         """Answer ListTags."""
         with Violations() as violations:
             parent = violations.check("parent", ArtifactName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/tags", violations)
+            wanted = page(request, f"{request.parent}/tags", violations, text)
         async with self._database.read() as session:
             artifact = await find.artifact(session, parent)
             found = await session.exec(
                 _tags()
-                .where(Tag.artifact_id == artifact.row.id, col(Tag.name) > wanted.after)
+                .where(Tag.artifact_id == artifact.row.id, col(Tag.name) > (wanted.after or ""))
                 .order_by(col(Tag.name))
                 .limit(wanted.limit)
             )
@@ -64,7 +64,7 @@ class Tags:
         """Answer ListTagRevisions."""
         with Violations() as violations:
             name = violations.check("parent", TagName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/revisions", violations)
+            wanted = page(request, f"{request.parent}/revisions", violations, number)
         async with self._database.read() as session:
             artifact = await find.artifact(session, name.artifact)
             statement = (
@@ -73,16 +73,16 @@ class Tags:
                 .order_by(col(TagRevision.id).desc())
                 .limit(wanted.limit)
             )
-            if wanted.after:
-                statement = statement.where(col(TagRevision.id) < int(wanted.after))
+            if wanted.after is not None:
+                statement = statement.where(col(TagRevision.id) < wanted.after)
             ended = (await session.exec(statement)).all()
             now = None
-            if not wanted.after:
+            if wanted.after is None:
                 found = await session.exec(
                     select(Tag).where(Tag.artifact_id == artifact.row.id, Tag.name == name.tag)
                 )
                 now = found.first()
-        if not ended and now is None and not wanted.after:
+        if not ended and now is None and wanted.after is None:
             raise not_found("TAG_UNKNOWN", f"There is no {name}, and there was none.", name=str(name))
         rows: list[tuple[str, str, datetime, datetime | None]] = []
         if now is not None:

@@ -16,7 +16,7 @@ from controlplane.api.audit import creates
 from controlplane.api.caller import caller
 from controlplane.api.errors import denied, not_found
 from controlplane.api.find import FoundUser
-from controlplane.api.paging import page
+from controlplane.api.paging import number, page
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
@@ -82,15 +82,15 @@ class Tokens:
         """Answer ListTokens."""
         with Violations() as violations:
             parent = violations.check("parent", UserName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/tokens", violations)
+            wanted = page(request, f"{request.parent}/tokens", violations, number)
         statement = (
             select(AccessToken, User)
             .where(AccessToken.user_id == User.id)
             .order_by(col(AccessToken.id).desc())
             .limit(wanted.limit)
         )
-        if wanted.after:
-            statement = statement.where(col(AccessToken.id) < int(wanted.after))
+        if wanted.after is not None:
+            statement = statement.where(col(AccessToken.id) < wanted.after)
         async with self._database.read() as session:
             organization: Organization
             if parent.user == ANY_USER:

@@ -15,7 +15,7 @@ from controlplane.api.errors import already_exists
 from controlplane.api.etags import check_etag, etag
 from controlplane.api.find import FoundUser
 from controlplane.api.masks import masked_fields
-from controlplane.api.paging import page
+from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.tokens import Tokens
@@ -50,12 +50,12 @@ class UserServicer(Tokens, UserServiceServicer):
         """Answer ListUsers."""
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
-            wanted = page(request, f"{request.parent}/users", violations)
+            wanted = page(request, f"{request.parent}/users", violations, text)
         async with self._database.read() as session:
             organization = await find.organization(session, parent)
             statement = (
                 select(User)
-                .where(User.organization_id == organization.id, col(User.email) > wanted.after)
+                .where(User.organization_id == organization.id, col(User.email) > (wanted.after or ""))
                 .order_by(col(User.email))
                 .limit(wanted.limit)
             )
