@@ -7,7 +7,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clients.control.token import is_well_formed
-from penstock.v1 import artifact_pb2, organization_pb2
+from penstock.v1 import artifact_pb2, customer_pb2, organization_pb2
 from penstock.v1 import user_pb2 as pb
 from tests.servers.control_plane import Plane, refused
 
@@ -53,6 +53,31 @@ async def test_an_address_has_one_user_in_each_organization(plane: Plane) -> Non
     await plane.user("other", "admin", "ci@example.com")
     error = await refused(plane.user("acme", "admin", "CI@example.com"))
     assert (error.code.name, error.reason) == ("ALREADY_EXISTS", "USER_EXISTS")
+
+
+async def test_a_customer_learns_only_that_an_address_is_taken(plane: Plane) -> None:
+    """By a member or by another customer's user: the answer is the same, and so is every other about them."""
+    await plane.organization("acme")
+    for customer in ("globex", "initech"):
+        await plane.root.customers.CreateCustomer(
+            customer_pb2.CreateCustomerRequest(parent=ACME, customer_id=customer)
+        )
+    await plane.user("acme", "admin", "boss@acme.example")
+    await plane.user("acme", "read_only", "ops@initech.example", customer=f"{ACME}/customers/initech")
+    globex = f"{ACME}/customers/globex"
+    _, token = await plane.user("acme", "admin", "ops@globex.example", customer=globex)
+    api = (await plane.client(token)).users
+    told = set()
+    for email in ("boss@acme.example", "ops@initech.example"):
+        request = pb.CreateUserRequest(parent=ACME, user=pb.User(email=email, customer=globex))
+        error = await refused(api.CreateUser(request))
+        told.add((error.code.name, error.reason, str(error).replace(email, "it")))
+        name = f"{ACME}/users/{email}"
+        unknown = await refused(api.GetUser(pb.GetUserRequest(name=name)))
+        assert (unknown.code.name, unknown.reason) == ("NOT_FOUND", "USER_UNKNOWN")
+    assert told == {
+        ("ALREADY_EXISTS", "USER_EXISTS", f"There is {ACME}/users/it already: an address has one user.")
+    }
 
 
 async def test_everything_wrong_with_a_user_is_told_at_once(plane: Plane) -> None:

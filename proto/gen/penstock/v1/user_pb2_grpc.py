@@ -102,7 +102,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Creates a user. ALREADY_EXISTS where the organization has one with this e-mail address.
+        """Creates a user. ALREADY_EXISTS where the organization has one with this e-mail address, also where
+        the caller may not see that one: a customer's administrator learns that an address is taken, not by whom.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

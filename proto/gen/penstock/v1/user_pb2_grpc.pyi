@@ -22,7 +22,9 @@ class UserServiceStub:
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_pb2.ListUsersRequest, _user_pb2.ListUsersResponse]
     """Lists the users of an organization, by e-mail address."""
     CreateUser: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateUserRequest, _user_pb2.User]
-    """Creates a user. ALREADY_EXISTS where the organization has one with this e-mail address."""
+    """Creates a user. ALREADY_EXISTS where the organization has one with this e-mail address, also where
+    the caller may not see that one: a customer's administrator learns that an address is taken, not by whom.
+    """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.User]
     """Changes the fields of a user that `update_mask` names."""
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_pb2.DeleteUserRequest, _empty_pb2.Empty]
@@ -61,7 +63,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.CreateUserRequest,
         context: _aio.ServicerContext[_user_pb2.CreateUserRequest, _abc.Awaitable[_user_pb2.User]],
     ) -> _abc.Awaitable[_user_pb2.User]:
-        """Creates a user. ALREADY_EXISTS where the organization has one with this e-mail address."""
+        """Creates a user. ALREADY_EXISTS where the organization has one with this e-mail address, also where
+        the caller may not see that one: a customer's administrator learns that an address is taken, not by whom.
+        """
 
     @_abc_1.abstractmethod
     def UpdateUser(
