@@ -109,7 +109,10 @@ async def test_a_disk_that_fills_up_and_is_emptied(
         bodies = await asyncio.gather(*pulls)
         assert bodies == [content_of(blob) for blob in blobs * 3]
         assert (await node.ready())["workers"]["restarts"] == 0
+        # What is stored would be evicted to make room.
         stored = disk / "data" / "blobs" / "blobs" / "sha256"
+        for blob in stored.iterdir():
+            blob.unlink()
         (disk / "hog").write_bytes(b"")
         with (disk / "hog").open("ab", buffering=0) as hog, suppress(OSError):
             while hog.write(bytes(4096)):
@@ -117,8 +120,6 @@ async def test_a_disk_that_fills_up_and_is_emptied(
         assert await node.process.get(f"/v2/acme/app/blobs/{small.digest}", token) == content_of(small)
         assert (await node.ready())["cache"]["trouble"]
         (disk / "hog").unlink()
-        for blob in stored.iterdir():
-            blob.unlink()
 
         async with asyncio.timeout(60):
             while not (stored / small.digest.encoded).exists():
