@@ -19,6 +19,7 @@ from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.measures import Measures
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
+from dataplane.descriptors import Descriptors
 from dataplane.http.cached import Cached
 from dataplane.http.clocks import Clocks
 from dataplane.http.errors import Code, Refusal
@@ -90,6 +91,7 @@ class Node:
         self._lookups = Lookups()
         self._measures = Measures()
         self._hits = Hits()
+        self._descriptors = Descriptors()
         self._clocks = crew.clocks or (Clocks.create() if settings.rates != Rates() else None)
         self._sign_ins = SignIns()
         self._transfers = Transfers(
@@ -110,6 +112,7 @@ class Node:
             tls=server_context(settings.tls_certificate, settings.tls_key),
             ids=self._ids,
             traced=True,
+            descriptors=self._descriptors,
         )
         self._metrics = Metrics(
             self.state,
@@ -122,13 +125,14 @@ class Node:
         )
         self._recording = Recording(settings, crew, lambda: self.state.configuration)
         self._metrics.add(self._recording.measures)
+        self._metrics.add(self._descriptors)
         self._node_port = NodePort(
             self._readiness,
             self._exposition,
             self.cached,
             ScrapeToken(settings.metrics_token.get_secret_value()),
         )
-        self._node_server = Server(self._node_port.answer)
+        self._node_server = Server(self._node_port.answer, descriptors=self._descriptors)
         self.registry_address = ""
         """`host:port` that the registry listens on."""
         self.node_address = ""
@@ -159,7 +163,9 @@ class Node:
     def report(self) -> dict[str, Any]:
         """Give readiness and metrics, as `workers.supervisor` adds them up."""
         trouble = "" if self._cache is None else self._cache.trouble
-        readiness = details(self.state, draining=self._draining, trouble=trouble)
+        readiness = details(
+            self.state, draining=self._draining, trouble=trouble, shortage=self._descriptors.trouble
+        )
         return {"readiness": readiness, "metrics": pack(self._metrics.collect())}
 
     async def cached(self, request: Request) -> bytes | None:
@@ -200,7 +206,9 @@ class Node:
         data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
         disk = Disk(data_dir / "node" / "resolved", settings.manifest_disk_max_bytes)
         await asyncio.to_thread(disk.prepare)
-        storage = await Storage.make(settings, data_dir, self._measures, self._crew.tell_trouble, stack)
+        storage = await Storage.make(
+            settings, data_dir, self._measures, self._descriptors, self._crew.tell_trouble, stack
+        )
         cache = storage.cache
         # What is pushed later ends earlier: health and metrics last.
         if share.alone:

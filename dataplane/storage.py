@@ -17,6 +17,7 @@ from dataplane.blobs.measures import Measures
 from dataplane.blobs.signer import Signer
 from dataplane.blobs.space import Limits
 from dataplane.blobs.turns import Turns
+from dataplane.descriptors import Descriptors
 from dataplane.http.redirects import Redirects
 from dataplane.identity import identity
 from dataplane.settings import Settings
@@ -37,6 +38,7 @@ class Storage:
         settings: Settings,
         data_dir: Path,
         measures: Measures,
+        descriptors: Descriptors,
         tell_trouble: Callable[[str], None],
         stack: AsyncExitStack,
     ) -> Self:
@@ -56,6 +58,7 @@ class Storage:
             bucket=bucket,
             turns=await _turns(settings, bucket, data_dir, measures, stack),
             measures=measures,
+            descriptors=descriptors,
             tell_trouble=tell_trouble,
         )
         return cls(cache, redirects)

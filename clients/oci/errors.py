@@ -20,6 +20,10 @@ class UpstreamBroken(UpstreamUnavailable):
     """The connection was refused, reset, or broke off: asking again at once may help."""
 
 
+class NotAsked(UpstreamUnavailable):
+    """This process could not ask, for want of something of its own: that says nothing of the upstream."""
+
+
 class UnknownHost(UpstreamUnavailable):
     """The upstream's host name does not resolve."""
 

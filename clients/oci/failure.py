@@ -15,6 +15,7 @@ import aiohttp
 from clients.oci.address import AddressRefused
 from clients.oci.errors import (
     ForbiddenAddress,
+    NotAsked,
     PermissionMissing,
     UnknownHost,
     UntrustedTls,
@@ -26,6 +27,7 @@ from clients.oci.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
+from clients.process.descriptors import is_shortage
 
 # Characters of an upstream's own explanation that are passed on.
 _EXPLANATION = 200
@@ -51,6 +53,9 @@ def translated(host: str) -> Iterator[None]:
     except aiohttp.ClientConnectorDNSError as error:
         raise UnknownHost(host, f"The host name of {host} could not be resolved.") from error
     except aiohttp.ClientConnectorError as error:
+        if is_shortage(error.os_error):
+            # Nothing was asked, so that nothing is known of the host.
+            raise NotAsked(host, f"No file descriptor is left to ask {host} with.") from error
         reason = error.os_error.strerror or "the connection failed"
         raise UpstreamBroken(host, f"{host} could not be reached: {reason}.") from error
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:

@@ -18,7 +18,7 @@ from yarl import URL
 
 from clients.oci.address import AddressRefused, is_public, parse_address
 from clients.oci.breaker import Breakers
-from clients.oci.errors import UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
+from clients.oci.errors import NotAsked, UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
 from clients.oci.failure import retry_after, translated
 from clients.oci.origin import ForbiddenUrl, Origin, check_redirect, follow
 from clients.oci.outcomes import Outcomes
@@ -175,7 +175,8 @@ class Transport:
                         request.method, url, headers=headers, allow_redirects=False, ssl=trust
                     )
             except UpstreamUnavailable as error:
-                outcome.problem = str(error)
+                if not isinstance(error, NotAsked):
+                    outcome.problem = str(error)
                 self.outcomes.note(request.host, None)
                 raise
             self.outcomes.note(request.host, response.status)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from clients.oci.digest import Digest
+from clients.process.descriptors import is_shortage
 from clients.process.exits import ConfigurationError
 from clients.process.place import DISK_TROUBLE
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.detour import Detours
-from dataplane.blobs.errors import BlobFailed, Fault
+from dataplane.blobs.errors import BlobFailed, Fault, out_of_descriptors
 from dataplane.blobs.fills import Fills, Running
 from dataplane.blobs.keeping import Keeping
 from dataplane.blobs.measures import Measures
@@ -31,6 +32,7 @@ from dataplane.blobs.tier import Tier
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.turns import Turns
 from dataplane.blobs.way import Way
+from dataplane.descriptors import Descriptors
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class BlobCache:
         turns: Turns | None = None,
         measures: Measures | None = None,
         patience: Patience | None = None,
+        descriptors: Descriptors | None = None,
         tell_trouble: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe a cache; spool_folder belongs to it alone, on the file system of a FileStore.
@@ -81,14 +84,14 @@ class BlobCache:
         bytes a second that are read again to find what is rotten; 0 for none. With a bucket, which
         outlives the cache, the store is a hot tier in front of it: what the store does not have is looked
         for there before it is fetched from upstream, and what was fetched is put there. With `turns`,
-        which the cache stops, nodes that share the bucket wait for each other. `tell_trouble` is told what
-        the other processes should `hear_trouble` of.
+        which the cache stops, nodes that share the bucket wait for each other. `descriptors`
+        is told when there are none left, `tell_trouble` what the other processes should `hear_trouble` of.
         """
         self.measures = measures or Measures()
         self._store = store
         self._folder = spool_folder
         self._threads = Threads()
-        self._trouble = Trouble(self.measures, tell=tell_trouble)
+        self._trouble = Trouble(self.measures, tell=tell_trouble, descriptors=descriptors)
         patience = patience or Patience()
         self._space = Space(
             store, spool_folder, limits or Limits(), self.measures, self._threads, self._trouble
@@ -128,7 +131,7 @@ class BlobCache:
                     f"The folder {self._folder} for blobs that are being fetched cannot be used: "
                     f"{error.strerror or error}; make it a directory that this process may write to."
                 ) from error
-            self._note(error)
+            self._trouble.failed(error)
         self._spawn(self._tend, "blob space")
         if self._scrub_rate:
             self._spawn(self._scrubber(self._scrub_rate).run, "blob scrubber")
@@ -140,6 +143,15 @@ class BlobCache:
         the reader, and the fetch goes on without it. `ahead` says that nobody waits for the blob. Raises
         BlobFailed where this node cannot even begin.
         """
+        try:
+            return await self._open(digest, size, source, ahead=ahead)
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            self._trouble.failed(error)
+            raise out_of_descriptors() from error
+
+    async def _open(self, digest: Digest, size: int, source: Source, *, ahead: bool) -> BlobReader:
         way = self._tier.way(digest, size, source)
         while True:
             running = self._fills.get((digest, size))
@@ -197,8 +209,11 @@ class BlobCache:
         """
         if (digest, size) in self._opening or self._fills.get((digest, size)) is not None:
             return None
-        stored = self._stored(digest, size)
-        return None if stored is None else self._warm(stored, digest, None)
+        # Where no descriptor is left, the others say so.
+        with suppress(OSError):
+            stored = self._stored(digest, size)
+            return None if stored is None else self._warm(stored, digest, None)
+        return None
 
     async def verify(self, digest: Digest) -> bool:
         """Read a stored blob again, at once; see Scrubber."""
@@ -239,7 +254,9 @@ class BlobCache:
     def _stored(self, digest: Digest, size: int) -> StoredBlob | None:
         try:
             stored = self._store.open(digest)
-        except OSError:
+        except OSError as error:
+            if is_shortage(error):
+                raise
             logger.exception("stored blob %s cannot be opened, and is fetched again", digest)
             return None
         if stored is None:
@@ -273,8 +290,10 @@ class BlobCache:
             await self._space.clear()
             return await self._join(way, ahead=ahead)
         except OSError as error:
+            if is_shortage(error):
+                raise
             logger.exception("blob %s cannot be spooled, and is passed through", way.digest)
-            self._note(error)
+            self._trouble.failed(error)
             return self._uncached(way)
         finally:
             self._opening.discard(key)
@@ -357,11 +376,8 @@ class BlobCache:
             else:
                 await (self._space.sweep() if whole else self._space.look())
         except OSError as error:
-            self._note(error)
+            self._trouble.failed(error)
             raise
-
-    def _note(self, error: OSError) -> None:
-        self._trouble.note(f"The disk does not take blobs: {error.strerror}. They are passed through.")
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         if self._stopping:

@@ -31,3 +31,8 @@ class NotSpooled(BlobFailed):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(Fault.NODE, sentence)
+
+
+def out_of_descriptors() -> BlobFailed:
+    """Make the failure for when no file can be opened, by whatever way."""
+    return BlobFailed(Fault.NODE, "This node has no file descriptor left for the blob: pull again.")

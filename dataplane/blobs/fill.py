@@ -10,8 +10,9 @@ from pathlib import Path
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError
+from clients.process.descriptors import is_shortage
 from dataplane.blobs.claim import Claim
-from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
+from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled, out_of_descriptors
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
 from dataplane.blobs.spool import Spool
@@ -187,6 +188,8 @@ class Fill:
 
 def failed_here(digest: Digest, error: Exception) -> BlobFailed:
     """Make the verdict for what failed in this node, in words that show none of its paths."""
+    if isinstance(error, OSError) and is_shortage(error):
+        return out_of_descriptors()
     if not isinstance(error, OSError):
         return BlobFailed(
             Fault.NODE, f"This node cannot fetch {digest}: an internal error; its log says more."

@@ -47,7 +47,7 @@ class Keeping:
             self._tier.put(digest, self._store.peek(digest))
         except OSError as error:
             logger.exception("blob %s was verified and served, but cannot be stored", digest)
-            self._trouble.note(f"The disk does not take blobs: {error.strerror}. They are passed through.")
+            self._trouble.failed(error)
             return
         self._trouble.over()
         self._unreadable.pop(digest, None)

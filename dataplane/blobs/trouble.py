@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from clients.process.descriptors import is_shortage
 from dataplane.blobs.measures import Measures
+from dataplane.descriptors import Descriptors
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +25,12 @@ class Trouble:
         measures: Measures,
         clock: Callable[[], float] = time.monotonic,
         tell: Callable[[str], None] = lambda _: None,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self._measures = measures
         self._clock = clock
         self._tell = tell
+        self._descriptors = descriptors or Descriptors()
         self._until = 0.0
         self.sentence = ""
         """Empty when all is well, as far as was seen."""
@@ -42,6 +46,13 @@ class Trouble:
             logger.error("%s", sentence)
         self._tell(sentence)
         self.hear(sentence)
+
+    def failed(self, error: OSError) -> None:
+        """Note why a file could not be written; what this process lacks is no trouble of the disk."""
+        if is_shortage(error):
+            self._descriptors.note()
+        else:
+            self.note(f"The disk does not take blobs: {error.strerror}. They are passed through.")
 
     def mention(self, sentence: str) -> None:
         """Note what is wrong with one file: this process says it, and nobody leaves the disk alone for it."""

@@ -6,8 +6,11 @@ from typing import Any
 from dataplane.config.state import ConfigState
 
 
-def details(state: ConfigState, *, draining: bool, trouble: str = "") -> dict[str, Any]:
-    """Say it of one process; `trouble` is what is wrong with its cache, which leaves it ready."""
+def details(state: ConfigState, *, draining: bool, trouble: str = "", shortage: str = "") -> dict[str, Any]:
+    """Say it of one process.
+
+    `trouble` is what is wrong with its cache, `shortage` what it lacks; they leave it ready.
+    """
     return {
         "ready": state.configuration is not None and not draining,
         "draining": draining,
@@ -18,6 +21,7 @@ def details(state: ConfigState, *, draining: bool, trouble: str = "") -> dict[st
             "refusal": state.refusal,
         },
         "cache": {"trouble": trouble},
+        "process": {"trouble": shortage},
     }
 
 
@@ -26,6 +30,8 @@ def together(reports: Sequence[dict[str, Any]]) -> tuple[bool, dict[str, Any]]:
     if not reports:
         return False, {"ready": False}
     furthest = min(reports, key=lambda report: int(report["configuration"]["revision"]))
-    trouble = next((text for report in reports if (text := report["cache"]["trouble"])), "")
-    ready = any(report["ready"] for report in reports)
-    return ready, {**furthest, "cache": {"trouble": trouble}}
+    troubles = {
+        part: {"trouble": next((text for report in reports if (text := report[part]["trouble"])), "")}
+        for part in ("cache", "process")
+    }
+    return any(report["ready"] for report in reports), {**furthest, **troubles}

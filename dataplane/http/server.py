@@ -9,12 +9,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 from tornado.http1connection import HTTP1ConnectionParameters
-from tornado.netutil import add_accept_handler
 
 from clients.process.request_id import RequestIds
+from dataplane.descriptors import Descriptors
 from dataplane.http.connection import Connection
 from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from dataplane.http.limits import Hits, Limits
+from dataplane.http.listener import Listener
 from dataplane.http.sealed import SealedConnection
 from dataplane.http.service import Answerer, Quick, Service
 from dataplane.http.sweep import Sweep
@@ -33,7 +34,8 @@ class Server:
 
     `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits` counts
     what `limits` did. With `tls` everything is encrypted. `ids` names requests whose clients gave no name;
-    those that `quick` leaves alone begin traces if they are `traced`.
+    those that `quick` leaves alone begin traces if they are `traced`. `descriptors` is told when there are
+    none left.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class Server:
         tls: ssl.SSLContext | None = None,
         ids: RequestIds | None = None,
         traced: bool = False,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self._limits = limits
         self._hits = hits or Hits()
         self._tls = tls
+        self._descriptors = descriptors or Descriptors()
         parameters = HTTP1ConnectionParameters(
             # Tornado hangs up without a word on what exceeds its own limit: ours, which answer, come first.
             max_header_size=2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES),
@@ -59,7 +63,7 @@ class Server:
         )
         self._service = Service(answer, sent, quick, parameters, self._hits, ids or RequestIds(), traced)
         self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
-        self._listening: list[tuple[socket.socket, Callable[[], None]]] = []
+        self._listening: list[Listener] = []
 
     @property
     def active(self) -> int:
@@ -84,14 +88,13 @@ class Server:
     def start(self, sockets: Iterable[socket.socket]) -> None:
         """Take over the sockets, and accept connections."""
         for listener in sockets:
-            self._listening.append((listener, add_accept_handler(listener, self._accept)))
+            self._listening.append(Listener(listener, self._accept, self._descriptors))
         self._sweep.start()
 
     async def stop(self, drain: float) -> None:
         """Stop accepting, let what is being answered finish for up to `drain` seconds, close everything."""
-        for listener, remove in self._listening:
-            remove()
-            listener.close()
+        for listener in self._listening:
+            listener.stop()
         self._listening.clear()
         service = self._service
         service.quick = None

@@ -10,12 +10,13 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext, create_default_context
 import pytest
 from yarl import URL
 
-from clients.oci.errors import UpstreamBroken, UpstreamError, UpstreamInvalid, UpstreamUnavailable
+from clients.oci.errors import NotAsked, UpstreamBroken, UpstreamError, UpstreamInvalid, UpstreamUnavailable
 from clients.oci.failure import translated
 from clients.oci.request import Request, Timeouts
 from clients.oci.retry import Retry
 from clients.oci.transport import Transport
 from tests.fakes.clock import Pauses
+from tests.fakes.descriptors import none_left
 from tests.fakes.registry import FakeRegistry
 
 
@@ -33,6 +34,18 @@ async def test_an_answer_is_read_whole(transport: Transport, upstream: FakeRegis
     assert seen.headers["Accept-Encoding"] == "identity"
     assert seen.headers["User-Agent"] == "penstock"
     assert "Authorization" not in seen.headers
+
+
+async def test_no_descriptor_left_says_nothing_of_the_upstream(
+    transport: Transport, upstream: FakeRegistry
+) -> None:
+    """However often it could not be asked, it is not taken for a host that is down."""
+    with none_left():
+        for _ in range(10):
+            with pytest.raises(NotAsked, match="No file descriptor is left"):
+                await transport.fetch(ping(upstream), limit=100)
+    assert transport.breakers.states() == {}
+    assert (await transport.fetch(ping(upstream), limit=100)).status == 200
 
 
 async def test_a_body_of_exactly_the_limit_is_taken(transport: Transport, upstream: FakeRegistry) -> None:

@@ -20,7 +20,9 @@ from dataplane.blobs.fill import HELD_BACK
 from dataplane.blobs.reader import BlobReader
 from dataplane.blobs.space import Limits
 from dataplane.blobs.store import StoredBlob
+from dataplane.descriptors import Descriptors
 from tests.fakes.blobs import GeneratedBlob, content_of
+from tests.fakes.descriptors import none_left
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, read, settled, spools, stored
 
@@ -221,6 +223,29 @@ async def test_an_unreadable_blob_outlives_an_upstream_that_is_away(
 
 def _opened(root: Path) -> tuple[FileIO, int, None]:
     return FileIO(root / "blobs" / "sha256" / BLOB.digest.encoded, "rb"), BLOB.size, None
+
+
+async def test_no_descriptor_left_is_not_the_disk_s_trouble(make_cache: Callable[..., Any]) -> None:
+    """Clients are told to come again, of cold blobs and of stored ones; then all is well by itself."""
+    descriptors = Descriptors()
+    cache = await make_cache(descriptors=descriptors)
+    await pull(cache, BLOB, ScriptedSource(BLOB))
+    await settled(cache)
+    cold = GeneratedBlob(2, MIB)
+
+    with none_left():
+        assert cache.warm(BLOB.digest, BLOB.size) is None
+        for blob in (BLOB, cold):
+            with pytest.raises(BlobFailed, match="no file descriptor left") as told:
+                await cache.open(blob.digest, blob.size, ScriptedSource(blob))
+            assert told.value.fault is Fault.NODE
+    assert (cache.trouble, cache.measures.troubled, cache.measures.unspooled) == ("", 0, 0)
+    assert descriptors.trouble
+
+    never = ScriptedSource(BLOB)
+    assert await pull(cache, BLOB, never) == content_of(BLOB)
+    assert never.asked == []
+    assert await pull(cache, cold, ScriptedSource(cold)) == content_of(cold)
 
 
 async def test_a_stored_blob_that_has_lost_its_end_is_dropped(cache: BlobCache, root: Path) -> None:

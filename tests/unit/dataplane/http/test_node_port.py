@@ -106,6 +106,7 @@ async def test_a_node_is_alive_before_it_is_ready(parts: Parts) -> None:
             "draining": False,
             "configuration": {"revision": 7, "age_seconds": 2.5, "interruption": "", "refusal": ""},
             "cache": {"trouble": "the disk is full"},
+            "process": {"trouble": ""},
         },
     )
     parts.draining = True
