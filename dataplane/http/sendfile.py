@@ -17,9 +17,13 @@ from dataplane.http import pages
 from dataplane.http.pace import Pace
 
 _WRITABLE: Final = IOLoop.WRITE
+_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 # Bytes for one client before the others get their turn, and how much the kernel is asked for at once.
 TURN: Final = 4 << 20
 _CALL: Final = 2 << 20
+# Bytes of a part from which on it is worth two calls that its packets are full: sendfile ends one with every
+# pipe that it fills, and the receiver and the kernel do the more for them.
+_CORKED: Final = 128 << 10
 # Of all that sendfile can fail with, what is the file's fault and not the connection's.
 _FILE_ERRORS: Final = frozenset({errno.EIO, errno.ESTALE, errno.ENODATA})
 
@@ -44,7 +48,8 @@ class FileStream(IOStream):
         # What ends the wait of a client that has had its share for now.
         self._waiting: asyncio.TimerHandle | None = None
         self._corked = False
-        if connection.family in (socket.AF_INET, socket.AF_INET6):
+        self._filling = False
+        if connection.family in _INTERNET:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
@@ -79,6 +84,8 @@ class FileStream(IOStream):
         self._total_write_index += stop - start
         self._write_futures.append((self._total_write_index, future))
         self._part, self._near = (descriptor, stop), 0
+        if stop - start >= _CORKED:
+            self._fill_packets(fill=True)
         self._pace = pace
         if pace is not None:
             self._wait_for(pace.pay(0))
@@ -160,10 +167,14 @@ class FileStream(IOStream):
         failed = None
         try:
             while position < turn:
-                count = os.sendfile(self.socket.fileno(), descriptor, position, min(turn - position, _CALL))
+                asked = min(turn - position, _CALL)
+                count = os.sendfile(self.socket.fileno(), descriptor, position, asked)
                 if not count:
                     raise OSError(errno.EIO, "the file has lost its end")
                 position += count
+                if count < asked:
+                    # More would find no room.
+                    break
         except BlockingIOError:
             pass
         except OSError as error:
@@ -176,10 +187,17 @@ class FileStream(IOStream):
                 self._wait_for(wait)
         if position == stop:
             self._part = None
+            self._fill_packets(fill=False)
             # Everything is sent: this resolves the future.
             super()._handle_write()
         elif failed is not None:
             self._fail(failed, stop)
+
+    def _fill_packets(self, *, fill: bool) -> None:
+        """Have the kernel send no packet before it is full, or what is left (tcp(7), TCP_CORK)."""
+        if fill != self._filling and self.socket.family in _INTERNET:
+            self._filling = fill
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, fill)
 
     def _wait_for(self, seconds: float) -> None:
         if seconds > 0:
@@ -198,6 +216,7 @@ class FileStream(IOStream):
             return
         self._total_write_index -= stop - self._position
         self._part = None
+        self._fill_packets(fill=False)
         # Nothing is written behind a part: its future is the last.
         _, future = self._write_futures.pop()
         super()._handle_write()
