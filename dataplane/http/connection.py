@@ -213,6 +213,10 @@ class Connection(FileStream):
         except FAILURES as failure:
             _LOG.warning("A transfer is cut short: %s", failure)
             self.close()
+        except Exception:  # noqa: BLE001 - as for what Exchange sends
+            # Whatever came next would be taken for the rest of this body.
+            _LOG.exception("A transfer is cut short.")
+            self.close()
         finally:
             answer.done(count)
 

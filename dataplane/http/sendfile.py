@@ -24,8 +24,9 @@ _CALL: Final = 2 << 20
 # Bytes of a part from which on it is worth two calls that its packets are full: sendfile ends one with every
 # pipe that it fills, and the receiver and the kernel do the more for them.
 _CORKED: Final = 128 << 10
-# Of all that sendfile can fail with, what is the file's fault and not the connection's.
-_FILE_ERRORS: Final = frozenset({errno.EIO, errno.ESTALE, errno.ENODATA})
+# Of all that sendfile can fail with, what is the file's fault and not the connection's: the last two where
+# its file system cannot be sent from.
+_FILE_ERRORS: Final = frozenset({errno.EIO, errno.ESTALE, errno.ENODATA, errno.EINVAL, errno.ENOSYS})
 
 
 class FileFailed(Exception):

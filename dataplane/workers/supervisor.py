@@ -138,30 +138,14 @@ class Supervisor:
         failures = 0
         while True:
             began = time.monotonic()
-            worker = await Worker.start(
-                share,
-                self._environment,
-                (self._board.fileno(), self._clocks.fileno()),
-                lambda: self._serves(share.index, announce),
-                lambda message: self._pass_on(share, message),
-                self._fold,
-            )
-            self._workers[share.index] = worker
-            if share.leads:
-                for parcel in self._stock.take():
-                    self._fold(parcel)
-            if self._draining.is_set():
-                worker.terminate()
-            code = await worker.run()
-            del self._workers[share.index]
-            self._pass_on(share, {"configuration": {"interruption": "the worker that follows it has ended"}})
-            self._past = sums.add([self._past, sums.counters(worker.metrics)])
-            self._leave_alone()
-            if worker.failure:
-                raise ConfigurationError(worker.failure)
+            try:
+                end = await self._run(share, announce)
+            except OSError as error:
+                # The machine is short of memory or processes, as it may be when it has just killed one.
+                end = f"before it began: {error.strerror}"
             if self._draining.is_set():
                 return Exit.OK
-            _LOG.error("Worker %d ended %s.", share.index, _describe(code))
+            _LOG.error("Worker %d ended %s.", share.index, end)
             if share.index in self._awaited:
                 return Exit.FAILED
             failures = 0 if time.monotonic() - began >= _WELL else failures
@@ -171,6 +155,34 @@ class Supervisor:
                     return Exit.OK
             failures += 1
             self._restarts += 1
+
+    async def _run(self, share: Share, announce: Callable[[], None]) -> str:
+        """Run a worker to its end, and tell how it came to it.
+
+        Raises OSError where none can be started, and ConfigurationError where it cannot work as it is set up.
+        """
+        worker = await Worker.start(
+            share,
+            self._environment,
+            (self._board.fileno(), self._clocks.fileno()),
+            lambda: self._serves(share.index, announce),
+            lambda message: self._pass_on(share, message),
+            self._fold,
+        )
+        self._workers[share.index] = worker
+        if share.leads:
+            for parcel in self._stock.take():
+                self._fold(parcel)
+        if self._draining.is_set():
+            worker.terminate()
+        code = await worker.run()
+        del self._workers[share.index]
+        self._pass_on(share, {"configuration": {"interruption": "the worker that follows it has ended"}})
+        self._past = sums.add([self._past, sums.counters(worker.metrics)])
+        self._leave_alone()
+        if worker.failure:
+            raise ConfigurationError(worker.failure)
+        return _describe(code)
 
     def _serves(self, index: int, announce: Callable[[], None]) -> None:
         if self._awaited == {index}:

@@ -107,11 +107,23 @@ async def test_a_file_that_has_lost_its_end(tmp_path: Path, path: str, length: i
         assert sum(source.done) + server.sent == 2 * SIZE + len(b"/last")
 
 
+async def a_bug(start: int) -> AsyncGenerator[memoryview, None]:
+    """Half of it, and then what nobody foresaw."""
+    yield memoryview(CONTENT)[start : start + 1000]
+    raise ZeroDivisionError
+
+
 @pytest.mark.parametrize("path", ["/quick", "/ordinary"])
-async def test_a_rest_that_cannot_be_had(tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("no_more", [no_rest, a_bug])
+async def test_a_rest_that_cannot_be_had(
+    tmp_path: Path,
+    path: str,
+    no_more: Callable[[int], AsyncGenerator[memoryview, None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The connection is cut below the announced length, and nothing that was sent behind is answered."""
     async with serving(tmp_path, 2_500_000) as (server, source):
-        source.rest = no_rest
+        source.rest = no_more
         received = await server.exchange(get(path) + get("/next"))
         assert body(received) == CONTENT[: 2_500_000 + 1000]
     assert "cut short" in caplog.text

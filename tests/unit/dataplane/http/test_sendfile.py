@@ -209,13 +209,14 @@ def chill(descriptor: int) -> None:
         pytest.skip("this file system keeps its pages in memory")
 
 
-def test_a_disk_that_fails(run: Run, descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the middle, with EIO; what the client has stays counted."""
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.ENOSYS])
+def test_a_disk_that_fails(run: Run, descriptor: int, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """In the middle, or as files cannot be sent from it; what the client has stays counted."""
     real, calls = os.sendfile, iter(range(10))
 
     def failing(out: int, source: int, offset: int, count: int) -> int:
         if next(calls):
-            raise OSError(errno.EIO, "Input/output error")
+            raise OSError(number, os.strerror(number))
         return real(out, source, offset, min(count, 7000))
 
     monkeypatch.setattr(os, "sendfile", failing)
