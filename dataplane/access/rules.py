@@ -1,7 +1,7 @@
 """The rules that say together which tags of one artifact somebody may have."""
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,6 +9,22 @@ from clients.oci.tag_rule import ALL_TAGS, TagRule
 
 # Tags, of which there may be more than anybody pulls.
 _MOST: Final = 1024
+
+
+class _Named(dict[str, bool]):
+    """What was found out of tags, so that asking again is one look-up, and no call."""
+
+    __slots__ = ("_rules",)
+
+    def __init__(self, rules: tuple[TagRule, ...]) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def __missing__(self, tag: str) -> bool:
+        if len(self) >= _MOST:
+            self.clear()
+        named = self[tag] = any(rule.matches(tag) for rule in self._rules)
+        return named
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -19,8 +35,8 @@ class Rules:
     """
 
     rules: tuple[TagRule, ...]
-    # What was found out of tags, so that asking again is one look-up.
-    _known: dict[str, bool] = field(default_factory=dict, repr=False)
+    named: Mapping[str, bool] = field(repr=False)
+    """Whether one of them names a tag; of any tag."""
 
     @classmethod
     def of(cls, rules: Iterable[TagRule]) -> "Rules":
@@ -30,17 +46,12 @@ class Rules:
             key = (ALL_TAGS,)
         known = _KNOWN.get(key)
         if known is None:
-            known = _KNOWN[key] = cls(key)
+            known = _KNOWN[key] = cls(key, _Named(key))
         return known
 
     def match(self, tag: str) -> bool:
         """Tell whether one of them names this tag."""
-        known = self._known.get(tag)
-        if known is None:
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            known = self._known[tag] = any(rule.matches(tag) for rule in self.rules)
-        return known
+        return self.named[tag]
 
 
 _KNOWN: Final[weakref.WeakValueDictionary[tuple[TagRule, ...], Rules]] = weakref.WeakValueDictionary()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from clients.oci.digest import Digest
 from clients.process.request_id import well_formed
 from dataplane.access.authenticate import identify
 from dataplane.events.records import printable
@@ -39,6 +40,8 @@ class Asked:
 
     method: str
     target: Manifest | Blob
+    reference: str | Digest
+    """The target's tag or digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,13 @@ def asked(line: bytes) -> Asked | None:
         target = parse(path.decode("ascii"))
     except Refusal:
         return None
-    return Asked(method.decode("ascii"), target) if isinstance(target, Manifest | Blob) else None
+    match target:
+        case Manifest():
+            return Asked(method.decode("ascii"), target, target.reference)
+        case Blob():
+            return Asked(method.decode("ascii"), target, target.digest)
+        case _:
+            return None
 
 
 def fields(block: bytes) -> Fields | None:

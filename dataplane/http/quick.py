@@ -24,7 +24,7 @@ from dataplane.http.metrics import Metrics
 from dataplane.http.ordinary import Remembered, asked, fields, recurs
 from dataplane.http.prepared import PreparedHead
 from dataplane.http.registry import complete
-from dataplane.http.target import Blob, Manifest
+from dataplane.http.target import Manifest
 from dataplane.http.transfers import Free, Transfers
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.manifests import Manifests
@@ -94,7 +94,7 @@ class QuickRegistry:
         if permitted is None:
             return None
         artifact, rules = permitted
-        if rules is not None and not self._reach.vouched(artifact, _reference(target), rules):
+        if rules is not None and not self._reach.vouched(artifact, asked.reference, rules):
             return None
         if isinstance(target, Manifest):
             manifest = self._manifests.warm(artifact, target.reference)
@@ -165,7 +165,3 @@ class QuickRegistry:
         if ended is not None:
             ended(count)
         self._metrics.sent(count)
-
-
-def _reference(target: Manifest | Blob) -> str | Digest:
-    return target.reference if isinstance(target, Manifest) else target.digest

@@ -22,6 +22,9 @@ FLOOR: Final = 0.1
 
 _ENTRY_BYTES: Final = 512
 
+# Of what was vouched for, until all of it is forgotten: what is in use is soon there again.
+_MOST_VOUCHED: Final = 4096
+
 _Key = tuple[Rules, str, Digest, Missing]
 
 
@@ -53,13 +56,25 @@ class Reach:
         self._sleep = sleep
         # The content revision at which it was refused.
         self._refused: Memory[_Key, int] = Memory(max_bytes)
+        # What witnesses say, as a warm request looks it up: the content revision at which rules led to a
+        # digest of an artifact, which stays true whatever becomes of the witness.
+        self._vouched: dict[tuple[Rules, str, str], int] = {}
         self._asking: Merge[tuple[_Key, int], None] = Merge()
 
     def vouched(self, artifact: ArtifactEntry, reference: str | Digest, rules: Rules) -> bool:
         """Tell whether the rules name a tag, or one that leads to a digest, for all that is known here."""
         if isinstance(reference, str):
-            return rules.match(reference)
-        return self._witnesses.vouch(artifact.uid, reference, rules, artifact.content_revision)
+            return rules.named[reference]
+        key = (rules, artifact.uid, reference.encoded)
+        revision = self._vouched.get(key)
+        if revision is None or revision < artifact.content_revision:
+            revision = self._witnesses.vouch(artifact.uid, reference, rules, artifact.content_revision)
+            if revision is None:
+                return False
+            if len(self._vouched) >= _MOST_VOUCHED:
+                self._vouched.clear()
+            self._vouched[key] = revision
+        return True
 
     async def require(
         self, artifact: ArtifactEntry, reference: str | Digest, rules: Rules, missing: Missing

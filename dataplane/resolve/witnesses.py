@@ -45,15 +45,15 @@ class Witnesses:
             if known is not witnesses:
                 self._known.put(key, witnesses if known is None else join(known, witnesses), _ENTRY_BYTES)
 
-    def vouch(self, artifact_uid: str, digest: Digest, rules: Rules, content_revision: int) -> bool:
-        """Tell whether a tag that the rules name leads to a digest, for all that is known.
+    def vouch(self, artifact_uid: str, digest: Digest, rules: Rules, content_revision: int) -> int | None:
+        """Give the content revision at which a tag of the rules led to a digest, for all that is known.
 
-        What was known for an older content revision than the given one does not count: tags may have moved.
+        None where it was before the given one, which does not count: tags may have moved.
         """
         for tag, revision in self._known.get((artifact_uid, digest.encoded)) or ():
-            if revision >= content_revision and rules.match(tag):
-                return True
-        return False
+            if revision >= content_revision and rules.named[tag]:
+                return revision
+        return None
 
 
 def join(one: tuple[Witness, ...], other: tuple[Witness, ...]) -> tuple[Witness, ...]:

@@ -1,4 +1,4 @@
-"""How long a refusal takes, by a clock that the test moves."""
+"""What is vouched for, and how long a refusal takes, by a clock that the test moves."""
 
 import pytest
 
@@ -6,10 +6,12 @@ from clients.control.client import ControlClient
 from clients.oci.digest import Digest
 from clients.oci.tag_rule import TagRule
 from dataplane.access.rules import Rules
+from dataplane.config.configuration import ArtifactEntry
+from dataplane.resolve import reach as reach_module
 from dataplane.resolve.control import Blob, ControlPlane
 from dataplane.resolve.errors import Missing, Unknown
 from dataplane.resolve.reach import FLOOR, Reach
-from dataplane.resolve.witnesses import Witnesses
+from dataplane.resolve.witnesses import Witness, Witnesses
 from tests.fakes.clock import Clock, Pauses
 from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image
@@ -52,4 +54,30 @@ async def test_a_refusal_takes_whole_tenths_of_a_second(
         assert tenths == pytest.approx(round(tenths), abs=1e-4)
         assert 0 < pauses[-1] <= FLOOR + 1e-6
     assert len(pauses) == 2
+    await reach.stop()
+
+
+async def test_what_was_vouched_for_holds_for_its_rules_and_content_revision(
+    client: ControlClient, node: Resolving
+) -> None:
+    """Asked again it is the same; not for other rules, another artifact or later content. It is bounded."""
+    witnesses = Witnesses(1 << 16)
+    reach = Reach(ControlPlane(client.nodes, 0), node.manifests, node.members, witnesses, 1 << 16)
+    mine, others = Rules.of([TagRule.of(patterns=["1.*"])]), Rules.of([TagRule.of(patterns=["2.*"])])
+    app, other, moved = (
+        ArtifactEntry(uid, "o", "acme/app", at) for uid, at in [("a", 5), ("b", 5), ("a", 6)]
+    )
+    digests = [Digest.of(b"%d" % number) for number in range(5000)]
+    for digest in digests:
+        witnesses.note("a", (digest,), (Witness("1.0", 5),))
+        for _ in range(2):
+            assert reach.vouched(app, digest, mine)
+            assert not reach.vouched(app, digest, others)
+            assert not reach.vouched(other, digest, mine)
+            assert not reach.vouched(moved, digest, mine)
+    assert reach.vouched(app, "1.7", mine)
+    assert not reach.vouched(app, "1.7", others)
+    assert len(reach._vouched) <= reach_module._MOST_VOUCHED
+    witnesses.note("a", digests[-1:], (Witness("1.1", 6),))
+    assert reach.vouched(moved, digests[-1], mine)
     await reach.stop()
