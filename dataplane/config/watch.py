@@ -140,15 +140,22 @@ class ConfigWatch:
             # In a thread: a hundred thousand entries take long enough to be felt by transfers.
             configuration = await asyncio.to_thread(make)
         except InvalidConfiguration as error:
-            reason = f"Revision {revision} is refused: {error}"
-            if reason != self._state.refusal:
-                _LOG.error("%s", reason)
-            self._refused = revision
-            self._state.refuse(reason)
+            self._refuse(revision, str(error))
+        except Exception:  # noqa: BLE001 - what is in force must not end by what comes next
+            if revision != self._refused:
+                _LOG.exception("Revision %d cannot be read.", revision)
+            self._refuse(revision, "This node failed to read it; its log says why.")
         else:
             if revision != self._state.revision:
                 _LOG.info("Configuration revision %d is in force.", revision)
             self._state.take(configuration)
+
+    def _refuse(self, revision: int, cause: str) -> None:
+        reason = f"Revision {revision} is refused: {cause}"
+        if reason != self._state.refusal:
+            _LOG.error("%s", reason)
+        self._refused = revision
+        self._state.refuse(reason)
 
     def _connected(self) -> None:
         if self._state.interruption:

@@ -183,6 +183,26 @@ async def test_a_refused_configuration_changes_nothing(
     assert len([record for record in caplog.records if "is refused" in record.getMessage()]) == 1
 
 
+async def test_what_nobody_foresaw_in_a_configuration_ends_nothing(
+    plane: FakeControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node goes on with what it has, and says so: all workers would fail of the same, again and again."""
+    artifact = plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.knows("acme/app"))
+        with monkeypatch.context() as broken:
+            broken.setattr("dataplane.config.watch.apply", lambda *_: 1 // 0)
+            artifact.repository = "acme/renamed"
+            plane.touch(artifact)
+            await until(lambda: plane.reports and plane.reports[-1].config_error)
+        assert "failed to read it" in plane.reports[-1].config_error
+        assert node.knows("acme/app")
+        artifact.repository = "acme/named-again"
+        plane.touch(artifact)
+        await until(lambda: node.knows("acme/named-again"))
+        assert node.state.refusal == ""
+
+
 async def test_a_missed_change_makes_the_node_ask_again(plane: FakeControlPlane, tmp_path: Path) -> None:
     """Seen by a heartbeat of another revision, or a change that does not fit."""
     plane.add_artifact("acme/app")
