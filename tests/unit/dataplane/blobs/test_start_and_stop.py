@@ -65,7 +65,7 @@ async def test_stopping_breaks_fetches_off(
     source = ScriptedSource(blob, Turn(pause_after=MIB, gate=gate))
     with await cache.open(blob.digest, blob.size, source) as reader:
         waiting = asyncio.create_task(read_until_failure(reader))
-        await reader.available(0)
+        await reader.available(MIB - 1)
         other = BytesBlob(b"just begun")
         begun = await cache.open(other.digest, other.size, ScriptedSource(other))
         await cache.stop()
