@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from enum import StrEnum
@@ -12,8 +11,6 @@ from typing import Any
 
 from clients.oci.digest import Digest
 from clients.process.descriptors import is_shortage
-from clients.process.exits import ConfigurationError
-from clients.process.place import DISK_TROUBLE
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.detour import Detours
 from dataplane.blobs.errors import BlobFailed, Fault, out_of_descriptors
@@ -31,6 +28,7 @@ from dataplane.blobs.threads import Threads
 from dataplane.blobs.tier import Tier
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.turns import Turns
+from dataplane.blobs.upkeep import Upkeep
 from dataplane.blobs.way import Way
 from dataplane.descriptors import Descriptors
 
@@ -38,10 +36,6 @@ logger = logging.getLogger(__name__)
 
 # Transfers past the disk at one time; each holds up to a mebibyte.
 _MOST_DETOURS = 64
-# Seconds between two looks at what other processes and programs have done to the disk, and two counts.
-_LOOK = 30.0
-_LOOKS_TO_SWEEP = 20
-
 # Seconds that another process may take between claiming a blob and making its spool.
 _JUST_NOW = 0.005
 
@@ -96,6 +90,7 @@ class BlobCache:
         self._space = Space(
             store, spool_folder, limits or Limits(), self.measures, self._threads, self._trouble
         )
+        self._upkeep = Upkeep(store, spool_folder, self._space, self._threads, self._trouble)
         self._detours = Detours(self._threads, self.measures, patience, _MOST_DETOURS)
         self._scrub_rate = scrub_rate
         self._tier = Tier(bucket, self.measures, turns)
@@ -123,16 +118,8 @@ class BlobCache:
         Where it is only that the disk takes nothing now, what is stored is served, everything else is passed
         through, and that is the trouble until the disk is better.
         """
-        try:
-            await self._make_ready()
-        except OSError as error:
-            if error.errno not in DISK_TROUBLE:
-                raise ConfigurationError(
-                    f"The folder {self._folder} for blobs that are being fetched cannot be used: "
-                    f"{error.strerror or error}; make it a directory that this process may write to."
-                ) from error
-            self._trouble.failed(error)
-        self._spawn(self._tend, "blob space")
+        await self._upkeep.start()
+        self._spawn(self._upkeep.run, "blob space")
         if self._scrub_rate:
             self._spawn(self._scrubber(self._scrub_rate).run, "blob scrubber")
 
@@ -348,49 +335,9 @@ class BlobCache:
         self.measures.unspooled += 1
         return BlobReader(None, way.size, None, way, self._detours)
 
-    async def _make_ready(self) -> None:
-        await self._store.prepare()
-        await self._threads.disk(self._prepare)
-        await self._space.sweep()
-
-    async def _tend(self) -> None:
-        looks = 0
-        while True:
-            await asyncio.sleep(_LOOK)
-            looks += 1
-            try:
-                with suppress(OSError):
-                    await self._look(whole=not looks % _LOOKS_TO_SWEEP)
-            except Exception:
-                # Nobody else looks, for as long as the process lives.
-                logger.exception("the room for blobs could not be looked after, and is again later")
-
-    async def _look(self, *, whole: bool) -> None:
-        """See how the disk does, and make room on it if there is too little. Raises OSError."""
-        if self._trouble.pauses:
-            return
-        try:
-            if self.trouble:
-                await self._make_ready()
-                self._trouble.over()
-            else:
-                await (self._space.sweep() if whole else self._space.look())
-        except OSError as error:
-            self._trouble.failed(error)
-            raise
-
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         if self._stopping:
             return
         task = asyncio.create_task(work(), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _prepare(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # Tells now, not at the first pull, that nothing can be written here.
-        probe = self._folder / f"probe-{os.getpid()}"
-        try:
-            probe.write_bytes(bytes(4096))
-        finally:
-            probe.unlink(missing_ok=True)

@@ -279,7 +279,7 @@ async def test_what_one_process_finds_the_others_know(make_cache: Callable[..., 
     assert other.measures.unspooled == 1
 
     cache._trouble._until = 0.0
-    await cache._look(whole=False)
+    await cache._upkeep.look(whole=False)
     assert (cache.trouble, other.trouble, heard[-1]) == ("", "", "")
     assert await pull(other, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
     await settled(other)

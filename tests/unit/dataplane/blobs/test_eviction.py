@@ -267,7 +267,7 @@ async def test_looking_after_the_room_survives_what_fails_once(
     make_cache: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is away altogether, and comes back, is looked at and used again."""
-    monkeypatch.setattr("dataplane.blobs.cache._LOOK", 0.01)
+    monkeypatch.setattr("dataplane.blobs.upkeep._LOOK", 0.01)
     monkeypatch.setattr("dataplane.blobs.trouble._PAUSE", 0.0)
     cache = await make_cache()
     prepare, looks = FileStore.prepare, []

@@ -184,7 +184,7 @@ async def test_a_start_on_a_disk_that_is_read_only(make: Callable[..., Any], roo
     finally:
         mount("-o", "remount,rw", str(root))
     cache._trouble._until = 0.0
-    await cache._look(whole=False)
+    await cache._upkeep.look(whole=False)
 
     assert cache.trouble == ""
     other = GeneratedBlob(3, MIB)
@@ -203,7 +203,7 @@ async def test_a_first_start_on_a_disk_that_is_read_only(make: Callable[..., Any
     finally:
         mount("-o", "remount,rw", str(root))
     cache._trouble._until = 0.0
-    await cache._look(whole=False)
+    await cache._upkeep.look(whole=False)
 
     assert await pull(cache, SMALL, ScriptedSource(SMALL)) == content_of(SMALL)
     await settled(cache)
