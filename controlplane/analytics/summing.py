@@ -3,14 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Subquery, case, func, literal, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.analytics.choice import Chosen
-from controlplane.analytics.names import Names
 from controlplane.analytics.sums import DIMENSIONS, LENGTH, SHAPES
 from controlplane.analytics.times import DAY, HOUR
 from controlplane.model.pull_tables import NOTHING, Grain, PullRecord, PullSum, Shape
@@ -20,6 +19,7 @@ _DAYS_A_WEEK: Final = 7
 # The first of 1970 was a Thursday.
 _DAYS_SINCE_MONDAY: Final = 3
 _ADDED: Final = ("count", "cold", "bytes_sent", "bytes_redirected")
+_Day = TypeVar("_Day", int, ColumnElement[Any])
 _COUNTED: Final = ("user_id", "customer_id")
 
 
@@ -70,10 +70,8 @@ class Question:
         return next(told, None)
 
 
-async def answer(
-    session: AsyncSession, question: Question, names: Names, *, offset: int, limit: int
-) -> Sequence[Any]:
-    """Give sums, oldest period first and most pulls first in each, and learn the names that they have.
+async def answer(session: AsyncSession, question: Question, *, offset: int, limit: int) -> Sequence[Any]:
+    """Give sums, oldest period first and most pulls first in each.
 
     A row has `bucket` (hours, or days, since 1970; None without periods), the columns of `by`, `pulls`,
     `cold_pulls`, `checks`, `bytes_sent`, `bytes_redirected`, `last_time`, `users` and `customers`.
@@ -106,9 +104,7 @@ async def answer(
         .offset(offset)
         .limit(limit)
     )
-    rows = (await (await session.connection()).execute(statement)).all()
-    await names.learn(session, {getattr(row, column) for row in rows for column in question.by})
-    return rows
+    return (await (await session.connection()).execute(statement)).all()
 
 
 def start_of(period: Period, bucket: int) -> int:
@@ -116,15 +112,26 @@ def start_of(period: Period, bucket: int) -> int:
     return bucket * (HOUR if period is Period.HOUR else DAY)
 
 
+def begin_of(period: Period, at: int) -> int:
+    """Give when the period of a time begins, both in milliseconds since 1970."""
+    if period is Period.WEEK:
+        return _week(at // DAY) * DAY
+    length = LENGTH[period.grain]
+    return at // length * length
+
+
 def _bucket(period: Period, bucket: ColumnElement[Any]) -> ColumnElement[Any]:
     match period:
         case Period.ALL:
             return literal(None)
         case Period.WEEK:
-            week = (bucket + _DAYS_SINCE_MONDAY) // _DAYS_A_WEEK
-            return week * _DAYS_A_WEEK - _DAYS_SINCE_MONDAY
+            return _week(bucket)
         case _:
             return bucket
+
+
+def _week(day: _Day) -> _Day:
+    return (day + _DAYS_SINCE_MONDAY) // _DAYS_A_WEEK * _DAYS_A_WEEK - _DAYS_SINCE_MONDAY
 
 
 def _distinct(source: Subquery, column: str, wanted: bool) -> ColumnElement[Any]:

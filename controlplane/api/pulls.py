@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from clients.oci.version import VersionRange
-from controlplane.analytics import export, listing, summing
+from controlplane.analytics import export, listing, pages
 from controlplane.analytics.choice import COLUMNS, Choice
 from controlplane.analytics.holders import holders
 from controlplane.analytics.listing import Place
 from controlplane.analytics.names import Names
+from controlplane.analytics.pages import Shown
 from controlplane.analytics.summing import Period, Question
 from controlplane.analytics.times import milliseconds
 from controlplane.api.paging import number, page
@@ -71,7 +72,7 @@ class PullServicer(PullServiceServicer):
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
             choice = read_choice(request.filter, parent.organization if parent else "", violations)
-            wanted = page(request, f"{request.parent}/sums {_scope(request)}", violations, number)
+            wanted = page(request, f"{request.parent}/sums {_scope(request)}", violations, Shown.parse)
             if request.period not in _PERIODS:
                 violations.add("period", "is none of those that there are.")
             if not {*request.group_by} <= {*map(int, NameKind)}:
@@ -87,9 +88,9 @@ class PullServicer(PullServiceServicer):
                 tuple(dict.fromkeys(COLUMNS[NameKind(each)] for each in request.group_by)),
                 request.distinct,
             )
-            offset = wanted.after or 0
-            rows = await summing.answer(session, question, names, offset=offset, limit=wanted.limit)
-        shown, token = wanted.cut(rows, lambda _: str(offset + wanted.size))
+            before = wanted.after or Shown()
+            rows = await pages.page(session, question, names, before, limit=wanted.limit)
+        shown, token = wanted.cut(rows, lambda _: str(before.and_these(rows[: wanted.size])))
         return pb.SumPullsResponse(
             sums=[sum_message(parent.organization, question, row, names) for row in shown],
             next_page_token=token,

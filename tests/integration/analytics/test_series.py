@@ -4,13 +4,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import combinations, product
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.config import Config
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection, select
 from sqlmodel import col
 
+from controlplane.analytics.pages import Shown
 from controlplane.api.caller import Caller, acting_as
 from controlplane.api.pulls import PullServicer
 from controlplane.model import migrate
@@ -138,6 +141,51 @@ async def test_users_and_customers_are_counted_once_whatever_they_are_told_by(
             ]
             assert one.distinct_users == len({event.user_uid for event in same})
             assert one.distinct_customers == len({event.customer_uid for event in same} - {""})
+
+
+@pytest.mark.parametrize("period", [_Sums.PERIOD_UNSPECIFIED, _Sums.HOUR, _Sums.DAY, _Sums.WEEK])
+async def test_pages_are_the_list(vendor: Vendor, pulls: PullServicer, period: Any) -> None:
+    """However small, and wherever a period ends: each sum once, in order, none of what was not asked for."""
+    usual = ("hank", "bill", "ann")
+    days = (0, 1, 6, 7, 9, 20)
+    await vendor.report(
+        *(
+            vendor.pull(user, "1.0", at=NOW - timedelta(days=day, minutes=number * 40))
+            for day in days
+            for number, user in enumerate(usual[: 1 + day % 3] * 2)
+        )
+    )
+    for by in ((), (_Sums.USER,), (_Sums.USER, _Sums.TAG)):
+        request = _Sums(
+            parent=f"organizations/{vendor.organization.slug}",
+            group_by=by,
+            period=period,
+            # In the middle of a week, and before everything but the oldest.
+            filter=pb.PullFilter(start_time=Timestamp(seconds=int((NOW - timedelta(days=15)).timestamp()))),
+            page_size=1000,
+        )
+        whole = list((await pulls.SumPulls(request, object())).sums)
+        assert sum(one.pulls for one in whole) == sum(2 * (1 + day % 3) for day in days[:-1])
+        assert whole == sorted(whole, key=lambda one: (one.start_time.seconds, -one.pulls))
+        for size in (1, 2, 5):
+            found: list[pb.PullSum] = []
+            request.page_size, request.page_token = size, ""
+            while True:
+                answer = await pulls.SumPulls(request, object())
+                found += answer.sums
+                assert len(answer.sums) <= size
+                assert len(found) <= len(whole)
+                if not answer.next_page_token:
+                    break
+                request.page_token = answer.next_page_token
+            assert found == whole
+
+
+@pytest.mark.parametrize("text", ["", "7", "x:1", "1:x", "1:-1", f"{1 << 40}:1", f"1:{1 << 40}"])
+def test_a_place_in_the_list_that_cannot_be(text: str) -> None:
+    """Is refused where a page token is read, and not by the database."""
+    with pytest.raises(ValueError):
+        Shown.parse(text)
 
 
 def _older_and_back(connection: Connection) -> None:
