@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dataplane.blobs import reader as reading
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed
-from dataplane.blobs.reader import PIECE, BlobReader
+from dataplane.blobs.reader import LARGE, PIECE, QUICK, BlobReader
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource
 from tests.unit.dataplane.blobs.reading import MIB, read
@@ -32,6 +33,22 @@ async def test_reads_exactly_the_part(file: Path, start: int, stop: int | None) 
     with BlobReader(FileIO(file), BLOB.size, None) as reader:
         assert await read(reader, start, stop) == content_of(BLOB)[start:stop]
         assert all([len(piece) <= PIECE async for piece in reader.read(start, stop)])
+
+
+@pytest.mark.parametrize(("prompt", "largest"), [(60.0, LARGE), (0.0, PIECE)])
+async def test_only_a_client_that_keeps_up_gets_large_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: float, largest: int
+) -> None:
+    """A slow one costs a small piece in memory, however long it stays; both get the same bytes."""
+    monkeypatch.setattr(reading, "_PROMPT", prompt)
+    blob = GeneratedBlob(2, (QUICK + 9) * PIECE)
+    path = tmp_path / "large"
+    path.write_bytes(content_of(blob))
+    with BlobReader(FileIO(path), blob.size, None) as reader:
+        pieces = [piece async for piece in reader.read()]
+    assert b"".join(pieces) == content_of(blob)
+    assert {len(piece) for piece in pieces[:QUICK]} == {PIECE}
+    assert max(map(len, pieces)) == largest
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, BLOB.size + 1), (BLOB.size + 1, None)])
