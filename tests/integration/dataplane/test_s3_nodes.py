@@ -1,6 +1,7 @@
 """Nodes that are processes, with disks of their own and one bucket."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -78,6 +79,12 @@ async def test_what_one_node_has_fetched_the_other_streams_from_s3(
     async with pair.node("one") as one, pair.node("two") as two:
         assert await pair.pull(one, blob) == content
         await pair.uploaded(one)
+
+        # What a node has is what its disk has; that there is a bucket behind it is said beside that.
+        await two.process.get("/v2/acme/app/manifests/1.0", pair.token)
+        _, told = await two.ask("/cached/acme/app?reference=1.0", pair.token)
+        assert {each["state"] for each in json.loads(told)["blobs"]} == {"absent"}
+        assert json.loads(told)["bucket"]
 
         # A range of what is nowhere on this disk is a range from S3, and begins the fill.
         reader, writer = await two.process.connect()
