@@ -21,8 +21,8 @@ from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.access_tables import AuditRecord
 from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.naming import OrganizationName
 from controlplane.model.saved import saved_id
-from controlplane.model.tables import Organization
 from penstock.v1 import audit_pb2 as pb
 from penstock.v1.audit_pb2_grpc import AuditServiceServicer
 
@@ -84,13 +84,9 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
                 statement = statement.where(AuditRecord.organization_id == organization.id)
             rows = (await session.exec(statement)).all()
             shown, token = wanted.cut(rows, lambda row: str(saved_id(row)))
-            owners = {row.organization_id for row in shown}
-            found = await session.exec(
-                select(Organization.id, Organization.slug).where(col(Organization.id).in_(owners))
-            )
-            slugs = {key: slug for key, slug in found if key is not None}
+            names = await find.names_of(session, {row.organization_id for row in shown})
         return pb.ListAuditEntriesResponse(
-            audit_entries=[_message(row, slugs.get(row.organization_id or 0, "-")) for row in shown],
+            audit_entries=[_message(row, names.get(row.organization_id, "organizations/-")) for row in shown],
             next_page_token=token,
         )
 
@@ -110,9 +106,9 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
             await asyncio.sleep(_PAUSE)
 
 
-def _message(row: AuditRecord, slug: str) -> pb.AuditEntry:
+def _message(row: AuditRecord, parent: OrganizationName | str) -> pb.AuditEntry:
     entry = pb.AuditEntry(
-        name=f"organizations/{slug}/auditEntries/{row.uid}",
+        name=f"{parent}/auditEntries/{row.uid}",
         time=timestamp(row.time),
         email=row.email,
         user_uid=row.user_uid,

@@ -3,6 +3,7 @@
 What is of another organization and what does not exist at all give the same error.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlmodel import col, select
@@ -165,3 +166,14 @@ async def entitlement(
             "ENTITLEMENT_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name)
         )
     return FoundEntitlement(found[2], found[1], found[0])
+
+
+async def names_of(
+    session: AsyncSession, organization_ids: Collection[int | None]
+) -> dict[int | None, OrganizationName]:
+    """Name the organizations of rows that the caller sees, by their ids; None, and those gone, have none."""
+    wanted = set(organization_ids) - {None}
+    rows = await session.exec(
+        select(Organization.id, Organization.slug).where(col(Organization.id).in_(wanted))
+    )
+    return {key: OrganizationName(slug) for key, slug in rows}

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.api import find
 from controlplane.api.everywhere import parse_parent
@@ -12,8 +11,6 @@ from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.access_tables import RefusedSignIn
 from controlplane.model.database import Database
-from controlplane.model.naming import OrganizationName
-from controlplane.model.tables import Organization
 from penstock.v1 import audit_pb2 as pb
 
 _Key = tuple[datetime, str, str]
@@ -53,18 +50,11 @@ class RefusedSignIns:
                 statement = statement.where(RefusedSignIn.organization_id == organization.id)
             rows = (await session.exec(statement)).all()
             shown, next_page = wanted.cut(rows, _written)
-            names = await _names(session, {row.organization_id for row in shown})
+            names = await find.names_of(session, {row.organization_id for row in shown})
         return pb.ListRefusedSignInsResponse(
-            refused_sign_ins=[_message(row, names.get(row.organization_id or 0, "")) for row in shown],
+            refused_sign_ins=[_message(row, str(names.get(row.organization_id, ""))) for row in shown],
             next_page_token=next_page,
         )
-
-
-async def _names(session: AsyncSession, keys: set[int | None]) -> dict[int, str]:
-    found = await session.exec(
-        select(Organization.id, Organization.slug).where(col(Organization.id).in_(keys - {None}))
-    )
-    return {key: str(OrganizationName(slug)) for key, slug in found if key is not None}
 
 
 def _written(row: RefusedSignIn) -> str:
