@@ -45,21 +45,24 @@ class Grants:
         self._held: dict[str, _Held] = {}
         self._asking: Merge[tuple[str, int, bool, bool], Grant] = Merge()
 
-    async def get(self, artifact: ArtifactEntry, *, refused: bool = False) -> Grant:
-        """Get access; `refused` when the upstream does not take what was last got, which is then dropped.
+    async def get(self, artifact: ArtifactEntry, *, refused: Grant | None = None) -> Grant:
+        """Get access; `refused` is what the upstream does not take any more, and is then dropped.
 
         Raises Unknown, and UpstreamError. While the control plane cannot be asked, a grant serves to its end.
         """
-        if refused:
-            self._held.pop(artifact.uid, None)
         held = self._held.get(artifact.uid)
+        # Of many requests that were refused together, the first has already got another.
+        if held is not None and held.grant is refused:
+            del self._held[artifact.uid]
+            held = None
         now = self._clock()
         if held is not None and held.is_fresh(artifact.content_revision, now):
             return held.grant
         needed = held is None or not held.lasts(now)
-        ask = partial(self._ask, artifact, refused=refused, patient=needed)
+        anew = refused is not None
+        ask = partial(self._ask, artifact, refused=anew, patient=needed)
         try:
-            return await self._asking.run((artifact.uid, artifact.content_revision, refused, needed), ask)
+            return await self._asking.run((artifact.uid, artifact.content_revision, anew, needed), ask)
         except ControlPlaneAway:
             if held is None or needed:
                 raise
@@ -94,20 +97,21 @@ class UpstreamBlob:
     async def open(self, offset: int, stop: int | None = None) -> AsyncIterator[BlobStream]:
         """Ask for the blob from byte `offset` to `stop`; twice if access is refused. Raises UpstreamError."""
         async with AsyncExitStack() as stack:
+            grant = await self._grant()
             try:
-                stream = await self._enter(stack, offset, stop, refused=False)
+                stream = await self._enter(stack, offset, stop, grant)
             except UpstreamDenied:
-                stream = await self._enter(stack, offset, stop, refused=True)
+                stream = await self._enter(stack, offset, stop, await self._grant(refused=grant))
             yield stream
 
-    async def _enter(
-        self, stack: AsyncExitStack, offset: int, stop: int | None, *, refused: bool
-    ) -> BlobStream:
+    async def _grant(self, refused: Grant | None = None) -> Grant:
         try:
-            grant = await self._grants.get(self._artifact, refused=refused)
+            return await self._grants.get(self._artifact, refused=refused)
         except Unknown as error:
             raise UpstreamNotFound(
                 "the control plane", f"The repository {self._artifact.repository} is no longer there."
             ) from error
+
+    async def _enter(self, stack: AsyncExitStack, offset: int, stop: int | None, grant: Grant) -> BlobStream:
         opened = open_blob(self._transport, grant.access, self._digest, offset=offset, stop=stop)
         return await stack.enter_async_context(opened)

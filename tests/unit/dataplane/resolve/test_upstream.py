@@ -94,16 +94,28 @@ async def test_what_was_refused_is_not_shown_again(
     grants: Grants, plane: FakeControlPlane, artifact: FakeArtifact
 ) -> None:
     """The control plane hears of it; while it has nothing better, the old one stays at home."""
-    await grants.get(entry(artifact))
+    first = await grants.get(entry(artifact))
     plane.faults[METHOD] = Fault(grpc.StatusCode.FAILED_PRECONDITION, "UPSTREAM_DENIED")
     with pytest.raises(UpstreamDenied):
-        await grants.get(entry(artifact), refused=True)
+        await grants.get(entry(artifact), refused=first)
     assert plane.calls["refused"] == 0
     with pytest.raises(UpstreamDenied):
         await grants.get(entry(artifact))
     plane.faults.clear()
     artifact.authorization = "Basic second"
-    assert (await grants.get(entry(artifact), refused=True)).access.authorization == "Basic second"
+    assert (await grants.get(entry(artifact), refused=first)).access.authorization == "Basic second"
+    assert plane.calls["refused"] == 1
+
+
+async def test_many_that_are_refused_together_ask_once(
+    grants: Grants, plane: FakeControlPlane, artifact: FakeArtifact
+) -> None:
+    """Whoever hears of it later gets what the first has got meanwhile, which nobody has refused."""
+    first = await grants.get(entry(artifact))
+    artifact.authorization = "Basic second"
+    for _ in range(5):
+        second = await grants.get(entry(artifact), refused=first)
+        assert second.access.authorization == "Basic second"
     assert plane.calls["refused"] == 1
 
 
