@@ -15,7 +15,7 @@ from tests.unit.dataplane.blobs.reading import MIB, pull, settled, spools
 
 BLOB = GeneratedBlob(1, 8 * MIB)
 
-# Fetches the blob, and says how far it is, then that all is there, then that it was kept.
+# Fetches the blob, and says so of each quarter of a mebibyte, then that all is there, then that it was kept.
 FETCH = """
 import asyncio, sys
 from pathlib import Path
@@ -28,8 +28,11 @@ async def fetch(root):
     cache = BlobCache(FileStore(root), root / "spool")
     await cache.start()
     with await cache.open(BLOB.digest, BLOB.size, ScriptedSource(BLOB)) as reader:
+        told = 0
         async for piece in reader.read():
-            print("piece", flush=True)
+            told += len(piece)
+            print("a quarter of a mebibyte\\n" * (told // 262_144), end="", flush=True)
+            told %= 262_144
     print("read", flush=True)
     await asyncio.sleep(60)
 
@@ -39,7 +42,7 @@ asyncio.run(fetch(Path(sys.argv[1])))
 
 @pytest.mark.parametrize("moment", [1, 10, 20, 30, 32, 33])
 async def test_a_blob_is_whole_or_absent(root: Path, moment: int) -> None:
-    """Killed after so many pieces, or when the last one was read; a new process serves the right bytes."""
+    """Killed after so many quarters of a MiB, or when all was read; a new process serves the right bytes."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", FETCH, str(root), stdout=asyncio.subprocess.PIPE
     )
