@@ -13,6 +13,7 @@ from clients.oci.digest import Digest
 from clients.process.descriptors import is_shortage
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.detour import Detours
+from dataplane.blobs.doubts import Doubts
 from dataplane.blobs.errors import BlobFailed, Fault, out_of_descriptors
 from dataplane.blobs.fills import Fills, Running
 from dataplane.blobs.keeping import Keeping
@@ -95,6 +96,7 @@ class BlobCache:
         self._scrub_rate = scrub_rate
         self._tier = Tier(bucket, self.measures, turns)
         self._keeping = Keeping(store, self._space, self._tier, self._trouble, self.measures)
+        self._doubts = Doubts(store, self.verify, self._keeping.unreadable)
         self._fills = Fills(
             spool_folder, self._keeping.keep, self._trouble, self.measures, self._threads, patience
         )
@@ -144,6 +146,9 @@ class BlobCache:
             running = self._fills.get((digest, size))
             if running is None:
                 stored = self._stored(digest, size)
+                if stored is not None and self._doubts.concern(digest, stored):
+                    await self._doubts.settle(digest, stored)
+                    continue
                 if stored is not None:
                     return self._warm(stored, digest, way)
                 if self._stopping:
@@ -199,7 +204,10 @@ class BlobCache:
         # Where no descriptor is left, the others say so.
         with suppress(OSError):
             stored = self._stored(digest, size)
-            return None if stored is None else self._warm(stored, digest, None)
+            if stored is not None and not self._doubts.concern(digest, stored):
+                return self._warm(stored, digest, None)
+            if stored is not None:
+                stored.close()
         return None
 
     async def verify(self, digest: Digest) -> bool:
@@ -227,6 +235,7 @@ class BlobCache:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._doubts.stop()
         await self._fills.stop()
         await self._tier.stop()
         await self._detours.stop()
@@ -293,7 +302,10 @@ class BlobCache:
                 stored = self._stored(way.digest, way.size)
                 if stored is not None:
                     claim.end()
-                    return self._warm(stored, way.digest, way)
+                    if not self._doubts.concern(way.digest, stored):
+                        return self._warm(stored, way.digest, way)
+                    stored.close()
+                    return None
                 # Following takes no room.
                 if not await self._space.admit(way.size, claim):
                     claim.end()

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from clients.oci.digest import Digest, InvalidReference
@@ -21,18 +22,24 @@ _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 _INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
 # Recency must survive a restart without a write for every pull.
 _USE_NOTED_EVERY = 3600.0
+# Nanoseconds behind the second that only the store gives a modification time.
+_MARK = 271_828_000
+_SECOND = 1_000_000_000
 
 
 class FileStore:
     """The store under one directory: `oci-layout`, `index.json` and `blobs/<algorithm>/<encoded>`.
 
-    The modification time of a blob's file is when it was last used, to the hour.
+    The modification time of a blob's file is when it was last used, to the hour, with a mark in its
+    nanoseconds: whoever else writes the file takes the mark away. (What the disk itself loses leaves it.)
     """
 
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._root = root
         self._blobs = root / "blobs"
         self._clock = clock
+        # Not on file systems that keep no such times.
+        self._marks = False
 
     async def prepare(self) -> None:
         """Create the layout where it is missing; see BlobStore."""
@@ -54,9 +61,15 @@ class FileStore:
         """See BlobStore."""
         return self._open(digest, note=False)
 
+    def vouch(self, digest: Digest, changed: int) -> None:
+        """See BlobStore; when it was used stays as it is."""
+        with FileIO(self._path(digest), "rb") as file:
+            if os.fstat(file.fileno()).st_mtime_ns == changed:
+                _mark(file.fileno(), changed // _SECOND)
+
     async def commit(self, digest: Digest, spool: Path) -> None:
         """See BlobStore; the spool must be on the file system of the store."""
-        await in_thread(None, _commit, spool, self._path(digest))
+        await in_thread(None, self._commit, spool, self._path(digest))
 
     async def remove(self, digest: Digest) -> bool:
         """See BlobStore."""
@@ -81,12 +94,19 @@ class FileStore:
         except BaseException:
             file.close()
             raise
-        now = self._clock()
-        if note and not 0 <= now - status.st_mtime < _USE_NOTED_EVERY:
+        stamp = status.st_mtime_ns
+        if self._marks and stamp % _SECOND != _MARK:
+            return StoredBlob(file, status.st_size, stamp)
+        now = int(self._clock())
+        if note and not 0 <= now - stamp // _SECOND < _USE_NOTED_EVERY:
             # A disk that has become read-only still serves.
             with suppress(OSError):
-                os.utime(file.fileno(), (now, now))
+                _mark(file.fileno(), now)
         return StoredBlob(file, status.st_size)
+
+    def _commit(self, spool: Path, path: Path) -> None:
+        _mark(spool, int(self._clock()))
+        _commit(spool, path)
 
     def _path(self, digest: Digest) -> Path:
         return self._blobs / digest.algorithm / digest.encoded
@@ -105,6 +125,7 @@ class FileStore:
                 fresh = path.with_suffix(f".{os.getpid()}.new")
                 fresh.write_text(json.dumps(content))
                 _commit(fresh, path)
+        self._marks = _keeps_marks(self._root / "oci-layout")
 
     def _entries(self) -> list[Entry]:
         found = []
@@ -118,6 +139,18 @@ class FileStore:
                         continue
                     found.append(Entry(digest, status.st_size, status.st_mtime))
         return sorted(found, key=lambda entry: entry.used)
+
+
+def _mark(file: Path | int, seconds: int) -> None:
+    stamp = seconds * _SECOND + _MARK
+    os.utime(file, ns=(stamp, stamp))
+
+
+def _keeps_marks(path: Path) -> bool:
+    # A disk that is read-only by now has kept it before, or not.
+    with suppress(OSError):
+        _mark(path, int(time.time()))
+    return path.stat().st_mtime_ns % _SECOND == _MARK
 
 
 def _commit(source: Path, target: Path) -> None:

@@ -16,6 +16,8 @@ class StoredBlob:
     file: FileIO
     size: int
     """Bytes."""
+    changed: int | None = None
+    """When somebody else than the store last wrote its file, in ns since the epoch: it is to be verified."""
 
     @property
     def inode(self) -> int:
@@ -60,6 +62,10 @@ class BlobStore(Protocol):
 
     def peek(self, digest: Digest) -> StoredBlob | None:
         """Open a blob without noting that it was used; None if absent."""
+        ...
+
+    def vouch(self, digest: Digest, changed: int) -> None:
+        """Take note that the bytes of a blob are right, as they were changed at that time. Raises OSError."""
         ...
 
     async def commit(self, digest: Digest, spool: Path) -> None:
