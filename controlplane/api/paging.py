@@ -14,7 +14,7 @@ _LARGEST_SIZE: Final = 1000
 _SEAL_LENGTH: Final = 8
 
 # Of ids and offsets, as databases count them.
-_LARGEST_NUMBER: Final = 2**31 - 1
+LARGEST_NUMBER: Final = 2**31 - 1
 _WRONG: Final = "is not one of this list: give next_page_token as it came, or leave it out."
 
 _Row = TypeVar("_Row")
@@ -58,9 +58,9 @@ def text(key: str) -> str:
 
 def number(key: str) -> int:
     """Read a key that is an id or an offset; raises ValueError."""
-    if not (key.isascii() and key.isdecimal()) or len(key) > len(str(_LARGEST_NUMBER)):
+    if not (key.isascii() and key.isdecimal()) or len(key) > len(str(LARGEST_NUMBER)):
         raise ValueError(_WRONG)
-    if int(key) > _LARGEST_NUMBER:
+    if int(key) > LARGEST_NUMBER:
         raise ValueError(_WRONG)
     return int(key)
 

@@ -8,7 +8,7 @@ from sqlmodel.sql.expression import Select
 
 from controlplane.api import find
 from controlplane.api.errors import not_found
-from controlplane.api.paging import number, page, text
+from controlplane.api.paging import LARGEST_NUMBER, number, page, text
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.artifact_tables import Manifest, Tag, TagRevision
@@ -18,7 +18,7 @@ from controlplane.model.saved import saved_id
 from penstock.v1 import artifact_pb2 as pb
 
 # Where the revision that lasts stands among those that ended, which go by their ids.
-_NOW: Final = str(2**63 - 1)
+_NOW: Final = str(LARGEST_NUMBER)
 
 
 class Tags:
