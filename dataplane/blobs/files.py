@@ -22,8 +22,9 @@ _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 _INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
 # Recency must survive a restart without a write for every pull.
 _USE_NOTED_EVERY = 3600.0
-# Nanoseconds behind the second that only the store gives a modification time.
-_MARK = 271_828_000
+# Nanoseconds behind the millisecond that only the store gives a modification time.
+_MARK = 271_000
+_MILLISECOND = 1_000_000
 _SECOND = 1_000_000_000
 
 
@@ -65,7 +66,7 @@ class FileStore:
         """See BlobStore; when it was used stays as it is."""
         with FileIO(self._path(digest), "rb") as file:
             if os.fstat(file.fileno()).st_mtime_ns == changed:
-                _mark(file.fileno(), changed // _SECOND)
+                _mark(file.fileno(), changed)
 
     async def commit(self, digest: Digest, spool: Path) -> None:
         """See BlobStore; the spool must be on the file system of the store."""
@@ -95,17 +96,17 @@ class FileStore:
             file.close()
             raise
         stamp = status.st_mtime_ns
-        if self._marks and stamp % _SECOND != _MARK:
+        if self._marks and stamp % _MILLISECOND != _MARK:
             return StoredBlob(file, status.st_size, stamp)
-        now = int(self._clock())
-        if note and not 0 <= now - stamp // _SECOND < _USE_NOTED_EVERY:
+        now = self._clock()
+        if note and not 0 <= now - stamp // _MILLISECOND / 1000 < _USE_NOTED_EVERY:
             # A disk that has become read-only still serves.
             with suppress(OSError):
-                _mark(file.fileno(), now)
+                _mark(file.fileno(), int(now * _SECOND))
         return StoredBlob(file, status.st_size)
 
     def _commit(self, spool: Path, path: Path) -> None:
-        _mark(spool, int(self._clock()))
+        _mark(spool, int(self._clock() * _SECOND))
         _commit(spool, path)
 
     def _path(self, digest: Digest) -> Path:
@@ -141,16 +142,16 @@ class FileStore:
         return sorted(found, key=lambda entry: entry.used)
 
 
-def _mark(file: Path | int, seconds: int) -> None:
-    stamp = seconds * _SECOND + _MARK
+def _mark(file: Path | int, nanoseconds: int) -> None:
+    stamp = nanoseconds - nanoseconds % _MILLISECOND + _MARK
     os.utime(file, ns=(stamp, stamp))
 
 
 def _keeps_marks(path: Path) -> bool:
     # A disk that is read-only by now has kept it before, or not.
     with suppress(OSError):
-        _mark(path, int(time.time()))
-    return path.stat().st_mtime_ns % _SECOND == _MARK
+        _mark(path, time.time_ns())
+    return path.stat().st_mtime_ns % _MILLISECOND == _MARK
 
 
 def _commit(source: Path, target: Path) -> None:
