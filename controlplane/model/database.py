@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Final, Self
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from typing import Final, Self, cast
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.pool import QueuePool
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,6 +22,9 @@ from controlplane.model.tables import Singleton
 
 SETTING: Final = "PENSTOCK_DATABASE_URL"
 _REVISION_RAISED: Final = "config_revision_raised"
+# Seconds that a roll-back may take when all stops, and between two looks whether it has ended.
+_GIVING_BACK: Final = 5.0
+_LOOK: Final = 0.005
 _NO_ANSWER: Final = "The database does not answer."
 
 
@@ -121,7 +125,12 @@ class Database:
         return (await session.exec(select(Singleton.config_revision))).one()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once what was cancelled has given back those that it rolls back on."""
+        pool = cast("QueuePool", self._engine.pool)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GIVING_BACK):
+                while pool.checkedout():
+                    await asyncio.sleep(_LOOK)
         await self._engine.dispose()
 
 

@@ -96,7 +96,7 @@ class BlobCache:
         self._scrub_rate = scrub_rate
         self._tier = Tier(bucket, self.measures, turns)
         self._keeping = Keeping(store, self._space, self._tier, self._trouble, self.measures)
-        self._doubts = Doubts(store, self.verify, self._keeping.unreadable)
+        self._doubts = Doubts(self.verify, self._keeping.unreadable)
         self._fills = Fills(
             spool_folder, self._keeping.keep, self._trouble, self.measures, self._threads, patience
         )

@@ -8,7 +8,7 @@ from typing import Final
 from clients.oci.digest import Digest
 from clients.process.merge import Merge
 from dataplane.blobs.scrub import Unreadable
-from dataplane.blobs.store import BlobStore, StoredBlob
+from dataplane.blobs.store import StoredBlob
 
 logger = logging.getLogger(__name__)
 
@@ -19,17 +19,15 @@ _REMEMBERED: Final = 1000
 class Doubts:
     """Has them verified, once for all who wait; `stop` it at the end.
 
-    `verify` reads a stored blob again, and drops it if it is rotten; `set_aside` is told of one, by the inode
-    of its file, that is rotten and cannot be dropped.
+    `verify` reads a stored blob again, and vouches for it or drops it; `set_aside` is told of one, by the
+    inode of its file, that is rotten and cannot be dropped.
     """
 
     def __init__(
         self,
-        store: BlobStore,
         verify: Callable[[Digest], Awaitable[bool]],
         set_aside: Callable[[Digest, int, OSError], None],
     ) -> None:
-        self._store = store
         self._verify = verify
         self._set_aside = set_aside
         self._right: OrderedDict[Digest, int] = OrderedDict()
@@ -63,7 +61,3 @@ class Doubts:
         self._right[digest] = changed
         if len(self._right) > _REMEMBERED:
             self._right.popitem(last=False)
-        try:
-            self._store.vouch(digest, changed)
-        except OSError as error:
-            logger.warning("that stored blob %s is right is known to this process: %s", digest, error)

@@ -1,11 +1,11 @@
 """Room that fills were promised and have not taken yet, over all processes of a node."""
 
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from dataplane.blobs.claim import SUFFIX
+from dataplane.blobs.held import is_held
 from dataplane.blobs.spool import SPOOL_SUFFIX
 
 
@@ -22,7 +22,7 @@ def promised(folder: Path, *, but: str = "") -> int:
                 continue
             # One that ends meanwhile takes nothing more.
             with suppress(FileNotFoundError):
-                if file.stat().st_size and (left := missing(Path(file.path))) and _is_held(file.path):
+                if file.stat().st_size and (left := missing(path := Path(file.path))) and is_held(path):
                     total += left
     return total
 
@@ -36,15 +36,3 @@ def missing(claim: Path) -> int:
     except FileNotFoundError:
         written = 0
     return max(0, size - written)
-
-
-def _is_held(path: str) -> bool:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        # Shared, so that all may look at once; whoever would take the claim in this instant looks again.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

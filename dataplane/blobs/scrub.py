@@ -93,7 +93,7 @@ class Scrubber:
         await self._threads.disk(self._save, None, begun)
 
     async def verify(self, digest: Digest) -> bool:
-        """Read one blob again; False when it was rotten, and is dropped.
+        """Read one blob again, and vouch for it; False when it was rotten, and is dropped.
 
         Raises Unreadable where the disk fails, and OSError where the rotten one cannot be dropped.
         """
@@ -109,11 +109,20 @@ class Scrubber:
         finally:
             stored.close()
         if right:
+            self._vouch(digest, stored)
             return True
         self._measures.rotten += 1
         logger.error("stored blob %s is rotten, and dropped: its bytes have another digest", digest)
         await self._drop(digest, stored.size)
         return False
+
+    def _vouch(self, digest: Digest, stored: StoredBlob) -> None:
+        if stored.changed is None:
+            return
+        try:
+            self._store.vouch(digest, stored.changed)
+        except OSError as error:
+            logger.warning("that stored blob %s was verified cannot be kept: %s", digest, error.strerror)
 
     async def _read(self, digest: Digest, stored: StoredBlob) -> bool:
         digest_of_file = FileHash(digest)

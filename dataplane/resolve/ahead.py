@@ -1,19 +1,14 @@
 """What is got ready while a client still reads a manifest: it asks for the blobs next."""
 
-import logging
 from collections.abc import Callable
-from typing import Final
 
 from clients.oci.digest import Digest
-from clients.oci.errors import UpstreamError
 from clients.oci.manifest import InvalidManifest, Manifest
 from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
-from dataplane.resolve.errors import Unknown
+from dataplane.resolve.control import Grant
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.upstream import Grants
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 class Ahead:
@@ -29,7 +24,7 @@ class Ahead:
         self._grants = grants
         self._holds = holds
         self._tell = tell
-        self._asking: Merge[str, None] = Merge()
+        self._asking: Merge[str, Grant] = Merge()
 
     def resolved(self, artifact: ArtifactEntry, manifest: ResolvedManifest) -> None:
         """Take note of a manifest that the control plane was asked for."""
@@ -39,15 +34,9 @@ class Ahead:
             return
         if not all(self._holds(blob.digest, blob.size) for blob in blobs):
             self._tell(artifact.uid, manifest.digest)
-            self._asking.begin(artifact.uid, lambda: self._ask(artifact))
+            # What goes wrong is told to whoever asks for a blob, and asks again.
+            self._asking.begin(artifact.uid, lambda: self._grants.get(artifact))
 
     async def stop(self) -> None:
         """Give up what is being asked."""
         await self._asking.stop()
-
-    async def _ask(self, artifact: ArtifactEntry) -> None:
-        try:
-            await self._grants.get(artifact)
-        except (Unknown, UpstreamError) as error:
-            # Whoever asks for a blob asks again, and is told.
-            _LOG.debug("Access to blobs of %s is not there yet: %s", artifact.repository, error)

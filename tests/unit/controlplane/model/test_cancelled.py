@@ -74,3 +74,22 @@ async def _nothing_new_is_open(before: Open) -> bool:
     if open_now() - before:
         gc.collect()
     return not open_now() - before
+
+
+async def test_closing_waits_for_what_is_still_rolling_back(tmp_path: Path) -> None:
+    """Whoever stops everything cancels and closes at once; a connection given back later would stay open."""
+    for moment in range(20):
+        database = await Database.open(f"sqlite:///{tmp_path / f'{moment}.db'}")
+        before = open_now()
+
+        async def transaction(database: Database = database) -> None:
+            async with database.read() as session:
+                while True:
+                    await session.exec(select(Singleton))
+
+        task = asyncio.create_task(transaction())
+        await asyncio.sleep(moment * 0.0005)
+        task.cancel()
+        await database.close()
+        await asyncio.wait([task])
+        assert not open_now() - before
