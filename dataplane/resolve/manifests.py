@@ -1,16 +1,16 @@
 """References to manifests: from memory, then disk, then the control plane."""
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamInvalid
 from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
+from dataplane.resolve.behind import Behind
 from dataplane.resolve.control import ControlPlane, Reference
 from dataplane.resolve.errors import ControlPlaneAway, Unknown
 from dataplane.resolve.lookups import Lookups
@@ -60,9 +60,7 @@ class Manifests:
         self._clock = clock
         self._memory: Memory[tuple[str, str | Digest], ResolvedManifest] = Memory(max_bytes)
         self._resolving: Merge[tuple[str, str | Digest, int], ResolvedManifest] = Merge()
-        self._writing: set[asyncio.Task[None]] = set()
-        # First in, first out: what a tag stands for must not be kept after it was found to be gone.
-        self._turn = asyncio.Lock()
+        self._behind = Behind()
 
     def warm(self, artifact: ArtifactEntry, reference: str | Digest) -> ResolvedManifest | None:
         """Give what is in memory and not stale, without waiting for anything."""
@@ -107,7 +105,7 @@ class Manifests:
     async def stop(self) -> None:
         """Give up what is being resolved, and wait for what is being written."""
         await self._resolving.stop()
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._behind.stop()
 
     async def _resolve(self, artifact: ArtifactEntry, reference: str | Digest) -> ResolvedManifest:
         held = self._memory.get((artifact.uid, reference))
@@ -122,7 +120,7 @@ class Manifests:
             answer = await (ask() if held is not None else self._control.patiently(ask))
         except Unknown:
             self._memory.drop((artifact.uid, reference))
-            self._write(self._shelf.remove(artifact.uid, reference))
+            self._behind.do(self._shelf.remove(artifact.uid, reference))
             raise
         except ControlPlaneAway:
             if held is None:
@@ -160,18 +158,8 @@ class Manifests:
         for reference in references:
             self._memory.put((artifact_uid, reference), manifest, len(manifest.content) + _ENTRY_BYTES)
         if manifest != kept:
-            self._write(self._shelf.put(artifact_uid, references, manifest))
+            self._behind.do(self._shelf.put(artifact_uid, references, manifest))
         return manifest
-
-    def _write(self, work: Coroutine[Any, Any, None]) -> None:
-        # The answer does not wait for the disk.
-        task = asyncio.create_task(self._write_in_turn(work))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-
-    async def _write_in_turn(self, work: Coroutine[Any, Any, None]) -> None:
-        async with self._turn:
-            await work
 
 
 def _complete(

@@ -8,6 +8,7 @@ from clients.oci.digest import Digest
 from clients.oci.manifest import InvalidManifest, Manifest
 from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
+from dataplane.resolve.behind import Behind
 from dataplane.resolve.blob import ResolvedBlob
 from dataplane.resolve.control import ControlPlane
 from dataplane.resolve.errors import ControlPlaneAway, Unknown
@@ -40,6 +41,7 @@ class Members:
         self._asking: Merge[tuple[str, Digest, int], int] = Merge()
         self._reading: Merge[str, None] = Merge()
         self._heard: deque[tuple[str, Digest]] = deque(maxlen=_MOST_HEARD)
+        self._behind = Behind()
 
     def note(self, artifact_uid: str, manifest: ResolvedManifest) -> None:
         """Learn the blobs of a manifest that the artifact reaches, and pass its witnesses on to members."""
@@ -91,15 +93,12 @@ class Members:
         # Merged, so that a client that guesses digests keeps no more than one reader busy.
         await self._reading.run(artifact_uid, lambda: self._read_shelf(artifact_uid))
 
-    async def keep(self, artifact_uid: str, digest: Digest) -> None:
-        """Keep on disk what is known of a blob that the control plane was asked about, tags included."""
+    def keep(self, artifact_uid: str, digest: Digest) -> None:
+        """Have what is known of a blob that the control plane was asked about kept on disk, tags included."""
         known = self._known.get((artifact_uid, digest))
-        if known is None:
-            return
-        kept = await self._shelf.blob(artifact_uid, digest)
-        blob = ResolvedBlob(*known, self._witnesses.of(artifact_uid, digest)).joined(kept)
-        if blob != kept:
-            await self._shelf.put_blob(artifact_uid, digest, blob)
+        if known is not None:
+            blob = ResolvedBlob(*known, self._witnesses.of(artifact_uid, digest))
+            self._behind.do(self._keep(artifact_uid, digest, blob))
 
     async def recall_blob(self, artifact_uid: str, digest: Digest) -> None:
         """Learn again what was kept of one blob, tags that lead to it included."""
@@ -112,9 +111,10 @@ class Members:
             self.put(artifact_uid, digest, kept.size, kept.content_revision)
 
     async def stop(self) -> None:
-        """Give up what is being asked."""
+        """Give up what is being asked, and wait for what is being written."""
         await self._asking.stop()
         await self._reading.stop()
+        await self._behind.stop()
 
     async def _ask(self, artifact: ArtifactEntry, digest: Digest) -> int:
         artifact_uid = artifact.uid
@@ -127,7 +127,7 @@ class Members:
             blob = await ask()
         except Unknown:
             self._known.drop((artifact_uid, digest))
-            await self._shelf.remove_blob(artifact_uid, digest)
+            self._behind.do(self._shelf.remove_blob(artifact_uid, digest))
             raise
         except ControlPlaneAway:
             remembered = await self._remember(artifact_uid, digest)
@@ -135,8 +135,14 @@ class Members:
                 return remembered
             blob = await self._control.patiently(ask)
         self.put(artifact_uid, digest, blob.size, blob.content_revision)
-        await self.keep(artifact_uid, digest)
+        self.keep(artifact_uid, digest)
         return blob.size
+
+    async def _keep(self, artifact_uid: str, digest: Digest, blob: ResolvedBlob) -> None:
+        kept = await self._shelf.blob(artifact_uid, digest)
+        blob = blob.joined(kept)
+        if blob != kept:
+            await self._shelf.put_blob(artifact_uid, digest, blob)
 
     async def _remember(self, artifact_uid: str, digest: Digest) -> int | None:
         """Look through what was resolved earlier, by this process or one before it."""

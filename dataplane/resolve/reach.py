@@ -129,7 +129,7 @@ class Reach:
         if missing is Missing.MANIFEST:
             self._manifests.renew(artifact.uid, digest)
         else:
-            await self._members.keep(artifact.uid, digest)
+            self._members.keep(artifact.uid, digest)
 
     async def _ask(self, artifact_uid: str, digest: Digest, rules: Rules, missing: Missing) -> Witness:
         if missing is Missing.MANIFEST:
