@@ -52,6 +52,20 @@ async def worker(client: ControlClient, tmp_path: Path) -> AsyncIterator[Worker]
     await worker.stop()
 
 
+@pytest.fixture
+async def other(
+    worker: Worker, client: ControlClient, tmp_path: Path, held: FakeArtifact
+) -> AsyncIterator[Resolving]:
+    """What another worker resolves with, that was told of the manifest which the first has resolved."""
+    await worker.resolving.manifests.get(entry(held), "1.0")
+    await worker.resolving.manifests.stop()
+    other = Resolving(client, tmp_path)
+    for told in worker.told:
+        other.members.hear(*told)
+    yield other
+    await other.stop()
+
+
 async def test_access_is_there_when_the_blobs_are_asked_for(
     worker: Worker, plane: FakeControlPlane, held: FakeArtifact, image: Image
 ) -> None:
@@ -84,33 +98,21 @@ async def test_an_upstream_that_gives_no_access_disturbs_no_manifest(
 
 
 async def test_another_worker_need_not_ask_for_what_one_has_resolved(
-    worker: Worker,
-    client: ControlClient,
-    tmp_path: Path,
-    plane: FakeControlPlane,
-    held: FakeArtifact,
-    image: Image,
+    other: Resolving, plane: FakeControlPlane, held: FakeArtifact, image: Image
 ) -> None:
     """It reads the manifest that it was told of, once; what is not in it is asked for as before."""
-    await worker.resolving.manifests.get(entry(held), "1.0")
-    await worker.resolving.manifests.stop()
-    other = Resolving(client, tmp_path)
-    for told in worker.told:
-        other.members.hear(*told)
     for digest, blob in image.blobs.items():
         assert await other.members.size(entry(held), digest) == blob.size
     assert plane.calls["ResolveBlob"] == 0
     with pytest.raises(Unknown):
         await other.members.size(entry(held), Digest.of(b"foreign"))
     assert plane.calls["ResolveBlob"] == 1
-    await other.stop()
 
 
 @pytest.mark.parametrize(("pattern", "asked"), [("1.*", 0), ("2.*", 1)])
 async def test_another_worker_decides_by_the_tags_of_what_one_has_resolved(
-    worker: Worker,
+    other: Resolving,
     client: ControlClient,
-    tmp_path: Path,
     plane: FakeControlPlane,
     held: FakeArtifact,
     image: Image,
@@ -118,19 +120,8 @@ async def test_another_worker_decides_by_the_tags_of_what_one_has_resolved(
     asked: int,
 ) -> None:
     """Who is entitled to its tag gets the blob without a question; nobody else gets it."""
-    await worker.resolving.manifests.get(entry(held), "1.0")
-    await worker.resolving.manifests.stop()
-    other = Resolving(client, tmp_path)
-    for told in worker.told:
-        other.members.hear(*told)
-    reach = Reach(
-        ControlPlane(client.nodes, 0),
-        other.manifests,
-        other.members,
-        other.witnesses,
-        1 << 16,
-        floor=0.001,
-    )
+    control = ControlPlane(client.nodes, 0)
+    reach = Reach(control, other.manifests, other.members, other.witnesses, 1 << 16, floor=0.001)
     rules = Rules.of([TagRule.of(patterns=[pattern])])
     refused = False
     try:
@@ -139,4 +130,3 @@ async def test_another_worker_decides_by_the_tags_of_what_one_has_resolved(
         refused = True
     assert (refused, plane.calls["ResolveBlob"]) == (bool(asked), asked)
     await reach.stop()
-    await other.stop()
