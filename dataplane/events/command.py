@@ -1,7 +1,6 @@
 """What a client seems to be doing: one command, as far as its requests have told."""
 
 from dataclasses import dataclass, field, fields
-from enum import IntFlag
 from typing import Any, Final, Self
 
 from dataplane.events.event import Event
@@ -26,14 +25,14 @@ _LOOKERS: Final = (
 _NOWHERE: Final = "unknown/unknown"
 
 
-class Part(IntFlag):
-    """What is known of a blob that belongs to a command."""
+class Part:
+    """Bits of what is known of a blob that belongs to a command: numbers, for every record reads some."""
 
-    NONE = 0
-    CONFIG = 1
-    ASKED = 2
-    COLD = 4
-    DONE = 8
+    NONE: Final = 0
+    CONFIG: Final = 1
+    ASKED: Final = 2
+    COLD: Final = 4
+    DONE: Final = 8
 
 
 @dataclass(slots=True)

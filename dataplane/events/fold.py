@@ -58,10 +58,12 @@ class Fold:
             case Kind.GET:
                 self._known.learn(record)
                 self._touch(self._got(record), record)
-            case Kind.BEGIN:
+            case Kind.BEGIN | Kind.SENT:
                 command = self._asked(record)
                 if command is not None:
                     command.begin(record)
+                    if record.kind is Kind.SENT:
+                        command.end(record)
                     self._touch(command, record)
             case Kind.RUN | Kind.END:
                 command = self._under_way(record)

@@ -141,15 +141,16 @@ class Recorder:
         self._past.clear()
         self._runs.clear()
         for transfer in list(self._transfers):
-            if not transfer.told:
-                transfer.told = now
-                yield transfer.record(Kind.BEGIN, transfer.began)
             if transfer.ended:
                 self._transfers.discard(transfer)
-                yield transfer.record(Kind.END, transfer.ended)
+                kind, at = (Kind.END, transfer.ended) if transfer.told else (Kind.SENT, transfer.began)
+                yield transfer.record(kind, at, transfer.ended)
+            elif not transfer.told:
+                transfer.told = now
+                yield transfer.record(Kind.BEGIN, transfer.began, transfer.began)
             elif now - transfer.told >= _ALIVE:
                 transfer.told = now
-                yield transfer.record(Kind.RUN, now)
+                yield transfer.record(Kind.RUN, now, now)
 
     def _outline(self, manifest: ResolvedManifest) -> Outline:
         key = manifest.digest.encoded
@@ -239,11 +240,11 @@ class _Transfer:
         self.ended = self.told = 0.0
         self.sent = 0
 
-    def record(self, kind: Kind, at: float) -> Record:
+    def record(self, kind: Kind, at: float, last: float) -> Record:
         return Record(
             kind,
             at,
-            at,
+            last,
             self.client,
             self.agent,
             self.digest,
@@ -251,7 +252,7 @@ class _Transfer:
             warm=self.warm,
             part=self.part,
             whole=bool(self.ended) and self.sent == self.length,
-            redirected=self.redirected if kind is Kind.END else 0,
+            redirected=self.redirected if self.ended else 0,
         )
 
 

@@ -19,6 +19,8 @@ class Kind(StrEnum):
     """A manifest was sent."""
     BEGIN = "begin"
     """A blob was asked for."""
+    SENT = "sent"
+    """A blob was asked for, and its transfer has ended within moments: BEGIN and END in one."""
     RUN = "run"
     """A blob is still being sent."""
     END = "end"

@@ -180,9 +180,12 @@ class Connection(FileStream):
                 self.write(memoryview(head)[count:])
             sent = self.send_part(answer.part.descriptor, answer.part.start, answer.part.stop, answer.pace)
         except StreamClosedError:
-            answer.done(0)
+            answer.done(self.part_taken)
             return False
-        if sent.done() and sent.exception() is None:
+        except FileFailed:
+            self._send_otherwise(answer)
+            return False
+        if sent is None:
             self._answering = False
             answer.done(self.part_taken)
             return True
@@ -196,10 +199,13 @@ class Connection(FileStream):
 
     def _file_sent(self, answer: FileAnswer, sent: "asyncio.Future[None]") -> None:
         if isinstance(sent.exception(), FileFailed):
-            self._wait(asyncio.ensure_future(self._send_rest(answer, self.part_taken)), self._resume)
+            self._send_otherwise(answer)
             return
         answer.done(self.part_taken)
         self._resume(sent)
+
+    def _send_otherwise(self, answer: FileAnswer) -> None:
+        self._wait(asyncio.ensure_future(self._send_rest(answer, self.part_taken)), self._resume)
 
     async def _send_rest(self, answer: FileAnswer, count: int) -> None:
         """Send what the kernel could not read from the file in another way."""

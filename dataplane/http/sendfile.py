@@ -40,6 +40,8 @@ class FileStream(IOStream):
         super().__init__(connection, *arguments, **options)
         # Descriptor and stop of the part that is being sent; None when there is none.
         self._part: tuple[int, int] | None = None
+        # Of that part; None while nobody waits for it.
+        self._sent: asyncio.Future[None] | None = None
         self._begun = 0
         self._position = 0
         # Up to where the part's bytes were brought into memory.
@@ -50,7 +52,10 @@ class FileStream(IOStream):
         self._waiting: asyncio.TimerHandle | None = None
         self._corked = False
         self._filling = False
-        if connection.family in _INTERNET:
+        self._loop = asyncio.get_running_loop()
+        # Whether it has packets.
+        self._internet = connection.family in _INTERNET
+        if self._internet:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
@@ -69,21 +74,18 @@ class FileStream(IOStream):
 
     def send_part(
         self, descriptor: int, start: int, stop: int, pace: Pace | None = None
-    ) -> "asyncio.Future[None]":
-        """Send bytes of a file after all that was written; done when the kernel has taken the last.
+    ) -> "asyncio.Future[None] | None":
+        """Send bytes of a file after all that was written; None where the kernel has taken the last already.
 
-        With a pace it takes its time.
+        Otherwise that is when the future is done. With a pace it takes its time.
         The descriptor must stay open until the future is done or the connection is closed. Nothing can be
-        written before that. The future raises StreamClosedError, or FileFailed, after which the connection
-        still works. Its cancellation does not stop the transfer: close the connection for that.
+        written before that. Both raise StreamClosedError, or FileFailed, after which the connection still
+        works. Cancellation of the future does not stop the transfer: close the connection for that.
         """
         self._begun = self._position = start
         self._check_closed()
         assert self._part is None, "one part at a time"  # noqa: S101 - the callers' contract
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_looked_at)
         self._total_write_index += stop - start
-        self._write_futures.append((self._total_write_index, future))
         self._part, self._near = (descriptor, stop), 0
         if stop - start >= _CORKED:
             self._fill_packets(fill=True)
@@ -91,10 +93,17 @@ class FileStream(IOStream):
         if pace is not None:
             self._wait_for(pace.pay(0))
         self._handle_write()
-        if not self._closed:
-            if self.writing():
-                self._add_io_state(self.io_loop.WRITE)
-            self._maybe_add_error_listener()
+        self._check_closed()
+        if self._part is None:
+            if self._position < stop:
+                raise FileFailed
+            return None
+        self._sent = future = self._loop.create_future()
+        future.add_done_callback(_looked_at)
+        self._write_futures.append((self._total_write_index, future))
+        if self.writing():
+            self._add_io_state(self.io_loop.WRITE)
+        self._maybe_add_error_listener()
         return future
 
     def write(self, data: bytes | memoryview) -> "asyncio.Future[None]":
@@ -128,7 +137,7 @@ class FileStream(IOStream):
 
     def close(self, exc_info: Any = False) -> None:
         """See IOStream; the descriptor of a part is not used any more after this."""
-        self._part = None
+        self._part = self._sent = None
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -188,21 +197,23 @@ class FileStream(IOStream):
                 self._wait_for(wait)
         if position == stop:
             self._part = None
+            self._sent = None
             self._fill_packets(fill=False)
-            # Everything is sent: this resolves the future.
-            super()._handle_write()
+            if self._write_futures:
+                # Everything is sent: this resolves them.
+                super()._handle_write()
         elif failed is not None:
             self._fail(failed, stop)
 
     def _fill_packets(self, *, fill: bool) -> None:
         """Have the kernel send no packet before it is full, or what is left (tcp(7), TCP_CORK)."""
-        if fill != self._filling and self.socket.family in _INTERNET:
+        if fill != self._filling and self._internet:
             self._filling = fill
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, fill)
 
     def _wait_for(self, seconds: float) -> None:
         if seconds > 0:
-            self._waiting = asyncio.get_running_loop().call_later(seconds, self._go_on_sending)
+            self._waiting = self._loop.call_later(seconds, self._go_on_sending)
 
     def _go_on_sending(self) -> None:
         self._waiting = None
@@ -218,18 +229,20 @@ class FileStream(IOStream):
         self._total_write_index -= stop - self._position
         self._part = None
         self._fill_packets(fill=False)
-        # Nothing is written behind a part: its future is the last.
-        _, future = self._write_futures.pop()
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            # Nothing is written behind a part: its future is the last.
+            self._write_futures.pop()
         super()._handle_write()
-        if not future.done():
-            future.set_exception(FileFailed())
+        if sent is not None and not sent.done():
+            sent.set_exception(FileFailed())
 
     def _page(self, descriptor: int, start: int, stop: int) -> None:
         # Once for each turn: memory may be so short that pages are gone again when they are sent.
         self._paging, self._near = True, stop
         # If the connection is closed meanwhile, the thread may find the number of another file: it only
         # reads, and throws away what it has read.
-        fetching = asyncio.get_running_loop().run_in_executor(None, pages.fetch, descriptor, start, stop)
+        fetching = self._loop.run_in_executor(None, pages.fetch, descriptor, start, stop)
         fetching.add_done_callback(self._paged)
 
     def _paged(self, fetching: "asyncio.Future[None]") -> None:

@@ -62,7 +62,10 @@ async def _send_parts(
     try:
         while part is not None:
             try:
-                await stream.send_part(part.descriptor, part.start, min(part.stop, part.start + _MOST), pace)
+                stop = min(part.stop, part.start + _MOST)
+                sending = stream.send_part(part.descriptor, part.start, stop, pace)
+                if sending is not None:
+                    await sending
             except FileFailed:
                 # The disk fails; the body may find its way round it.
                 return

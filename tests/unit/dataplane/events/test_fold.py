@@ -22,7 +22,9 @@ def name(text: str) -> str:
 class Requests:
     """Requests of a client for one tag, `1.0`, of an index of two images with two layers each."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quick: bool = False) -> None:
+        """Whether blobs are `quick` enough to be told of in one record."""
+        self.quick = quick
         self.now = 1000.0
         ids = (f"{number:032x}" for number in itertools.count(1))
         self.fold = Fold(make_id=lambda: next(ids))
@@ -50,8 +52,13 @@ class Requests:
         self.take(Kind.GET, name(digest), tag=tag, bytes=100)
 
     def blob(self, digest: str, *, warm: bool = True, whole: bool = True) -> None:
+        size = 1000 if whole else 1
+        if self.quick:
+            self.take(Kind.SENT, digest, last=self.now + 0.01, warm=warm, whole=whole, bytes=size)
+            self.now += 0.005
+            return
         self.take(Kind.BEGIN, digest, warm=warm)
-        self.take(Kind.END, digest, warm=warm, whole=whole, bytes=1000 if whole else 1)
+        self.take(Kind.END, digest, warm=warm, whole=whole, bytes=size)
 
     def image(self, child: str = "a", **how: bool) -> None:
         for blob in self.blobs(child)[::-1]:
@@ -66,10 +73,10 @@ class Requests:
         return sorted(self.fold.ended(self.now), key=lambda event: event.time)
 
 
-@pytest.fixture
-def requests() -> Iterator[Requests]:
+@pytest.fixture(params=[False, True], ids=["slow blobs", "quick blobs"])
+def requests(request: pytest.FixtureRequest) -> Iterator[Requests]:
     """A client, and the fold at the other end."""
-    requests = Requests()
+    requests = Requests(quick=request.param)
     yield requests
     assert requests.fold.open() == []
 

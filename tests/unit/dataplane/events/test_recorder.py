@@ -71,6 +71,22 @@ def test_a_transfer() -> None:
     )
 
 
+def test_a_transfer_that_ended_within_moments() -> None:
+    """One record says when it began, when it ended, and what was sent."""
+    noting = Noting()
+    blob = IMAGE.layers[0]
+    ended = noting.recorder.blob(
+        PRINCIPAL, ARTIFACT, "10.0.0.1", "docker/20", blob.digest, blob.size, noting.now, warm=True
+    )
+    noting.now += 0.1
+    ended(blob.size)
+    noting.recorder.flush()
+    noting.recorder.flush()
+    (record,) = noting.records
+    assert (record.kind, record.at, record.last) == (Kind.SENT, 1000.0, 1000.1)
+    assert (record.whole, record.bytes) == (True, blob.size)
+
+
 def test_records_travel_as_json() -> None:
     """And come out as they went in, what a manifest names included."""
     noting = Noting()
