@@ -2,9 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -43,9 +42,12 @@ def shown(text: str) -> str:
     return f"{quoted[:_SHOWN]}...{quoted[0]}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
-    """`sha256:<64 hexadecimal digits>`, or sha512 with 128; made by `parse` and `of`."""
+class Digest(NamedTuple):
+    """`sha256:<64 hexadecimal digits>`, or sha512 with 128; made by `parse` and `of`.
+
+    A tuple, because digests are keys of what is looked up at each request: it is hashed and compared without
+    a call of a method of ours.
+    """
 
     algorithm: str
     encoded: str
@@ -87,16 +89,6 @@ class Digest:
     def matches(self, content: bytes) -> bool:
         """Tells whether content is what this digest names."""
         return _HASHERS[self.algorithm](content).hexdigest() == self.encoded
-
-    # Digests are keys of what is looked up at each request: the methods that a dataclass would get make
-    # two tuples each time.
-    def __hash__(self) -> int:
-        return hash(self.encoded)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Digest):
-            return NotImplemented
-        return self.encoded == other.encoded and self.algorithm == other.algorithm
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.encoded}"

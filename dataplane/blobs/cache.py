@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -199,16 +198,20 @@ class BlobCache:
 
         Never raises. What its file does not give after all, this reader does not get elsewhere.
         """
-        if (digest, size) in self._opening or self._fills.get((digest, size)) is not None:
+        key = (digest, size)
+        if key in self._opening or self._fills.get(key) is not None:
             return None
-        # Where no descriptor is left, the others say so.
-        with suppress(OSError):
+        try:
             stored = self._stored(digest, size)
-            if stored is not None and not self._doubts.concern(digest, stored):
-                return self._warm(stored, digest, None)
-            if stored is not None:
-                stored.close()
-        return None
+        except OSError:
+            # Where no descriptor is left, the others say so.
+            return None
+        if stored is None:
+            return None
+        if self._doubts.concern(digest, stored):
+            stored.close()
+            return None
+        return self._warm(stored, digest, None)
 
     async def verify(self, digest: Digest) -> bool:
         """Read a stored blob again, at once; see Scrubber."""

@@ -38,6 +38,7 @@ class FileStore:
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._root = root
         self._blobs = root / "blobs"
+        self._prefix = f"{self._blobs}{os.sep}"
         self._clock = clock
         # Not on file systems that keep no such times.
         self._marks = False
@@ -87,7 +88,7 @@ class FileStore:
     def _open(self, digest: Digest, *, note: bool) -> StoredBlob | None:
         try:
             # A path of pathlib's would take as long as opening it.
-            file = open_held(f"{self._blobs}/{digest.algorithm}/{digest.encoded}")
+            file = open_held(f"{self._prefix}{digest.algorithm}/{digest.encoded}")
         except FileNotFoundError:
             return None
         try:

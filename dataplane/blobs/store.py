@@ -4,13 +4,12 @@ import os
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from clients.oci.digest import Digest
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
+class StoredBlob(NamedTuple):
     """A complete blob, open for reading; removing it from the store does not take it from its reader."""
 
     file: FileIO

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from dataplane.http.pace import Pace
@@ -23,8 +23,7 @@ class Stream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FilePart:
+class FilePart(NamedTuple):
     """Bytes of an open file, from `start` up to, but not including, `stop`."""
 
     descriptor: int
@@ -106,8 +105,7 @@ class Pieces:
         """See Stream; there is nothing to let go of."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileAnswer:
+class FileAnswer(NamedTuple):
     """A complete answer, ready to be sent: its head as bytes, its body as a part of a file."""
 
     head: bytes

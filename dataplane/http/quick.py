@@ -117,13 +117,14 @@ class QuickRegistry:
             return self._blob_head(target.digest, size).now(fields.id or self._ids.new())
         if self._concerns is not None and self._concerns(size, address):
             return None
-        if not self._transfers.may_begin(principal.token_uid, address):
+        free = self._transfers.try_begin(principal.token_uid, address)
+        if free is None:
             return None
         reader = self._open_blob(target.digest, size)
         if reader is None:
+            free()
             return None
         self._metrics.count("blob", "GET", 200)
-        free = self._transfers.begin(principal.token_uid, address)
         ended = None
         if self._recorder is not None:
             ended = self._recorder.blob(

@@ -1,6 +1,5 @@
 """How many transfers a token, an address and a worker may have at once, and how fast they go."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -43,8 +42,9 @@ class Transfers:
         self._hits = hits
         self._paces = paces
         self._running = 0
-        self._tokens: Counter[str] = Counter()
-        self._addresses: Counter[str] = Counter()
+        # Of those that have any.
+        self._tokens: dict[str, int] = {}
+        self._addresses: dict[str, int] = {}
 
     def begin(self, token_uid: str, address: str) -> Free:
         """Begin a transfer, and give what ends it; raises Refusal (429) where there are enough."""
@@ -69,32 +69,43 @@ class Transfers:
                 f"This node has {self._shares.all} transfers under way, and takes no more now.",
                 retry_after=_RETRY_AFTER,
             )
-        self._tokens[token_uid] += 1
-        self._addresses[address] += 1
-        self._running += 1
-        pace = None if self._paces is None else self._paces.of(token_uid, address)
-        return Free(partial(self._end, token_uid, address), pace)
+        return self._begin(token_uid, address)
 
-    def may_begin(self, token_uid: str, address: str) -> bool:
-        """Whether `begin` would raise nothing."""
-        return not (
+    def try_begin(self, token_uid: str, address: str) -> Free | None:
+        """Do as `begin` does; None, and nothing is counted, where that would raise."""
+        if (
             _is_full(self._tokens, token_uid, self._shares.token)
             or _is_full(self._addresses, address, self._shares.address)
             or (self._shares.all and self._running >= self._shares.all)
-        )
+        ):
+            return None
+        return self._begin(token_uid, address)
 
     @property
     def known(self) -> int:
         """Tokens and addresses that are being counted."""
         return len(self._tokens) + len(self._addresses)
 
+    def _begin(self, token_uid: str, address: str) -> Free:
+        self._tokens[token_uid] = self._tokens.get(token_uid, 0) + 1
+        self._addresses[address] = self._addresses.get(address, 0) + 1
+        self._running += 1
+        pace = None if self._paces is None else self._paces.of(token_uid, address)
+        return Free(partial(self._end, token_uid, address), pace)
+
     def _end(self, token_uid: str, address: str) -> None:
         self._running -= 1
-        for counts, key in ((self._tokens, token_uid), (self._addresses, address)):
-            counts[key] -= 1
-            if not counts[key]:
-                del counts[key]
+        _count_down(self._tokens, token_uid)
+        _count_down(self._addresses, address)
 
 
-def _is_full(counts: Counter[str], key: str, share: int) -> bool:
-    return bool(share) and counts[key] >= share
+def _is_full(counts: dict[str, int], key: str, share: int) -> bool:
+    return share > 0 and counts.get(key, 0) >= share
+
+
+def _count_down(counts: dict[str, int], key: str) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]

@@ -102,7 +102,7 @@ def test_transfers() -> None:
     hits = Hits()
     transfers = Transfers(Shares(token=2, address=3), hits)
     frees = [transfers.begin("t1", "a1"), transfers.begin("t1", "a2")]
-    assert not transfers.may_begin("t1", "a9")
+    assert transfers.try_begin("t1", "a9") is None
     with pytest.raises(Refusal) as refused:
         transfers.begin("t1", "a9")
     assert refused.value.code is Code.TOOMANYREQUESTS
@@ -112,7 +112,9 @@ def test_transfers() -> None:
         transfers.begin("t4", "a1")
     assert (hits.token_transfers, hits.address_transfers) == (1, 1)
     frees.pop(0)()
-    assert transfers.may_begin("t1", "a1")
+    again = transfers.try_begin("t1", "a1")
+    assert again is not None
+    frees.append(again)
     for free in frees:
         free()
     assert transfers.known == 0
