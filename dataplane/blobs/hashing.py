@@ -28,10 +28,11 @@ class FileHash:
                 raise OSError(errno.EIO, "the file has lost its end")
             self.add(piece[:length])
 
-    def add(self, chunk: bytes | memoryview) -> None:
-        """Go on with bytes that are not in the file."""
-        self._hasher.update(chunk)
-        self.position += len(chunk)
+    def add(self, *chunks: bytes | memoryview) -> None:
+        """Go on with bytes that are in memory."""
+        for chunk in chunks:
+            self._hasher.update(chunk)
+            self.position += len(chunk)
 
     def is_right(self) -> bool:
         """Tell whether the bytes so far are those that the digest names."""

@@ -1,8 +1,9 @@
-"""The growing file of a blob that is being fetched: written behind its caller, hashed behind the writing."""
+"""The growing file of a blob that is being fetched: written and hashed behind its caller."""
 
 import asyncio
 import logging
 import os
+from collections import deque
 from io import FileIO
 from pathlib import Path
 
@@ -19,16 +20,17 @@ PIECE = 1024 * 1024
 """Bytes from which on a write is worth its trip to a thread."""
 _GATHER = 0.002  # seconds that less than a piece waits for more
 _PENDING = 1024 * 1024  # bytes that may wait in memory to be written
-_CHUNKS = 1024  # chunks that may: the most that one writev takes (IOV_MAX)
+_CHUNKS = 1024  # chunks that may wait for anything: the most that one writev takes (IOV_MAX)
 _HASH_LAG = 32 * 1024 * 1024  # bytes that hashing may be behind: the longest time that it holds back the end
 _HASH_STEP = 8 * 1024 * 1024
+_HASH_HELD = 2 * 1024 * 1024  # bytes that may wait in memory to be hashed; the others are read back
 
 
 class Spool:
     """One file that grows to `size` bytes; `write_behind` and `hash_behind` run beside `append`.
 
-    The hash is of what is in the file, read back through the page cache: memory stays small however far
-    hashing is behind, and what was verified is what will be kept.
+    While hashing keeps up it is given what was appended; what it is behind with, and what another process
+    wrote, it reads back from the file: memory stays small however far it is behind.
     """
 
     def __init__(
@@ -51,6 +53,11 @@ class Spool:
         self._threads = threads
         self._pending: list[bytes | memoryview] = []
         self._held = 0
+        # To be hashed, with where they begin; some may be missing in between.
+        self._unhashed: deque[tuple[int, bytes | memoryview]] = deque()
+        self._unhashed_bytes = 0
+        # Beats when there is more to hash, in memory or in the file.
+        self._hashable = Pulse()
         self._arrived = Pulse()
         self._room = Pulse()
 
@@ -75,8 +82,12 @@ class Spool:
             await self._room.wait()
         self._pending.append(chunk)
         self._held += len(chunk)
+        if self._unhashed_bytes < _HASH_HELD and len(self._unhashed) < _CHUNKS:
+            self._unhashed.append((self.accepted, chunk))
+            self._unhashed_bytes += len(chunk)
         self.accepted += len(chunk)
         self._arrived.beat()
+        self._hashable.beat()
 
     async def write_behind(self) -> None:
         """Write what was appended until the file has `size` bytes; raises OSError when the disk fails."""
@@ -93,16 +104,34 @@ class Spool:
             await self._threads.disk(_write, self._file.fileno(), chunks, self.written)
             self.written += length
             self.grown.beat()
+            self._hashable.beat()
 
     async def hash_behind(self) -> None:
-        """Hash what was written until the file has `size` bytes; raises OSError when the disk fails."""
+        """Hash what was appended until that is `size` bytes; raises OSError when the disk fails."""
         while (hashed := self._hash.position) < self.size:
-            stop = min(self.written, hashed + _HASH_STEP)
-            if stop - hashed < PIECE and stop < self.size:
-                await self.grown.wait()
+            if self.accepted < min(self.size, hashed + PIECE):
+                await self._hashable.wait()
                 continue
-            await self._threads.hash(self._hash.read, self._file.fileno(), stop)
+            begin = self._unhashed[0][0] if self._unhashed else self.size
+            stop = min(begin, self.written, hashed + _HASH_STEP)
+            if hashed == begin:
+                await self._threads.hash(self._hash.add, *self._take_unhashed())
+            elif hashed < stop:
+                await self._threads.hash(self._hash.read, self._file.fileno(), stop)
+            else:
+                await self._hashable.wait()
             self._room.beat()
+
+    def _take_unhashed(self) -> list[bytes | memoryview]:
+        """Give what is next to be hashed, as far as it is in memory without a gap."""
+        chunks: list[bytes | memoryview] = []
+        position = self._hash.position
+        while self._unhashed and self._unhashed[0][0] == position:
+            _, chunk = self._unhashed.popleft()
+            chunks.append(chunk)
+            position += len(chunk)
+            self._unhashed_bytes -= len(chunk)
+        return chunks
 
     def is_right(self) -> bool:
         """Tell whether the bytes are those that the digest names, once hashing has ended."""
@@ -112,6 +141,8 @@ class Spool:
         """Begin again from nothing, while nothing runs and nobody has been given a byte; raises OSError."""
         os.ftruncate(self._file.fileno(), 0)
         self.accepted = self.written = 0
+        self._unhashed.clear()
+        self._unhashed_bytes = 0
         self._hash = FileHash(self._digest)
 
     async def discard(self) -> None:

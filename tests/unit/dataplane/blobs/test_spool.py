@@ -64,7 +64,7 @@ async def test_a_disk_that_takes_less_at_once_loses_nothing(
 
 
 async def test_other_bytes_are_not_right(threads: Threads, tmp_path: Path) -> None:
-    """The verdict is on what is in the file: too little, and wrong, is not right."""
+    """Too little, and wrong, is not right."""
     spool = Spool(tmp_path / "spool", Digest.of(b"right"), 5, threads)
     assert not spool.is_right()
     await fill(spool, [b"wrong"])
@@ -103,6 +103,36 @@ async def test_hashing_that_cannot_keep_up_slows_the_upstream_down(threads: Thre
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
+    await spool.discard()
+
+
+@pytest.mark.parametrize("ahead", [2 * MIB, 9 * MIB])
+async def test_what_hashing_is_behind_with_is_read_back(threads: Threads, tmp_path: Path, ahead: int) -> None:
+    """It begins late, with more or less than is kept in memory for it, and more comes meanwhile."""
+    content = os.urandom(16 * MIB + 1)
+    spool = Spool(tmp_path / "spool", Digest.of(content), len(content), threads)
+    writing = asyncio.create_task(spool.write_behind())
+    for at in range(0, ahead, 300_000):
+        await spool.append(content[at : min(at + 300_000, ahead)])
+    hashing = asyncio.create_task(spool.hash_behind())
+    for at in range(ahead, len(content), 300_000):
+        await spool.append(content[at : at + 300_000])
+        await asyncio.sleep(0)
+    await asyncio.gather(writing, hashing)
+    assert spool.is_right()
+    assert (tmp_path / "spool").read_bytes() == content
+    await spool.discard()
+
+
+async def test_what_another_process_wrote_is_hashed_from_the_file(threads: Threads, tmp_path: Path) -> None:
+    """The first bytes were there already, the others come."""
+    content = os.urandom(3 * MIB)
+    (tmp_path / "spool").write_bytes(content[: MIB + 7])
+    spool = Spool(tmp_path / "spool", Digest.of(content), len(content), threads, adopt=True)
+    assert spool.accepted == MIB + 7
+    await fill(spool, [content[MIB + 7 : 2 * MIB], content[2 * MIB :]])
+    assert spool.is_right()
+    assert (tmp_path / "spool").read_bytes() == content
     await spool.discard()
 
 
