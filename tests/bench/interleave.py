@@ -39,6 +39,8 @@ def run(workload: str, case: Case, rounds: int, bystanders: Bystanders) -> Resul
             try:
                 with bystanders.watched():
                     result.samples[server.name].append(case.measure(server, number))
+                # What it still does for clients that have left is not to be paid for by the next.
+                server.wait_until_quiet()
             except (LoadFailed, OSError, NotAvailable, CommandFailed, ServerFailed) as error:
                 result.failures[server.name] = str(error)
                 del result.samples[server.name]

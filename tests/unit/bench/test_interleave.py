@@ -53,3 +53,21 @@ def test_a_slow_case_may_ask_for_fewer_rounds(tmp_path: Path) -> None:
     case = Case("case", shared(), [server], lambda _server, number: {RATE: float(number)}, rounds=2)
     assert len(interleave.run("w", case, 5, interleave.Bystanders()).values("a", RATE)) == 2
     assert len(interleave.run("w", case, 1, interleave.Bystanders()).values("a", RATE)) == 1
+
+
+def test_a_server_is_left_to_finish_before_the_next_is_measured(tmp_path: Path) -> None:
+    """What it still does for clients that have left would be taken from the other's speed."""
+    order: list[str] = []
+
+    class _Busy(_Server):
+        def wait_until_quiet(self) -> None:
+            order.append(f"{self.name} quiet")
+
+    def measure(server: Server, _number: int) -> Sample:
+        order.append(server.name)
+        return {RATE: 1.0}
+
+    site = Site(tmp_path)
+    case = Case("case", shared(), [_Busy("a", site), _Busy("b", site)], measure)
+    interleave.run("workload", case, 2, interleave.Bystanders())
+    assert order == ["a", "a quiet", "b", "b quiet"] * 2
