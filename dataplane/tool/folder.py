@@ -82,6 +82,9 @@ class CacheFolder:
         """
         wanted = [each for each in await self._store.entries() if not digests or each.digest in digests]
         total, done = sum(entry.size for entry in wanted), 0
+        # What is right is marked as such, where the disk takes that.
+        with suppress(OSError, ConfigurationError):
+            await self._store.prepare()
         with Threads() as threads:
             scrubber = Scrubber(
                 self._store, self._spools, rate or _FAST, Measures(), threads, self._drop, sleep=sleep

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.oci.digest import Digest
+from dataplane.blobs.files import FileStore
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
@@ -41,6 +43,16 @@ async def filled(node: Node, data: Path, token: str) -> None:
     await until(lambda: all((data / f"blobs/blobs/sha256/{blob.digest.encoded}").exists() for blob in BLOBS))
 
 
+async def needs_verifying(data: Path, digest: Digest) -> bool:
+    """Whether a node would read a stored blob again before it serves it."""
+    store = FileStore(data / "blobs")
+    await store.prepare()
+    stored = store.peek(digest)
+    assert stored is not None
+    stored.close()
+    return stored.changed is not None
+
+
 @pytest.mark.slow
 async def test_looking_evicting_and_verifying(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
@@ -67,11 +79,16 @@ async def test_looking_evicting_and_verifying(
         with rotten.open("r+b") as file:
             file.seek(500_000)
             file.write(b"rot")
+        restored = data / "blobs/blobs/sha256" / BLOBS[2].digest.encoded
+        restored.write_bytes(restored.read_bytes())
+        assert await needs_verifying(data, BLOBS[2].digest)
         verified = await cache(data, "verify", "--output", "json")
         assert verified.code == 1
         assert "1 of" in verified.err
         assert "verified" in verified.err
         assert {row["digest"] for row in verified.json() if not row["right"]} == {DIGESTS[1]}
+        # No pull waits until it is read once more.
+        assert not await needs_verifying(data, BLOBS[2].digest)
         path = f"/v2/acme/app/blobs/{DIGESTS[1]}"
         assert await node.process.get(path, token) == content_of(BLOBS[1])
 

@@ -71,6 +71,19 @@ async def test_what_is_right_all_the_same_needs_no_upstream(
     assert (source.asked, again.measures.scrubbed_bytes) == ([], 0)
 
 
+async def test_what_was_verified_before_it_was_pulled_is_served_at_once(
+    filled: BlobCache, file: Path
+) -> None:
+    """By the scrubber, or on request: no client waits until it is read again."""
+    write(file, 7, 0)
+    assert await filled.verify(BLOB.digest)
+    scrubbed = filled.measures.scrubbed_bytes
+    warm = filled.warm(BLOB.digest, BLOB.size)
+    assert warm is not None
+    warm.close()
+    assert filled.measures.scrubbed_bytes == scrubbed == BLOB.size
+
+
 async def test_on_a_disk_that_takes_no_word_of_it_the_process_remembers(
     filled: BlobCache, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
