@@ -206,7 +206,7 @@ class CredentialServicer(CredentialServiceServicer):
         try:
             # A new key is a change, whatever becomes of the secrets.
             async with self._database.write():
-                self._keys.begin_rotation()
+                newest = self._keys.begin_rotation()
                 _tells_sealed(0, finished=False)
         except KeysAreSet as error:
             raise precondition("ENCRYPTION_KEY_IN_ENVIRONMENT", str(error)) from error
@@ -218,7 +218,7 @@ class CredentialServicer(CredentialServiceServicer):
             async with self._database.write():
                 audit.tells(failure="SECRET_NOT_READABLE")
             raise precondition("SECRET_NOT_READABLE", str(error)) from error
-        self._keys.end_rotation()
+        self._keys.end_rotation(newest)
         return pb.RotateEncryptionKeyResponse(secrets_reencrypted=count)
 
     def _candidate(self, given: pb.Credential, fields: frozenset[str], row: Credential) -> Candidate | None:

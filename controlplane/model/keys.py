@@ -1,10 +1,13 @@
 """The key ring in use: where it comes from, and its rotation while everything goes on."""
 
+import logging
 from pathlib import Path
 from typing import Final
 
 from clients.process.exits import ConfigurationError
 from controlplane.model.secrets import Key, Keyring, SealBroken, load_keyring, read_keyring, save_keyring
+
+_LOG = logging.getLogger(__name__)
 
 SETTING: Final = "PENSTOCK_ENCRYPTION_KEYS"
 # Newest first. The one before the newest stays for a replica that has not read the file since.
@@ -47,8 +50,8 @@ class Keys:
         """Tell whether the newest key sealed this."""
         return self._ring.is_current(sealed)
 
-    def begin_rotation(self) -> None:
-        """Have a new key seal from now on, while all others still open.
+    def begin_rotation(self) -> Key:
+        """Have a new key seal from now on, while all others still open; gives it.
 
         Keys in the environment are rotated by whoever sets it: raises KeysAreSet where there is only one.
         """
@@ -60,10 +63,18 @@ class Keys:
                 f"The encryption key is set by {SETTING}: put a new one before it (openssl rand -base64 32),"
                 " a comma between them, restart every control plane, and rotate again."
             )
+        return self._ring.keys[0]
 
-    def end_rotation(self) -> None:
-        """Drop keys that nothing is sealed with any more, for everything has been sealed again."""
-        if self._path is not None:
+    def end_rotation(self, newest: Key) -> None:
+        """Drop keys that nothing is sealed with any more, for all has been sealed again since `newest` came.
+
+        Not if there is a newer one by now, whoever made it: what was sealed meanwhile is not known, and its
+        own rotation drops them.
+        """
+        if self._path is None:
+            return
+        self._read_again()
+        if self._ring.keys[0] == newest:
             self._save(Keyring(self._ring.keys[:_KEPT]))
 
     def _save(self, ring: Keyring) -> None:
@@ -78,12 +89,25 @@ class Keys:
         self._stamp()
         if self._path is None or self._seen == before:
             return False
+        if not self._seen:
+            self._put_back(self._path)
+            return False
         try:
             self._ring = load_keyring(self._path)
         except ConfigurationError:
             # Whatever became of the file, what was read from it is still good.
             return False
         return True
+
+    def _put_back(self, path: Path) -> None:
+        # Without it, what is sealed could be opened by nobody after this process.
+        try:
+            save_keyring(path, self._ring)
+        except ConfigurationError as error:
+            _LOG.error("The key file %s is gone, put it back before this process ends: %s", path, error)
+        else:
+            _LOG.warning("The key file %s was gone, and was written again.", path)
+            self._stamp()
 
     def _stamp(self) -> None:
         if self._path is None:

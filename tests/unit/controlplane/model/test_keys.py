@@ -41,10 +41,10 @@ def test_rotation_seals_with_a_new_key_and_drops_old_ones(tmp_path: Path) -> Non
     first = keys.seal("secret", "here")
     for _ in range(2):
         before = keys.seal("secret", "here")
-        keys.begin_rotation()
+        newest = keys.begin_rotation()
         assert not keys.is_current(before)
         assert keys.open(before, "here") == "secret"
-        keys.end_rotation()
+        keys.end_rotation(newest)
         assert keys.open(before, "here") == "secret"
     assert len(load_keyring(tmp_path / "encryption-keys").keys) == 2
     with pytest.raises(SealBroken):
@@ -73,6 +73,38 @@ def test_a_file_that_breaks_does_not_stop_a_running_process(tmp_path: Path) -> N
         assert keys.open(keys.seal("more", "there"), "there") == "more"
 
 
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_file_that_is_gone_costs_no_secret(tmp_path: Path, empty: bool) -> None:
+    """Whoever has its keys goes on with them and writes them again, for itself and the next process."""
+    keys, path = in_file(tmp_path), tmp_path / "encryption-keys"
+    sealed = keys.seal("secret", "here")
+    path.unlink()
+    if empty:
+        path.touch()
+    later = keys.seal("more", "there")
+    assert keys.open(sealed, "here") == "secret"
+    if not empty:
+        again = in_file(tmp_path)
+        assert (again.open(sealed, "here"), again.open(later, "there")) == ("secret", "more")
+
+
+def test_rotations_at_once_drop_no_key_that_seals_something(tmp_path: Path) -> None:
+    """The one that ends first does not know what the other has sealed, nor with which key."""
+    one, other = in_file(tmp_path), in_file(tmp_path)
+    first = one.begin_rotation()
+    by_first = one.seal("secret", "here")
+    second = other.begin_rotation()
+    by_second = other.seal("secret", "there")
+    one.end_rotation(first)
+    third = one.begin_rotation()
+    other.end_rotation(second)
+    for keys in (one, other, in_file(tmp_path)):
+        assert keys.open(by_first, "here") == "secret"
+        assert keys.open(by_second, "there") == "secret"
+    one.end_rotation(third)
+    assert len(load_keyring(tmp_path / "encryption-keys").keys) == 2
+
+
 def test_a_single_key_of_the_environment_cannot_be_rotated_from_here(tmp_path: Path) -> None:
     """The sentence says what to do; with a new one before it, it can."""
     old = str(Key.generate())
@@ -80,7 +112,7 @@ def test_a_single_key_of_the_environment_cannot_be_rotated_from_here(tmp_path: P
         Keys(old, tmp_path / "x").begin_rotation()
     sealed = Keys(old, tmp_path / "x").seal("secret", "here")
     both = Keys(f"{Key.generate()},{old}", tmp_path / "x")
-    both.begin_rotation()
+    newest = both.begin_rotation()
     assert not both.is_current(sealed)
-    both.end_rotation()
+    both.end_rotation(newest)
     assert both.open(sealed, "here") == "secret"
