@@ -103,6 +103,8 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
                 await self.tidy()
             except DatabaseUnavailable as error:
                 _LOG.warning("Old audit entries are not deleted now: %s", error)
+            except Exception:  # noqa: BLE001 - the next time is not to be missed for it
+                _LOG.exception("Old audit entries are not deleted now.")
             await asyncio.sleep(_PAUSE)
 
 

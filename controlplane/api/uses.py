@@ -122,6 +122,8 @@ class Uses:
             await self.save(uses, refusals)
         except DatabaseUnavailable:
             _LOG.warning("The last use of %d tokens could not be written, and is lost.", len(uses))
+        except Exception:  # noqa: BLE001 - the next ones are to be written all the same
+            _LOG.exception("The last use of %d tokens could not be written, and is lost.", len(uses))
 
 
 async def _save_uses(session: AsyncSession, uses: Collection[Use]) -> None:

@@ -96,13 +96,14 @@ class Referring:
             return await _referrers(session, saved_id(artifact), str(subject)), artifact.content_revision
 
     async def _ask(self, artifact: Artifact, subject: Digest, key: _Key) -> None:
-        self._asked.remember(key)
         try:
             await self._bring(artifact, subject)
         except UpstreamError as error:
             _LOG.warning("Referrers of %s@%s could not be asked for: %s", artifact.upstream, subject, error)
         except store.ArtifactChanged:
             return
+        # Not before: who comes meanwhile waits for the same answer.
+        self._asked.remember(key)
 
     async def _bring(self, artifact: Artifact, subject: Digest) -> None:
         registry = self._access.registry(artifact)

@@ -147,6 +147,9 @@ async def _transaction(sessions: async_sessionmaker[AsyncSession]) -> AsyncItera
         if _is_unavailable(error):
             raise DatabaseUnavailable(_NO_ANSWER) from error
         raise
+    except TimeoutError as error:
+        # A statement that takes longer than the driver waits, which SQLAlchemy passes on as it is.
+        raise DatabaseUnavailable(_NO_ANSWER) from error
 
 
 def _is_unavailable(error: BaseException) -> bool:

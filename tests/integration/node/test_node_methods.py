@@ -1,5 +1,6 @@
 """What NodeService answers to nodes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
@@ -220,6 +221,28 @@ async def test_referrers_come_with_type_and_annotations(
     assert (referrer.media_type, referrer.artifact_type) == (signature.media_type, signature.artifact_type)
     await fake.stop()
     assert (await servicer.ListReferrers(request, _CONTEXT)).referrers == found.referrers
+
+
+async def test_whoever_asks_for_referrers_meanwhile_gets_them_as_well(
+    servicer: NodeServicer, artifact: Artifact, fake: FakeRegistry
+) -> None:
+    """Two nodes that verify a new signature at once: the second is not told that there is none."""
+    image = fake.add(make_image(), "team/app", ["1.0"])
+    await servicer.ResolveReference(
+        node_pb2.ResolveReferenceRequest(artifact_uid=artifact.uid, reference="1.0"), _CONTEXT
+    )
+    fake.add(make_artifact("application/vnd.example.signature", subject=image), "team/app")
+    request = node_pb2.ListReferrersRequest(artifact_uid=artifact.uid, digest=str(image.digest))
+    fake.requests.clear()
+    first = asyncio.create_task(servicer.ListReferrers(request, _CONTEXT))
+    while not fake.requests:  # noqa: ASYNC110 - the fake tells nobody
+        await asyncio.sleep(0.001)
+    second = await servicer.ListReferrers(request, _CONTEXT)
+    assert len(second.referrers) == 1
+    assert second.referrers == (await first).referrers
+    asked = len(fake.requests)
+    await servicer.ListReferrers(request, _CONTEXT)
+    assert len(fake.requests) == asked
 
 
 async def test_nothing_is_asked_of_the_upstream_about_what_is_not_held(
