@@ -1,6 +1,7 @@
 """CredentialService: what private upstreams are shown; tried before it is saved."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -25,6 +26,7 @@ from controlplane.api.masks import masked_fields
 from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.validation import Violations
+from controlplane.catalog.unknown import Unknown
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys, KeysAreSet
@@ -178,7 +180,11 @@ class CredentialServicer(CredentialServiceServicer):
         if candidate is not None and not request.validate_only:
             self._credentials.forget(saved_id(row))
             for artifact_id in ids:
-                await self._syncs.request(artifact_id, artifact_pb2.SyncJob.CREDENTIAL_CHANGE, caller().email)
+                # One that was deleted meanwhile needs none.
+                with suppress(Unknown):
+                    await self._syncs.request(
+                        artifact_id, artifact_pb2.SyncJob.CREDENTIAL_CHANGE, caller().email
+                    )
         return answer
 
     async def DeleteCredential(self, request: pb.DeleteCredentialRequest, _context: object) -> Empty:

@@ -26,6 +26,8 @@ _REVISION_RAISED: Final = "config_revision_raised"
 _GIVING_BACK: Final = 5.0
 _LOOK: Final = 0.005
 _NO_ANSWER: Final = "The database does not answer."
+# States of PostgreSQL in which the same works a moment later: deadlock_detected, serialization_failure.
+_PASSING: Final = frozenset({"40P01", "40001"})
 
 
 class DatabaseUnavailable(Exception):
@@ -156,7 +158,9 @@ def _is_unavailable(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         # SQLite says DatabaseError, and none of its kinds, of a file that was damaged.
         damaged = type(error) is DatabaseError
-        return damaged or isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        passing = getattr(error.orig, "sqlstate", None) in _PASSING
+        unanswered = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        return damaged or passing or unanswered
     return isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError)
 
 

@@ -10,13 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from clients.control.client import ControlClient
 from controlplane.model import engine, migrate
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.schema import METADATA
-from controlplane.model.tables import Node, Singleton
+from controlplane.model.tables import Node, Organization, Singleton
 from controlplane.server import running
 from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2 as pb
@@ -142,6 +142,28 @@ async def test_a_server_that_goes_and_comes_back(plane: Plane, postgres: Postgre
     assert (error.code.name, error.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
     postgres.start()
     await plane.root.organizations.ListOrganizations(request)
+
+
+async def test_a_deadlock_is_something_to_try_again(postgres: Postgres) -> None:
+    """One of the two is told so, the other one ends well."""
+    database = await Database.open(postgres.url)
+    async with database.write() as session:
+        session.add_all(
+            [Organization(slug=slug, uid=slug, create_time=NOW, update_time=NOW) for slug in ("one", "two")]
+        )
+    begun = asyncio.Barrier(2)
+
+    async def change(first: str, second: str) -> None:
+        async with database.write() as session:
+            for slug in (first, second):
+                statement = update(Organization).where(col(Organization.slug) == slug)
+                await session.exec(statement.values(display_name=first))
+                if slug == first:
+                    await begun.wait()
+
+    ended = await asyncio.gather(change("one", "two"), change("two", "one"), return_exceptions=True)
+    assert [type(each) for each in ended if each is not None] == [DatabaseUnavailable]
+    await database.close()
 
 
 async def test_a_server_that_is_stopped_under_an_open_database(postgres: Postgres) -> None:
