@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.waiting import until
 from tests.unit.dataplane.blobs.reading import MIB, spools
 from tests.unit.dataplane.blobs.workers import REPOSITORY, lines, worker
 
@@ -40,6 +42,11 @@ async def test_one_upstream_request_for_all_workers(registry: FakeRegistry, root
     assert spools(root) == []
 
 
+async def is_spooled(root: Path, size: int) -> bool:
+    """Whether so many bytes of the one blob that is being fetched are on disk."""
+    return any(file.suffix == ".spool" and file.stat().st_size >= size for file in spools(root))
+
+
 async def test_when_the_filling_worker_is_killed_another_goes_on(registry: FakeRegistry, root: Path) -> None:
     """Twice in a row, `kill -9` in mid-fetch: the clients of the others notice nothing, and the upstream
     sends next to nothing twice.
@@ -59,9 +66,13 @@ async def test_when_the_filling_worker_is_killed_another_goes_on(registry: FakeR
         last = await stack.enter_async_context(worker(root, registry.base_url, BLOB, 5))
         assert last.stdout is not None
         await last.stdout.readuntil(b"MiB 2\n")
+        # What has been received and not written yet dies with a process: up to a mebibyte or two, if it is
+        # killed while bytes come.
+        await until(partial(is_spooled, root, 4 * MIB))
         killed[0].kill()
         await killed[1].stdout.readuntil(b"MiB 6\n")  # type: ignore[union-attr]
         await last.stdout.readuntil(b"MiB 6\n")
+        await until(partial(is_spooled, root, 8 * MIB))
         killed[1].kill()
         outcomes = [line for line in await lines(last) if "MiB" not in line]
 
