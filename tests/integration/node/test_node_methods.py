@@ -24,7 +24,7 @@ from controlplane.model.saved import saved_id
 from controlplane.model.tables import Node
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import node_pb2
-from tests.fakes.images import make_artifact, make_image
+from tests.fakes.images import Image, make_artifact, make_image
 from tests.fakes.pulls import KEPT, Counts
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.rows import NOW, add, add_artifact
@@ -203,16 +203,23 @@ async def test_access_to_an_upstream_that_wants_tokens(
     assert (await servicer.GetUpstreamAccess(request, _CONTEXT)).authorization == "Bearer fake-token-2"
 
 
-async def test_referrers_come_with_type_and_annotations(
+async def signed(
     servicer: NodeServicer, artifact: Artifact, fake: FakeRegistry
-) -> None:
-    """A signature that was made after the last sync is found, and still is when the upstream is away."""
+) -> tuple[Image, node_pb2.ListReferrersRequest]:
+    """Have a resolved image signed upstream: gives the signature, and the question that finds it."""
     image = fake.add(make_image(), "team/app", ["1.0"])
     await servicer.ResolveReference(
         node_pb2.ResolveReferenceRequest(artifact_uid=artifact.uid, reference="1.0"), _CONTEXT
     )
     signature = fake.add(make_artifact("application/vnd.example.signature", subject=image), "team/app")
-    request = node_pb2.ListReferrersRequest(artifact_uid=artifact.uid, digest=str(image.digest))
+    return signature, node_pb2.ListReferrersRequest(artifact_uid=artifact.uid, digest=str(image.digest))
+
+
+async def test_referrers_come_with_type_and_annotations(
+    servicer: NodeServicer, artifact: Artifact, fake: FakeRegistry
+) -> None:
+    """A signature that was made after the last sync is found, and still is when the upstream is away."""
+    signature, request = await signed(servicer, artifact, fake)
 
     found = await servicer.ListReferrers(request, _CONTEXT)
 
@@ -227,12 +234,7 @@ async def test_whoever_asks_for_referrers_meanwhile_gets_them_as_well(
     servicer: NodeServicer, artifact: Artifact, fake: FakeRegistry
 ) -> None:
     """Two nodes that verify a new signature at once: the second is not told that there is none."""
-    image = fake.add(make_image(), "team/app", ["1.0"])
-    await servicer.ResolveReference(
-        node_pb2.ResolveReferenceRequest(artifact_uid=artifact.uid, reference="1.0"), _CONTEXT
-    )
-    fake.add(make_artifact("application/vnd.example.signature", subject=image), "team/app")
-    request = node_pb2.ListReferrersRequest(artifact_uid=artifact.uid, digest=str(image.digest))
+    _, request = await signed(servicer, artifact, fake)
     fake.requests.clear()
     first = asyncio.create_task(servicer.ListReferrers(request, _CONTEXT))
     while not fake.requests:  # noqa: ASYNC110 - the fake tells nobody
