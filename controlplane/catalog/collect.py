@@ -1,25 +1,30 @@
-"""Drops manifests that nothing leads to any more, from the top down, a bounded number at a time."""
+"""Drops manifests that nothing leads to any more, from the top down."""
 
 from collections.abc import Collection
-from typing import Final
+from itertools import islice
 
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from controlplane.catalog.held import batches
+from controlplane.catalog.held import BATCH
 from controlplane.model.artifact_tables import Edge, EdgeKind, Manifest, Tag
 
-# Manifests that are looked at in one transaction.
-BATCH: Final = 500
 
+async def collect(session: AsyncSession, artifact_id: int, digests: Collection[str]) -> None:
+    """Drop those of these manifests that have no tag, no parent and no subject that is held.
 
-async def collect(session: AsyncSession, artifact_id: int, digests: Collection[str]) -> set[str]:
-    """Drop those of at most BATCH manifests that have no tag, no parent and no subject that is held.
-
-    Gives what these led to and what referred to them: to be looked at next. The artifact is locked.
+    What only they led to and what referred to them goes as well, to the end. The artifact is locked.
     """
-    (batch,) = batches(digests)
+    waiting = set(digests)
+    while waiting:
+        batch = list(islice(waiting, BATCH))
+        waiting.difference_update(batch)
+        waiting |= await _collect(session, artifact_id, batch)
+
+
+async def _collect(session: AsyncSession, artifact_id: int, batch: Collection[str]) -> set[str]:
+    """Drop what may go of at most BATCH manifests; gives what these led to, and what referred to them."""
     used: set[str] = set()
     for statement in (
         select(Tag.digest).where(Tag.artifact_id == artifact_id, col(Tag.digest).in_(batch)),

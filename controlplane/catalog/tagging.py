@@ -10,6 +10,7 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog import held, store
+from controlplane.catalog.collect import collect
 from controlplane.model.artifact_tables import Artifact, Edge, Manifest, Tag, TagRevision
 from controlplane.model.database import Database
 
@@ -65,14 +66,18 @@ async def set_tags(
 
 async def remove_tags(
     database: Database, session: AsyncSession, artifact_id: int, names: Collection[str], now: datetime
-) -> set[str]:
-    """Let tags be held no more; gives what they stood for. Nodes are told to ask again."""
+) -> None:
+    """Let tags be held no more, nor what they alone led to; nodes are told to ask again.
+
+    Both in one transaction: nothing would find a manifest again that lost its tag and stayed. The artifact is
+    locked.
+    """
     digests = await held.tag_digests(session, artifact_id, names)
     await _end_revisions(session, artifact_id, names, now)
     for batch in held.batches(names):
         await session.exec(delete(Tag).where(col(Tag.artifact_id) == artifact_id, col(Tag.name).in_(batch)))
+    await collect(session, artifact_id, set(digests.values()))
     await store.raise_content_revision(database, session, artifact_id)
-    return set(digests.values())
 
 
 async def forget(database: Database, session: AsyncSession, artifact_id: int, now: datetime) -> None:

@@ -2,13 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 from sqlmodel import col, select, update
 
 from controlplane.catalog import tagging
-from controlplane.catalog.collect import BATCH, collect
 from controlplane.catalog.held import batches
 from controlplane.model.artifact_tables import Tag
 from controlplane.model.database import Database
@@ -16,6 +14,8 @@ from controlplane.sync.writer import Writer
 
 # Tags read at once.
 _PAGE: Final = 5000
+# Tags removed in one transaction, with all that they alone led to: each may be dozens of manifests.
+_REMOVED: Final = 50
 
 
 @dataclass(slots=True)
@@ -111,16 +111,11 @@ class Removal:
                 )
 
     async def _remove(self, names: list[str]) -> None:
-        orphans: set[str] = set()
-        for batch in batches(names):
+        for start in range(0, len(names), _REMOVED):
+            batch = names[start : start + _REMOVED]
             async with self._writer.transaction() as session:
-                orphans |= await tagging.remove_tags(
+                await tagging.remove_tags(
                     self._database, session, self._artifact_id, batch, self._writer.now()
                 )
             self._tally.tags_removed += len(batch)
             self._tally.tags_missing -= len(batch)
-        while orphans:
-            looked_at = set(islice(orphans, BATCH))
-            orphans -= looked_at
-            async with self._writer.transaction() as session:
-                orphans |= await collect(session, self._artifact_id, looked_at)

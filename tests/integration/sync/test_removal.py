@@ -1,5 +1,7 @@
 """Tags that the upstream lists no more: what ends them, and what does not."""
 
+import itertools
+
 import pytest
 
 from penstock.v1 import artifact_pb2
@@ -155,6 +157,37 @@ async def test_what_only_removed_tags_led_to_is_dropped(runs: Runs) -> None:
     assert held.isdisjoint({str(gone.digest), str(lone.digest), str(signature.digest)})
     assert held >= {str(shared.digest), str(kept.digest), str(before.digest)}
     assert 0 < (await runs.row()).size_bytes < size
+
+
+async def test_a_removal_that_is_broken_off_leaves_no_digest_behind(runs: Runs) -> None:
+    """Wherever a run ends for good: what only a removed tag led to is gone with the tag."""
+    kept, inner = runs.add(make_image(seed=2), "kept"), runs.add(make_index([make_image(seed=1)]))
+    gone = runs.add(make_index([inner]), "gone")
+    runs.add(make_artifact(subject=runs.add(make_artifact(subject=gone))))
+    await runs.sync()
+    before = await runs.manifests()
+    assert len(before) == 6
+    runs.remove("gone")
+    await runs.sync()
+    left = 0
+
+    def break_off() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise InterruptedError
+
+    for writes in itertools.count(1):
+        left = writes
+        try:
+            await runs.sync(written=break_off)
+        except InterruptedError:
+            there = "gone" in await runs.tags()
+            assert await runs.manifests() == (before if there else {str(kept.digest)})
+        else:
+            break
+    assert writes > 1
+    assert "gone" not in await runs.tags()
 
 
 @pytest.mark.slow
