@@ -87,6 +87,7 @@ class Freshness:
 
     async def _renew(self, artifact: Artifact, tag: str) -> None:
         registry = self._access.registry(artifact)
+        asked = self._now()
         descriptor = await registry.head_manifest(tag)
         fetched: list[Manifest] = []
         if descriptor is None:
@@ -104,9 +105,11 @@ class Freshness:
                 return
             now = self._now()
             await store.save_manifests(session, key, fetched, now)
-            await tagging.set_tags(self._database, session, key, {tag: digest}, now)
+            await tagging.set_tags(self._database, session, key, {tag: digest}, now, asked={tag: asked})
             await session.exec(
-                update(Tag).where(col(Tag.artifact_id) == key, col(Tag.name) == tag).values(seen_time=now)
+                update(Tag)
+                .where(col(Tag.artifact_id) == key, col(Tag.name) == tag, col(Tag.digest) == digest)
+                .values(seen_time=asked)
             )
 
 

@@ -167,6 +167,7 @@ class Resolver:
 
     async def _fetch(self, artifact: Artifact, reference: str | Digest, key: _Key) -> None:
         """Ask the upstream for a manifest and store it, as the tag's where it was asked for by tag."""
+        asked = self._now()
         try:
             manifest = await self._access.registry(artifact).get_manifest(str(reference))
         except UpstreamNotFound as error:
@@ -177,10 +178,11 @@ class Resolver:
             raise
         async with self._database.write() as session:
             await store.lock(session, artifact)
-            await store.save_manifests(session, saved_id(artifact), [manifest], self._now())
+            row_id, now = saved_id(artifact), self._now()
+            await store.save_manifests(session, row_id, [manifest], now)
             if not isinstance(reference, Digest):
-                tags = {reference: str(manifest.digest)}
-                await tagging.set_tags(self._database, session, saved_id(artifact), tags, self._now())
+                tags, times = {reference: str(manifest.digest)}, {reference: asked}
+                await tagging.set_tags(self._database, session, row_id, tags, now, asked=times)
 
 
 async def _reached_by(

@@ -1,11 +1,11 @@
 """Writes what tags stand for, and keeps what they stood for."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy
-from sqlalchemy import Insert, insert, literal
+from sqlalchemy import insert, literal
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -24,18 +24,32 @@ class TagChanges:
 
 
 async def set_tags(
-    database: Database, session: AsyncSession, artifact_id: int, tags: Mapping[str, str], now: datetime
+    database: Database,
+    session: AsyncSession,
+    artifact_id: int,
+    tags: Mapping[str, str],
+    now: datetime,
+    *,
+    asked: Mapping[str, datetime] | None = None,
 ) -> TagChanges:
     """Make tags stand for digests, writing only those that did not; then nodes are told to ask again.
 
-    What the digests name is to be stored before, or in this transaction; the artifact is locked.
+    `asked` says when the upstream was asked about each, where that is not `now`: what it said of a tag to
+    somebody who asked later stays. What the digests name is to be stored before, or in this transaction; the
+    artifact is locked.
     """
-    before = await held.tag_digests(session, artifact_id, tags)
-    changed = {name: digest for name, digest in tags.items() if before.get(name) != digest}
+    times = dict.fromkeys(tags, now) | dict(asked or {})
+    before = await _rows(session, artifact_id, tags)
+    changed = {
+        name: digest
+        for name, digest in tags.items()
+        if name not in before
+        or (before[name].digest != digest and not _is_later(before[name], times[name], now))
+    }
     if not changed:
         return TagChanges()
-    moved = before.keys() & changed.keys()
-    await _end_revisions(session, artifact_id, moved, now)
+    moved = [before[name] for name in changed if name in before]
+    await _end(session, moved, times)
     added = store.insert_into(session, Tag)
     await session.exec(
         added.on_conflict_do_update(
@@ -52,8 +66,8 @@ async def set_tags(
                 "artifact_id": artifact_id,
                 "name": name,
                 "digest": digest,
-                "create_time": now,
-                "update_time": now,
+                "create_time": times[name],
+                "update_time": times[name],
                 "missing_runs": 0,
                 "left_out": False,
             }
@@ -72,17 +86,24 @@ async def remove_tags(
     Both in one transaction: nothing would find a manifest again that lost its tag and stayed. The artifact is
     locked.
     """
-    digests = await held.tag_digests(session, artifact_id, names)
-    await _end_revisions(session, artifact_id, names, now)
+    rows = (await _rows(session, artifact_id, names)).values()
+    await _end(session, rows, dict.fromkeys(names, now))
     for batch in held.batches(names):
         await session.exec(delete(Tag).where(col(Tag.artifact_id) == artifact_id, col(Tag.name).in_(batch)))
-    await collect(session, artifact_id, set(digests.values()))
+    await collect(session, artifact_id, {row.digest for row in rows})
     await store.raise_content_revision(database, session, artifact_id)
 
 
 async def forget(database: Database, session: AsyncSession, artifact_id: int, now: datetime) -> None:
     """Drop the artifact's content: it is about to come from another upstream. What tags stood for is kept."""
-    await session.exec(_ended(artifact_id, now))
+    columns = (col(Tag.artifact_id), col(Tag.name), col(Tag.digest), col(Tag.update_time), literal(now))
+    await session.exec(
+        insert(TagRevision).from_select(
+            ["artifact_id", "name", "digest", "start_time", "end_time"],
+            sqlalchemy.select(*columns).where(col(Tag.artifact_id) == artifact_id),
+            include_defaults=False,
+        )
+    )
     for table in (Tag, Edge, Manifest):
         await session.exec(delete(table).where(col(table.artifact_id) == artifact_id))
     await session.exec(
@@ -100,19 +121,35 @@ async def forget_history(session: AsyncSession, before: datetime) -> int:
     return deleted.rowcount
 
 
-async def _end_revisions(
-    session: AsyncSession, artifact_id: int, names: Collection[str], now: datetime
-) -> None:
+async def _rows(session: AsyncSession, artifact_id: int, names: Iterable[str]) -> dict[str, Tag]:
+    rows: dict[str, Tag] = {}
     for batch in held.batches(names):
-        await session.exec(_ended(artifact_id, now, batch))
+        found = await session.exec(
+            select(Tag).where(Tag.artifact_id == artifact_id, col(Tag.name).in_(batch))
+        )
+        rows.update((row.name, row) for row in found)
+    return rows
 
 
-def _ended(artifact_id: int, now: datetime, names: Collection[str] | None = None) -> Insert:
-    """Make the statement that copies what tags stand for, all or some, to what they stood for."""
-    columns = (col(Tag.artifact_id), col(Tag.name), col(Tag.digest), col(Tag.update_time))
-    rows = sqlalchemy.select(*columns, literal(now)).where(col(Tag.artifact_id) == artifact_id)
-    if names is not None:
-        rows = rows.where(col(Tag.name).in_(names))
-    return insert(TagRevision).from_select(
-        ["artifact_id", "name", "digest", "start_time", "end_time"], rows, include_defaults=False
-    )
+def _is_later(row: Tag, asked: datetime, now: datetime) -> bool:
+    """Tell whether what a tag stands for was asked of the upstream later than `asked`.
+
+    Times to come are those of a clock that was wrong: they must not keep a tag as it is until then.
+    """
+    return any(time is not None and asked < time <= now for time in (row.update_time, row.seen_time))
+
+
+async def _end(session: AsyncSession, rows: Collection[Tag], times: Mapping[str, datetime]) -> None:
+    """Note that tags stood for what they stand for until these times."""
+    ended = [
+        {
+            "artifact_id": row.artifact_id,
+            "name": row.name,
+            "digest": row.digest,
+            "start_time": row.update_time,
+            "end_time": times[row.name],
+        }
+        for row in rows
+    ]
+    if ended:
+        await session.exec(insert(TagRevision), params=ended)

@@ -87,6 +87,8 @@ class TagWork:
             return self._next_tags.pop() if self._next_tags else None
 
     async def _sync(self, tag: str, before: str | None) -> None:
+        # Before the question: a pull may learn something newer at any time after it.
+        asked = self._writer.now()
         descriptor = await self._asking.head_manifest(tag)
         if descriptor is not None:
             digest = str(descriptor.digest)
@@ -99,7 +101,7 @@ class TagWork:
             self._tally.keep()
             return
         await self._walk.ensure(digest)
-        self._writer.set_tag(tag, digest)
+        self._writer.set_tag(tag, digest, asked)
         if digest != before:
             self.fresh.add(digest)
 

@@ -51,7 +51,8 @@ class Writer:
         self._turn = asyncio.Lock()
         self._manifests: list[Manifest] = []
         self._bytes = 0
-        self._tags: dict[str, str] = {}
+        # What each stands for, and when the upstream was asked.
+        self._tags: dict[str, tuple[str, datetime]] = {}
         self._progress: dict[str, Any] = {}
 
     @asynccontextmanager
@@ -76,9 +77,9 @@ class Writer:
         if len(self._manifests) >= _MANIFESTS or self._bytes >= _BYTES:
             await self.flush()
 
-    def set_tag(self, tag: str, digest: str) -> None:
-        """Take a tag; all that it leads to was added before or is held."""
-        self._tags[tag] = digest
+    def set_tag(self, tag: str, digest: str, asked: datetime) -> None:
+        """Take a tag; all that it leads to was added before or is held. `asked` is when the upstream was."""
+        self._tags[tag] = digest, asked
 
     async def flush(self) -> None:
         """Write what was collected, and how far the run is.
@@ -100,11 +101,15 @@ class Writer:
                 raise
             self.tally.place(len(tags), changes)
 
-    async def _write(self, manifests: list[Manifest], tags: dict[str, str]) -> tagging.TagChanges:
+    async def _write(
+        self, manifests: list[Manifest], tags: dict[str, tuple[str, datetime]]
+    ) -> tagging.TagChanges:
         async with self.transaction() as session:
             key, now = saved_id(self._artifact), self.now()
             await store.save_manifests(session, key, manifests, now)
-            changes = await tagging.set_tags(self._database, session, key, tags, now)
+            digests = {tag: digest for tag, (digest, _) in tags.items()}
+            asked = {tag: time for tag, (_, time) in tags.items()}
+            changes = await tagging.set_tags(self._database, session, key, digests, now, asked=asked)
             # Others go on counting: only the tags of this transaction are added to what it reports.
             progress = replace(self.tally)
             progress.place(len(tags), changes)

@@ -11,7 +11,7 @@ from controlplane.model import artifact_tables as tables
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
 from tests.fakes.images import Image, make_artifact, make_chart, make_image, make_index
-from tests.fakes.rows import NOW, add_artifact, read_artifact, read_tags
+from tests.fakes.rows import NOW, add, add_artifact, read_artifact, read_tags
 
 
 def _manifest(image: Image) -> Manifest:
@@ -153,6 +153,47 @@ async def test_a_moved_tag_keeps_the_time_when_it_came(database: Database) -> No
     async with database.read() as session:
         tag = (await session.exec(select(tables.Tag))).one()
     assert (tag.create_time, tag.update_time) == (NOW, later)
+
+
+@pytest.mark.parametrize(
+    ("learned", "seen", "asked", "stays"),
+    [
+        (1, None, 2, False),
+        (2, None, 2, False),
+        (3, None, 2, True),
+        (1, 3, 2, True),
+        (1, 2, 2, False),
+        # Nobody can have learned that already: a clock was wrong.
+        (9, None, 2, False),
+        (1, 9, 2, False),
+    ],
+)
+async def test_an_older_answer_is_not_written_over_a_later_one(
+    database: Database, learned: int, seen: int | None, asked: int, stays: bool
+) -> None:
+    """Whoever asked the upstream last is believed, in whatever order answers are written; in hours."""
+    artifact = await add_artifact(database, "example.com/app")
+    hour = [NOW.replace(hour=number) for number in range(10)]
+    await add(
+        database,
+        tables.Tag(
+            artifact_id=saved_id(artifact),
+            name="1",
+            digest="sha256:a",
+            create_time=hour[0],
+            update_time=hour[learned],
+            seen_time=None if seen is None else hour[seen],
+        ),
+    )
+    answers = {"1": "sha256:b", "2": "sha256:b"}
+
+    async with database.write() as session:
+        changes = await tagging.set_tags(
+            database, session, saved_id(artifact), answers, hour[4], asked=dict.fromkeys(answers, hour[asked])
+        )
+
+    assert changes == TagChanges(new=1, moved=0 if stays else 1)
+    assert await read_tags(database, artifact) == answers | ({"1": "sha256:a"} if stays else {})
 
 
 async def test_forgetting_leaves_nothing_of_one_artifact(database: Database) -> None:

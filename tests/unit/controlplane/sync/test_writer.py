@@ -88,14 +88,14 @@ async def test_a_write_that_failed_is_made_up_for(
     """A tag is never there without its manifest, and nothing is counted twice."""
     first, second = _manifest(1), _manifest(2)
     await writer.add_manifest(first)
-    writer.set_tag("one", str(first.digest))
+    writer.set_tag("one", str(first.digest), NOW)
     failing.fails = True
     with pytest.raises(DatabaseUnavailable):
         await writer.flush()
     assert await read_tags(database, artifact) == {}
 
     await writer.add_manifest(second)
-    writer.set_tag("two", str(second.digest))
+    writer.set_tag("two", str(second.digest), NOW)
     await writer.flush()
 
     assert await read_tags(database, artifact) == {"one": str(first.digest), "two": str(second.digest)}
@@ -132,7 +132,7 @@ async def test_progress_counts_what_others_did_meanwhile(
     writer.tally.fail("bad", "It is broken.")
     manifest = _manifest(1)
     await writer.add_manifest(manifest)
-    writer.set_tag("new", str(manifest.digest))
+    writer.set_tag("new", str(manifest.digest), NOW)
 
     await writer.flush()
 
