@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clients.oci.descriptor import Descriptor
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamNotFound
-from clients.oci.manifest import Manifest
+from clients.oci.manifest import MAX_SIZE, Manifest
 from clients.oci.referrers import MAX_REFERRERS, referrers_tag
 from clients.oci.registry import Registry
 from clients.oci.tag_rule import TagRule
@@ -33,6 +33,9 @@ _LOG = logging.getLogger(__name__)
 
 # Seconds for which the upstream is not asked about the same subject again.
 _ASKED: Final = 60.0
+# Bytes of manifests that may be in memory at once; those that an answer has no room for come without
+# annotations, which are read from them.
+_CONTENT: Final = 8 << 20
 # Bytes of annotations in one answer; the descriptors after that come without theirs.
 _ANNOTATIONS: Final = 1 << 20
 
@@ -113,17 +116,30 @@ class Referring:
         async with self._database.read() as session:
             present = await _held(session, saved_id(artifact), digests)
         fetched: list[Manifest] = []
+        problem: UpstreamError | None = None
         for digest in digests:
             if digest in present:
                 continue
+            if sum(len(manifest.content) for manifest in fetched) + MAX_SIZE > _CONTENT:
+                await self._save(artifact, fetched)
+                fetched = []
             try:
                 fetched.append(await registry.get_manifest(digest))
             except (UpstreamNotFound, UpstreamInvalid) as error:
                 _LOG.info("A referrer of %s is left out: %s", subject, error)
+            except UpstreamError as error:
+                # What came is kept: an upstream that bounds requests would be asked for the same for ever.
+                problem = error
+                break
         if fetched:
-            async with self._database.write() as session:
-                await store.lock(session, artifact)
-                await store.save_manifests(session, saved_id(artifact), fetched, self._now())
+            await self._save(artifact, fetched)
+        if problem is not None:
+            raise problem
+
+    async def _save(self, artifact: Artifact, manifests: list[Manifest]) -> None:
+        async with self._database.write() as session:
+            await store.lock(session, artifact)
+            await store.save_manifests(session, saved_id(artifact), manifests, self._now())
 
 
 async def _by_tag(registry: Registry, subject: Digest) -> Collection[Descriptor]:
@@ -148,30 +164,43 @@ async def _held(session: AsyncSession, artifact_id: int, digests: Collection[str
 
 async def _referrers(session: AsyncSession, artifact_id: int, subject: str) -> list[Referrer]:
     row = tables.Manifest
-    rows = await session.exec(
-        select(row)
+    found = await session.exec(
+        select(row.digest, row.media_type, row.size, row.artifact_type)
         .where(row.artifact_id == artifact_id, row.subject == subject)
         .order_by(col(row.create_time), col(row.digest))
         .limit(MAX_REFERRERS)
     )
+    referrers = [Referrer(*values, annotations={}) for values in found]
+    room, readable = _CONTENT, []
+    for referrer in referrers:
+        if referrer.size <= room:
+            room -= referrer.size
+            readable.append(referrer.digest)
+    annotations = await _annotations(session, artifact_id, readable)
     room = _ANNOTATIONS
-    referrers: list[Referrer] = []
-    for manifest in rows:
-        annotations = _annotations(manifest.content)
-        room -= sum(len(key) + len(value) for key, value in annotations.items())
-        referrers.append(
-            Referrer(
-                manifest.digest,
-                manifest.media_type,
-                manifest.size,
-                manifest.artifact_type,
-                annotations if room >= 0 else {},
-            )
-        )
+    for place, referrer in enumerate(referrers):
+        own = annotations.get(referrer.digest, {})
+        room -= sum(len(key) + len(value) for key, value in own.items())
+        if room < 0:
+            break
+        referrers[place] = replace(referrer, annotations=own)
     return referrers
 
 
-def _annotations(content: bytes) -> dict[str, str]:
+async def _annotations(
+    session: AsyncSession, artifact_id: int, digests: Collection[str]
+) -> dict[str, dict[str, str]]:
+    row = tables.Manifest
+    annotations: dict[str, dict[str, str]] = {}
+    for batch in held.batches(digests):
+        contents = await session.exec(
+            select(row.digest, row.content).where(row.artifact_id == artifact_id, col(row.digest).in_(batch))
+        )
+        annotations.update((digest, _annotations_of(content)) for digest, content in contents)
+    return annotations
+
+
+def _annotations_of(content: bytes) -> dict[str, str]:
     # It was parsed before it was stored; of its annotations nothing was said then.
     document: Any = json.loads(content)
     annotations = document.get("annotations") or {}
