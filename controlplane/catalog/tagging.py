@@ -78,20 +78,39 @@ async def set_tags(
     return TagChanges(new=len(changed) - len(moved), moved=len(moved))
 
 
-async def remove_tags(
-    database: Database, session: AsyncSession, artifact_id: int, names: Collection[str], now: datetime
-) -> None:
-    """Let tags be held no more, nor what they alone led to; nodes are told to ask again.
+async def seen_since(
+    session: AsyncSession, artifact_id: int, names: Iterable[str], asked: datetime, now: datetime
+) -> set[str]:
+    """Give those of these tags that the upstream was seen to have by who asked later than `asked`."""
+    rows = await _rows(session, artifact_id, names)
+    return {name for name, row in rows.items() if _is_later(row, asked, now)}
 
-    Both in one transaction: nothing would find a manifest again that lost its tag and stayed. The artifact is
-    locked.
+
+async def remove_tags(
+    database: Database,
+    session: AsyncSession,
+    artifact_id: int,
+    names: Collection[str],
+    now: datetime,
+    *,
+    listed: datetime,
+) -> int:
+    """Let tags that a listing did not have be held no more, nor what they alone led to; gives how many.
+
+    Those that the upstream was seen to have since it was asked for the listing, at `listed`, stay. Nodes are
+    told to ask again. Tags and manifests go in one transaction: nothing would find a manifest again that lost
+    its tag and stayed. The artifact is locked.
     """
-    rows = (await _rows(session, artifact_id, names)).values()
-    await _end(session, rows, dict.fromkeys(names, now))
-    for batch in held.batches(names):
+    found = await _rows(session, artifact_id, names)
+    rows = {name: row for name, row in found.items() if not _is_later(row, listed, now)}
+    if not rows:
+        return 0
+    await _end(session, rows.values(), dict.fromkeys(rows, now))
+    for batch in held.batches(rows):
         await session.exec(delete(Tag).where(col(Tag.artifact_id) == artifact_id, col(Tag.name).in_(batch)))
-    await collect(session, artifact_id, {row.digest for row in rows})
+    await collect(session, artifact_id, {row.digest for row in rows.values()})
     await store.raise_content_revision(database, session, artifact_id)
+    return len(rows)
 
 
 async def forget(database: Database, session: AsyncSession, artifact_id: int, now: datetime) -> None:
@@ -132,7 +151,7 @@ async def _rows(session: AsyncSession, artifact_id: int, names: Iterable[str]) -
 
 
 def _is_later(row: Tag, asked: datetime, now: datetime) -> bool:
-    """Tell whether what a tag stands for was asked of the upstream later than `asked`.
+    """Tell whether the upstream was asked about a tag later than `asked`.
 
     Times to come are those of a clock that was wrong: they must not keep a tag as it is until then.
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from sqlmodel import col, select, update
@@ -39,13 +40,17 @@ class Comparison:
 
 
 class Removal:
-    """Removes tags of one artifact, with what they alone led to, where a run has seen that they are gone."""
+    """Removes tags of one artifact, with what they alone led to, where a run has seen that they are gone.
 
-    def __init__(self, database: Database, artifact_id: int, writer: Writer) -> None:
+    `listed` is when the upstream was asked for the listing: what a pull has seen there since is not missing.
+    """
+
+    def __init__(self, database: Database, artifact_id: int, writer: Writer, *, listed: datetime) -> None:
         self._database = database
         self._artifact_id = artifact_id
         self._writer = writer
         self._tally = writer.tally
+        self._listed = listed
 
     async def compare(self, listed: Collection[str], selected: Collection[str]) -> Comparison:
         """Compare what is held with a whole listing, of which `selected` passed the filters."""
@@ -71,9 +76,19 @@ class Removal:
                 if left_out != (name not in selected):
                     (comparison.taken if left_out else comparison.left).append(name)
             if len(rows) < _PAGE:
+                await self._spare(comparison)
                 self._tally.tags_missing = comparison.missing
                 return comparison
             after = rows[-1][0]
+
+    async def _spare(self, comparison: Comparison) -> None:
+        """Take out what pulls have seen since the listing."""
+        async with self._database.read() as session:
+            for names in (comparison.missing_first, comparison.missing_again):
+                seen = await tagging.seen_since(
+                    session, self._artifact_id, names, self._listed, self._writer.now()
+                )
+                names[:] = [name for name in names if name not in seen]
 
     async def note(self, comparison: Comparison) -> None:
         """Write what is so of listed tags, and was not; of an unchanged repository, nothing."""
@@ -114,8 +129,13 @@ class Removal:
         for start in range(0, len(names), _REMOVED):
             batch = names[start : start + _REMOVED]
             async with self._writer.transaction() as session:
-                await tagging.remove_tags(
-                    self._database, session, self._artifact_id, batch, self._writer.now()
+                removed = await tagging.remove_tags(
+                    self._database,
+                    session,
+                    self._artifact_id,
+                    batch,
+                    self._writer.now(),
+                    listed=self._listed,
                 )
-            self._tally.tags_removed += len(batch)
+            self._tally.tags_removed += removed
             self._tally.tags_missing -= len(batch)

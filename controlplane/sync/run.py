@@ -129,7 +129,7 @@ class Run:
         followed = await self._follow(work, selection.following)
         seen = {"referrers_seen_time": started} if await self._bring_referrers(asking, walk, work) else {}
         await self._writer.flush()
-        removal = Removal(self._database, self._artifact_id, self._writer)
+        removal = Removal(self._database, self._artifact_id, self._writer, listed=started)
         comparison = await removal.compare(set(listed), {*selection.tags, *followed})
         await removal.note(comparison)
         if not self._tally.tags_failed:

@@ -3,15 +3,24 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from controlplane.catalog.resolve import Resolver
 from penstock.v1 import artifact_pb2
-from tests.fakes.images import make_image
+from tests.fakes.images import Image, make_image
 from tests.fakes.rows import BOTH_DATABASES
 from tests.fakes.runs import Runs
 
 pytestmark = BOTH_DATABASES
 
 _MINUTE = timedelta(minutes=1)
+
+
+def _pause(runs: Runs, image: Image) -> asyncio.Event:
+    """Has the upstream send a manifest to its end only when the event is set."""
+    opened = asyncio.Event()
+    runs.fake.faults.add("manifests", method="GET", reference=str(image.digest), pause_after=1, gate=opened)
+    return opened
 
 
 async def _pull(runs: Runs, tag: str) -> str:
@@ -30,8 +39,7 @@ async def test_a_run_leaves_what_a_pull_learned_later(runs: Runs) -> None:
     await runs.follow(max_tag_age=_MINUTE / 2, revalidate_before_answer=True)
     await runs.sync()
     old = runs.add(make_image(seed=2), "held", "new")
-    opened = asyncio.Event()
-    runs.fake.faults.add("manifests", method="GET", reference=str(old.digest), pause_after=1, gate=opened)
+    opened = _pause(runs, old)
     run = asyncio.create_task(runs.sync())
     # A HEAD each, and the GET that waits.
     await runs.fake.asked("manifests", 3)
@@ -45,3 +53,27 @@ async def test_a_run_leaves_what_a_pull_learned_later(runs: Runs) -> None:
     assert await runs.tags() == {"held": latest, "new": latest}
     assert [row.end_time <= runs.now for row in await runs.history("held")] == [True]
     assert (await runs.sync()).tags_moved == 0
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_run_keeps_tags_that_came_after_its_listing(runs: Runs, force: bool) -> None:
+    """Neither is missing: one that a pull brought, nor one that is back, as a pull has seen."""
+    await runs.follow(max_tag_age=_MINUTE / 2, revalidate_before_answer=True)
+    back = runs.add(make_image(seed=1), "back", "gone")
+    runs.add(make_image(seed=2), "moves", "stays", "too")
+    await runs.sync()
+    runs.remove("back", "gone")
+    await runs.sync()
+    opened = _pause(runs, runs.add(make_image(seed=3), "moves"))
+    run = asyncio.create_task(runs.sync(force=force))
+    # A HEAD for each that is listed, and the GET that waits.
+    await runs.fake.asked("manifests", 4)
+    runs.add(make_image(seed=4), "new")
+    runs.add(back, "back")
+    for tag in ("new", "back"):
+        await _pull(runs, tag)
+    opened.set()
+    job = await run
+
+    assert (job.state, job.tags_missing, job.tags_removed) == (artifact_pb2.SyncJob.SUCCEEDED, 0, 1)
+    assert set(await runs.tags()) == {"back", "new", "moves", "stays", "too"}

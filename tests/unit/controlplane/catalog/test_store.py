@@ -196,6 +196,32 @@ async def test_an_older_answer_is_not_written_over_a_later_one(
     assert await read_tags(database, artifact) == answers | ({"1": "sha256:a"} if stays else {})
 
 
+async def test_a_tag_that_was_seen_since_the_listing_is_not_removed(database: Database) -> None:
+    """Nor what it stands for; where nothing is removed, nodes are told nothing."""
+    artifact = await add_artifact(database, "example.com/app")
+    listed, later, now = (NOW.replace(hour=number) for number in (5, 6, 7))
+    old, new = make_image(seed=1), make_image(seed=2)
+    await _save(database, artifact, old, new)
+    await _tag(database, artifact, {"old": str(old.digest)})
+    async with database.write() as session:
+        await tagging.set_tags(database, session, saved_id(artifact), {"new": str(new.digest)}, later)
+
+    removed = []
+    for _ in range(2):
+        before = await _revisions(database, artifact)
+        async with database.write() as session:
+            names = ("old", "new")
+            removed.append(
+                await tagging.remove_tags(database, session, saved_id(artifact), names, now, listed=listed)
+            )
+
+    assert removed == [1, 0]
+    assert await _revisions(database, artifact) == before
+    assert await read_tags(database, artifact) == {"new": str(new.digest)}
+    async with database.read() as session:
+        assert list(await session.exec(select(tables.Manifest.digest))) == [str(new.digest)]
+
+
 async def test_forgetting_leaves_nothing_of_one_artifact(database: Database) -> None:
     """After a change of upstream nothing of the old one is served; other artifacts keep theirs."""
     mine = await add_artifact(database, "example.com/mine")
