@@ -58,7 +58,8 @@ async def join_or_create(
     """Give the job that answers a request.
 
     That is one that waits or runs already, if there is one. A run over the upstream or with the credential
-    that the artifact had before does not answer for a new one: it ends. Raises Unknown where the
+    that the artifact had before does not answer for a new one: it ends. Nor does one that began without
+    `force_removals` answer who wants these: it goes on, and another one waits. Raises Unknown where the
     artifact is gone.
     """
     # Two requests at once must not make two jobs.
@@ -75,6 +76,9 @@ async def join_or_create(
     if running is not None and trigger in SUPERSEDING:
         end(running, SUPERSEDING[_Job.Trigger.ValueType(trigger)], now)
         session.add(running)
+        running = None
+    if running is not None and force_removals and not running.force_removals:
+        # It has read already what it is to do.
         running = None
     if waiting is not None:
         waiting.force_removals = waiting.force_removals or force_removals
@@ -94,7 +98,7 @@ async def join_or_create_all(
     *,
     force_removals: bool = False,
 ) -> list[SyncJob]:
-    """Give a job for each of these artifacts, one that waits or runs or a new one; none for those gone."""
+    """Give a job for each of these artifacts, as `join_or_create` does; none for those gone."""
     locked = await session.exec(
         select(Artifact.id)
         .where(col(Artifact.id).in_(artifact_ids))
@@ -107,7 +111,11 @@ async def join_or_create_all(
         .order_by(col(SyncJob.state).desc())
     )
     # Where one waits and one runs, the one that waits: it knows of all that was changed.
-    jobs = {job.artifact_id: job for job in found}
+    jobs = {
+        job.artifact_id: job
+        for job in found
+        if job.state == _Job.PENDING or job.force_removals or not force_removals
+    }
     for artifact_id in locked:
         if artifact_id is not None and artifact_id not in jobs:
             jobs[artifact_id] = new_job(artifact_id, trigger, requested_by, now, force_removals)

@@ -75,6 +75,25 @@ async def test_a_forced_request_forces_the_job_that_waits(claims: Claims) -> Non
     assert (await claims.request(artifact)).force_removals
 
 
+async def test_a_forced_request_does_not_join_a_run_that_was_not_forced(claims: Claims) -> None:
+    """That has begun without: the removals are for one job after it, which all who ask meanwhile join."""
+    artifact = await add_artifact(claims.database, "example.com/app")
+    claimed = await claims.run(artifact)
+
+    forced = await claims.request(artifact, force=True)
+    assert (forced.state, forced.force_removals) == (_Job.PENDING, True)
+    assert (
+        (await claims.request(artifact, force=True)).uid == (await claims.request(artifact)).uid == forced.uid
+    )
+    assert await claims.waiting() == []
+
+    assert await claims.finish(claimed, _Job.SUCCEEDED)
+    (item,) = await claims.waiting()
+    assert await claims.claim(item) is not None
+    assert (await claims.request(artifact, force=True)).uid == forced.uid
+    assert len(await claims.jobs()) == 2
+
+
 async def test_a_request_for_a_deleted_artifact_is_refused(claims: Claims) -> None:
     """No job is left for something that is not there."""
     artifact = await add_artifact(claims.database, "example.com/app")
@@ -85,7 +104,8 @@ async def test_a_request_for_a_deleted_artifact_is_refused(claims: Claims) -> No
     assert caught.value.reason is UnknownReason.ARTIFACT
 
 
-async def test_many_are_asked_for_at_once(claims: Claims) -> None:
+@pytest.mark.parametrize("force", [False, True])
+async def test_many_are_asked_for_at_once(claims: Claims, force: bool) -> None:
     """Each artifact has one job: that which was there, or a new one; artifacts that are gone have none."""
     artifacts = [await add_artifact(claims.database, f"example.com/{n}") for n in range(5)]
     waits = await claims.request(artifacts[0])
@@ -93,15 +113,16 @@ async def test_many_are_asked_for_at_once(claims: Claims) -> None:
     ids = [saved_id(artifact) for artifact in artifacts]
     async with claims.database.write() as session:
         found = await jobs.join_or_create_all(
-            session, [*ids, 9999], _Job.MANUAL, "me", NOW, force_removals=True
+            session, [*ids, 9999], _Job.MANUAL, "me", NOW, force_removals=force
         )
 
     by_artifact = {job.artifact_id: job for job in found}
     assert set(by_artifact) == set(ids)
     assert by_artifact[ids[0]].uid == waits.uid
-    assert by_artifact[ids[0]].force_removals
-    assert by_artifact[ids[1]].uid == running.uid
-    assert len(await claims.jobs()) == 5
+    assert {job.force_removals for job in found} == {force}
+    # A run that was not forced is not one that removes.
+    assert (by_artifact[ids[1]].uid == running.uid) is not force
+    assert len(await claims.jobs()) == (6 if force else 5)
 
 
 async def test_a_job_is_claimed_once(claims: Claims) -> None:
