@@ -52,11 +52,16 @@ class Hosts:
         turns = self._turns.get(account.host)
         if turns is None:
             turns = self._turns[account.host] = asyncio.Semaphore(self._parallel)
-        async with turns:
+        while True:
+            # Without a place, which others may use meanwhile.
             await self._wait(account, deadline)
-            if sparing:
-                self._spare(account)
-            yield
+            async with turns:
+                if self._rates.pause(account):
+                    continue
+                if sparing:
+                    self._spare(account)
+                yield
+                return
 
     async def _wait(self, account: Account, deadline: float) -> None:
         while pause := self._rates.pause(account):

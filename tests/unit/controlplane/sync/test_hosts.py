@@ -102,3 +102,44 @@ async def test_each_account_has_limits_of_its_own(hosts: Hosts, rates: Rates, cl
     with pytest.raises(RunEnded, match="30 seconds"):
         async with hosts.turn(poor, deadline=hosts.deadline(10), sparing=False):
             pass
+
+
+async def test_who_has_to_wait_takes_no_place_of_others(rates: Rates, clock: _Clock) -> None:
+    """A run that a user's limit holds up for minutes holds up no run with another user name."""
+    poor, rich = Account("a", "poor"), Account("a", "rich")
+    over = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await over.wait()
+        await clock.sleep(seconds)
+
+    async def ask(account: Account) -> None:
+        async with hosts.turn(account, deadline=hosts.deadline(60), sparing=False):
+            pass
+
+    hosts = Hosts(rates, parallel=3, clock=clock, sleep=sleep)
+    rates.note(poor, 429, {"Retry-After": "30"})
+    waiting = [asyncio.create_task(ask(poor)) for _ in range(3)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await ask(rich)
+    assert not any(task.done() for task in waiting)
+    over.set()
+    await asyncio.gather(*waiting)
+
+
+async def test_a_pause_that_begins_while_a_place_is_waited_for_is_waited_for(
+    rates: Rates, clock: _Clock
+) -> None:
+    """The answer that says so came to whoever had the place."""
+    hosts = Hosts(rates, parallel=1, clock=clock, sleep=clock.sleep)
+    async with hosts.turn(A, deadline=hosts.deadline(60), sparing=False):
+        following = asyncio.create_task(_time_of_turn(hosts, clock))
+        await asyncio.sleep(0)
+        rates.note(A, 429, {"Retry-After": "30"})
+    assert await following == 30
+
+
+async def _time_of_turn(hosts: Hosts, clock: _Clock) -> float:
+    async with hosts.turn(A, deadline=hosts.deadline(60), sparing=False):
+        return clock.now
