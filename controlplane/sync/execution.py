@@ -150,6 +150,9 @@ class Execution:
             return jobs.UPSTREAM_CHANGED
         except LockLost:
             self._ended_early = True
+        except Exception:  # noqa: BLE001 - as above; what cannot be written is fetched again by the next run
+            _LOG.exception("What the sync of %s learned last could not be written.", artifact.upstream)
+            problem = _BROKEN
         return problem
 
     async def _give_up(self, session: AsyncSession) -> None:

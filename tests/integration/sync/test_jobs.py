@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import aclosing
 
+from sqlalchemy import text
 from sqlmodel import select
 
 from controlplane.catalog import tagging
@@ -187,3 +188,22 @@ async def test_a_database_that_goes_away_loses_no_outcome(bench: Bench) -> None:
         outcome = await ended(syncs, job)
     assert (outcome.tags_done, outcome.tags_new) == (1, 1)
     assert await bench.holds("1.0")
+
+
+async def test_what_the_database_never_takes_ends_the_run(bench: Bench) -> None:
+    """The job fails and is over: it is not taken up again and again, as a lost one is."""
+    bench.add(make_image(), "1.0")
+    refusal = {
+        "sqlite": "CREATE TRIGGER refusal BEFORE INSERT ON manifest BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "postgresql": "ALTER TABLE manifest ADD CONSTRAINT refusal CHECK (size < 0)",
+    }
+    async with bench.database.write() as session:
+        connection = await session.connection()
+        await connection.execute(text(refusal[connection.dialect.name]))
+
+    job = await bench.sync()
+
+    assert job.state == _Job.FAILED
+    assert "broke off on an error of Penstock" in job.error
+    assert await bench.tags() == {}
+    assert len(await bench.jobs()) == 1
