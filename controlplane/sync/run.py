@@ -127,7 +127,7 @@ class Run:
         await work.sync(selection.tags)
         await self._writer.flush()
         followed = await self._follow(work, selection.following)
-        seen = {"referrers_seen_time": started} if await self._bring_referrers(asking, walk, work) else {}
+        seen = await self._bring_referrers(asking, walk, work, started)
         await self._writer.flush()
         removal = Removal(self._database, self._artifact_id, self._writer, listed=started)
         comparison = await removal.compare(set(listed), {*selection.tags, *followed})
@@ -160,19 +160,24 @@ class Run:
             followed += wanted
         return followed
 
-    async def _bring_referrers(self, asking: Asking, walk: Walk, work: TagWork) -> bool:
-        """Bring referrers; tells whether all that is tagged has been asked about, by this run or lately."""
+    async def _bring_referrers(
+        self, asking: Asking, walk: Walk, work: TagWork, started: datetime
+    ) -> dict[str, datetime | None]:
+        """Bring referrers of all that is tagged where that is due, and else of what is new.
+
+        Gives what to write at the artifact: where not all could be asked for, that all is due.
+        """
         last = self._artifact.referrers_seen_time
         due = last is None or self._writer.now() - last >= self._referrers_interval
         if not due and not work.fresh:
-            return False
+            return {}
         try:
             subjects = self._tagged() if due else _each(work.fresh)
             await ReferrerWalk(asking, walk, self._children).bring(subjects)
         except (UpstreamError, RunEnded) as error:
             self._tally.reserve(f"Not all referrers (signatures, SBOMs) could be asked for: {error}")
-            return False
-        return due
+            return {"referrers_seen_time": None}
+        return {"referrers_seen_time": started} if due else {}
 
     async def _tagged(self) -> AsyncIterator[str]:
         async for page in held.tagged_digests(self._database, self._artifact_id):
@@ -183,7 +188,7 @@ class Run:
         async with self._database.read() as session:
             return await held.children(session, self._artifact_id, digests, self._policy.platforms)
 
-    async def _conclude(self, seen: dict[str, datetime]) -> None:
+    async def _conclude(self, seen: dict[str, datetime | None]) -> None:
         """Write at the artifact what the run has seen, and how much is held now."""
         changed = self._tally.manifests_fetched or self._tally.tags_removed
         if not seen and not changed:

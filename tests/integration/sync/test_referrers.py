@@ -94,6 +94,23 @@ async def test_a_referrer_that_cannot_be_served_is_left_out(runs: Runs) -> None:
 
 async def test_junk_in_place_of_referrers_is_no_failure(runs: Runs) -> None:
     """Web servers answer every path with a page; that is taken for not having the API."""
-    runs.add(make_image(seed=1), "1.0")
+    for seed in range(40):
+        runs.add(make_image([b"x"], seed=seed), f"{seed}.0")
     runs.fake.faults.add("referrers", body=b"<html>", headers={"Content-Type": "text/html"})
-    assert (await runs.sync()).state == _Job.SUCCEEDED
+    job = await runs.sync()
+    assert job.state == _Job.SUCCEEDED
+    assert job.requests["referrers"] < 20
+
+
+async def test_referrers_of_a_moved_tag_are_made_up_for(runs: Runs) -> None:
+    """Not only of a first sync: the next run asks again, and not the one six hours later."""
+    runs.add(make_image(seed=1), "1.0")
+    await runs.sync()
+    signature = runs.add(_signature(runs.add(make_image(seed=2), "1.0")))
+    runs.fake.faults.add("referrers", status=503)
+    assert (await runs.sync(later=_LATER)).state == _Job.PARTIAL
+
+    runs.fake.faults.clear()
+    assert (await runs.sync(later=_LATER)).state == _Job.SUCCEEDED
+    assert str(signature.digest) in await runs.manifests()
+    assert "referrers" not in (await runs.sync(later=_LATER)).requests
