@@ -16,13 +16,16 @@ _LOG = logging.getLogger(__name__)
 _PARALLEL: Final = 8
 # A signature of an SBOM of an image makes two.
 _DEPTH: Final = 3
+# Answers in a row that say nothing: the registry does not have the API, though it does not say so.
+_PATIENCE: Final = 8
 
 
 class ReferrerWalk:
     """Asks the referrers API of an upstream about manifests, and fetches what is not held.
 
     Registries without that API keep referrers under tags, which their tag listing names: nothing is asked
-    of these. `held` says which of some digests are held.
+    of these. A subject that has more referrers than are read, or that is refused, is left out. `held` says
+    which of some digests are held.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class ReferrerWalk:
         self._walk = walk
         self._held = held
         self._available = True
+        self._refused_in_a_row = 0
 
     async def bring(self, subjects: AsyncIterator[str]) -> None:
         """Bring the referrers of all these digests, and theirs; raises UpstreamError, and RunEnded."""
@@ -76,12 +80,16 @@ class ReferrerWalk:
         try:
             listed = await self._asking.referrers(Digest.parse(subject))
         except (UpstreamDenied, UpstreamInvalid) as error:
-            _LOG.info("Referrers are not brought: %s", error)
-            listed = None
+            _LOG.info("Referrers of %s are not brought: %s", subject, error)
+            self._refused_in_a_row += 1
+            if self._refused_in_a_row >= _PATIENCE:
+                self._available = False
+            return []
         except UpstreamError:
             self._available = False
             raise
         if listed is None:
             self._available = False
             return []
+        self._refused_in_a_row = 0
         return [str(descriptor.digest) for descriptor in listed]

@@ -114,3 +114,15 @@ async def test_referrers_of_a_moved_tag_are_made_up_for(runs: Runs) -> None:
     assert (await runs.sync(later=_LATER)).state == _Job.SUCCEEDED
     assert str(signature.digest) in await runs.manifests()
     assert "referrers" not in (await runs.sync(later=_LATER)).requests
+
+
+async def test_a_subject_whose_referrers_cannot_be_listed_is_left_out(runs: Runs) -> None:
+    """One that somebody signed without end keeps no other image's signatures away."""
+    images = [runs.add(make_image(seed=seed), f"{seed}.0") for seed in range(1, 13)]
+    signatures = {str(runs.add(_signature(image)).digest) for image in images}
+    broken = images[0]
+    runs.fake.faults.add("referrers", reference=str(broken.digest), body=b"[]")
+
+    assert (await runs.sync()).state == _Job.SUCCEEDED
+
+    assert len(signatures - await runs.manifests()) == 1
