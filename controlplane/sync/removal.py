@@ -15,8 +15,9 @@ from controlplane.sync.writer import Writer
 
 # Tags read at once.
 _PAGE: Final = 5000
-# Tags removed in one transaction, with all that they alone led to: each may be dozens of manifests.
-_REMOVED: Final = 50
+# Tags removed in one transaction, with all that they alone led to: where that is a thousand manifests each,
+# it takes SQLite 4 s, in which no lease is renewed.
+_REMOVED: Final = 20
 
 
 @dataclass(slots=True)
