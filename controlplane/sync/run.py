@@ -193,8 +193,12 @@ class Run:
         changed = self._tally.manifests_fetched or self._tally.tags_removed
         if not seen and not changed:
             return
+        size: dict[str, int] = {}
+        if changed:
+            # Seconds, for a large artifact: others write meanwhile.
+            async with self._database.read() as session:
+                size = {"size_bytes": await reach.size(session, self._artifact_id)}
         async with self._writer.transaction() as session:
-            size = {"size_bytes": await reach.size(session, self._artifact_id)} if changed else {}
             await session.exec(
                 update(Artifact).where(col(Artifact.id) == self._artifact_id).values(**seen, **size)
             )

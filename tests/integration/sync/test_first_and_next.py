@@ -1,5 +1,7 @@
 """A first sync takes what the upstream has; the next ones take what is new, and nothing else."""
 
+from sqlalchemy import Connection, Engine, event
+
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import make_artifact, make_chart, make_image, make_index
 from tests.fakes.rows import read_artifact
@@ -173,3 +175,23 @@ async def test_many_tags_are_written_in_batches(bench: Bench) -> None:
     assert await bench.tags() == bench.fake.repositories["team/app"].tags
     # A batch may hold hundreds of tags, and nodes are told once for each batch.
     assert (await bench.revisions())[0] < 100
+
+
+async def test_what_is_summed_up_keeps_nobody_from_writing(bench: Bench) -> None:
+    """How much an artifact holds takes seconds to say where it is much: no writer waits for it."""
+    bench.add(_index(1), "1.0")
+    sums: list[bool] = []
+
+    def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "sum(" in statement:
+            sums.append(bool(connection.get_execution_options().get("penstock_writes")))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await bench.sync()
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert sums
+    assert not any(sums)
+    assert (await read_artifact(bench.database, bench.artifact)).size_bytes > 0
