@@ -134,7 +134,7 @@ class Run:
         await removal.note(comparison)
         if not self._tally.tags_failed:
             seen["tags_seen_time"] = started
-        if not self._policy.keep_deleted_tags and (force or not self._tally.mostly_failed):
+        if comparison.missing and (force or not self._tally.mostly_failed) and await self._may_remove():
             await removal.remove(comparison, force=force)
         await self._conclude(seen)
 
@@ -178,6 +178,12 @@ class Run:
             self._tally.reserve(f"Not all referrers (signatures, SBOMs) could be asked for: {error}")
             return {"referrers_seen_time": None}
         return {"referrers_seen_time": started} if due else {}
+
+    async def _may_remove(self) -> bool:
+        """Ask the policy as it is now: what is removed by one that was changed meanwhile is lost for good."""
+        async with self._database.read() as session:
+            found = await session.exec(select(Artifact.sync_policy).where(Artifact.id == self._artifact_id))
+        return any(not SyncPolicy.of(kept).keep_deleted_tags for kept in found)
 
     async def _tagged(self) -> AsyncIterator[str]:
         async for page in held.tagged_digests(self._database, self._artifact_id):

@@ -1,4 +1,4 @@
-"""What runs leave of what pulls learn from the upstream meanwhile."""
+"""What runs leave of what pulls learn from the upstream meanwhile, and what people want by then."""
 
 import asyncio
 from datetime import timedelta
@@ -77,3 +77,22 @@ async def test_a_run_keeps_tags_that_came_after_its_listing(runs: Runs, force: b
 
     assert (job.state, job.tags_missing, job.tags_removed) == (artifact_pb2.SyncJob.SUCCEEDED, 0, 1)
     assert set(await runs.tags()) == {"back", "new", "moves", "stays", "too"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_policy_that_begins_to_keep_holds_for_the_run_that_goes_on(runs: Runs, force: bool) -> None:
+    """What is removed cannot be had again: who sees it coming can stop it."""
+    runs.add(make_image(seed=1), "gone")
+    runs.add(make_image(seed=2), "moves", "stays")
+    await runs.sync()
+    runs.remove("gone")
+    await runs.sync()
+    opened = _pause(runs, runs.add(make_image(seed=3), "moves"))
+    run = asyncio.create_task(runs.sync(force=force))
+    await runs.fake.asked("manifests", 3)
+    await runs.follow(keep_deleted_tags=True)
+    opened.set()
+    job = await run
+
+    assert (job.state, job.tags_missing, job.tags_removed) == (artifact_pb2.SyncJob.SUCCEEDED, 1, 0)
+    assert set(await runs.tags()) == {"gone", "moves", "stays"}
