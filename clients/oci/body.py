@@ -19,14 +19,14 @@ from clients.process.buffer import HEADROOM
 
 # Bytes that must be missing for a new connection to cost less than what is saved.
 _WORTH: Final = 16 << 20
-_BUFFER: Final = 512 << 10
+_BUFFER: Final = 1 << 20
 # Less room than this is not read into: small reads cost as many turns of the loop.
 _SMALLEST: Final = 64 << 10
 # Bytes that wait for their reader before the upstream is slowed down.
-_AHEAD: Final = 512 << 10
+_AHEAD: Final = 1 << 20
 # Bytes that are worth a turn of the loop, while they come quickly and so many more are missing.
-_TURN: Final = 512 << 10
-_TAIL: Final = 1 << 20
+_TURN: Final = 1 << 20
+_TAIL: Final = 2 << 20
 # Seconds between two looks at whether they do: how long a first byte may wait for the others.
 _PERIOD: Final = 0.05
 # What CPython counts for a buffer that only its pool and the one who asks refer to.

@@ -14,6 +14,7 @@ from dataplane.blobs.fill import HELD_BACK
 from dataplane.blobs.hashing import FileHash
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
+from dataplane.blobs.store import OpenFile
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.transfer import Transfer
 from dataplane.blobs.way import Way
@@ -35,7 +36,12 @@ class Detour:
     """
 
     def __init__(
-        self, transfer: Transfer, start: int, threads: Threads, hash_: FileHash | None, before: FileIO | None
+        self,
+        transfer: Transfer,
+        start: int,
+        threads: Threads,
+        hash_: FileHash | None,
+        before: OpenFile | None,
     ) -> None:
         """Begin; with hash_ it is verified, and before, taken over, has the bytes before the transfer's."""
         self._start = start
@@ -94,13 +100,13 @@ class Detour:
     async def _pass(self) -> None:
         transfer, hash_ = self._transfer, self._hash
         if hash_ is not None and self._before is not None:
-            await self._threads.hash(hash_.read, self._before.fileno(), transfer.position)
+            await self._threads.bulk(hash_.read, self._before.fileno(), transfer.position)
         free = transfer.size if hash_ is None else transfer.size - HELD_BACK
         tail = bytearray()
         async with aclosing(transfer.chunks()) as chunks:
             async for chunk in chunks:
                 if hash_ is not None:
-                    await self._threads.hash(hash_.add, chunk)
+                    await self._threads.bulk(hash_.add, chunk)
                 at = transfer.position - len(chunk)
                 first = min(len(chunk), max(0, self._start - at))
                 last = max(first, free - at)
@@ -136,7 +142,7 @@ class Detours:
         return sum(not task.done() for task in self._running) < self._most
 
     def begin(
-        self, way: Way, start: int, stop: int, before: FileIO | None, *, from_zero: bool = False
+        self, way: Way, start: int, stop: int, before: OpenFile | None, *, from_zero: bool = False
     ) -> Detour:
         """Begin a detour; before, where it is given, holds the bytes up to start.
 

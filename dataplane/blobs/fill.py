@@ -165,8 +165,7 @@ class Fill:
     async def _fill(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._spool.write_behind())
-                group.create_task(self._spool.hash_behind())
+                group.create_task(self._spool.keep_behind())
                 group.create_task(self._receive())
         except ExceptionGroup as failures:
             # The first to fail is the cause; the others, if any, failed of the same.

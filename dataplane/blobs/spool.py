@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from collections import deque
 from io import FileIO
 from pathlib import Path
 
@@ -20,17 +19,15 @@ PIECE = 1024 * 1024
 """Bytes from which on a write is worth its trip to a thread."""
 _GATHER = 0.002  # seconds that less than a piece waits for more
 _PENDING = 1024 * 1024  # bytes that may wait in memory to be written
-_CHUNKS = 1024  # chunks that may wait for anything: the most that one writev takes (IOV_MAX)
-_HASH_LAG = 32 * 1024 * 1024  # bytes that hashing may be behind: the longest time that it holds back the end
-_HASH_STEP = 8 * 1024 * 1024
-_HASH_HELD = 2 * 1024 * 1024  # bytes that may wait in memory to be hashed; the others are read back
+_CHUNKS = 1024  # chunks that may wait: the most that one writev takes (IOV_MAX)
+_HASH_STEP = 8 * 1024 * 1024  # bytes that are read back before what has been appended meanwhile is written
 
 
 class Spool:
-    """One file that grows to `size` bytes; `write_behind` and `hash_behind` run beside `append`.
+    """One file that grows to `size` bytes; `keep_behind` runs beside `append`.
 
-    While hashing keeps up it is given what was appended; what it is behind with, and what another process
-    wrote, it reads back from the file: memory stays small however far it is behind.
+    What was appended is written, and hashed from memory in the same trip to a thread. What another process
+    wrote is read back from the file; until that is hashed, what is appended is written all the same.
     """
 
     def __init__(
@@ -53,11 +50,6 @@ class Spool:
         self._threads = threads
         self._pending: list[bytes | memoryview] = []
         self._held = 0
-        # To be hashed, with where they begin; some may be missing in between.
-        self._unhashed: deque[tuple[int, bytes | memoryview]] = deque()
-        self._unhashed_bytes = 0
-        # Beats when there is more to hash, in memory or in the file.
-        self._hashable = Pulse()
         self._arrived = Pulse()
         self._room = Pulse()
 
@@ -71,67 +63,39 @@ class Spool:
         return FileIO(os.dup(self._file.fileno()), "rb")
 
     async def append(self, chunk: bytes | memoryview) -> None:
-        """Take the next bytes; waits while too much is unwritten or unhashed: slows the upstream down."""
+        """Take the next bytes; waits while too many wait to be written: slows the upstream down."""
         if not chunk:
             return
-        while (
-            self._held >= _PENDING
-            or len(self._pending) >= _CHUNKS
-            or self.accepted - self._hash.position >= _HASH_LAG
-        ):
+        while self._held >= _PENDING or len(self._pending) >= _CHUNKS:
             await self._room.wait()
         self._pending.append(chunk)
         self._held += len(chunk)
-        if self._unhashed_bytes < _HASH_HELD and len(self._unhashed) < _CHUNKS:
-            self._unhashed.append((self.accepted, chunk))
-            self._unhashed_bytes += len(chunk)
         self.accepted += len(chunk)
         self._arrived.beat()
-        self._hashable.beat()
 
-    async def write_behind(self) -> None:
-        """Write what was appended until the file has `size` bytes; raises OSError when the disk fails."""
-        while self.written < self.size:
-            if not self._pending:
-                await self._arrived.wait()
-                continue
-            # The first bytes are what clients wait for.
-            if self.written and self._held < PIECE and self.accepted < self.size:
-                await asyncio.sleep(_GATHER)
-            chunks, length = self._pending, self._held
-            self._pending, self._held = [], 0
-            self._room.beat()
-            await self._threads.disk(_write, self._file.fileno(), chunks, self.written)
-            self.written += length
-            self.grown.beat()
-            self._hashable.beat()
-
-    async def hash_behind(self) -> None:
-        """Hash what was appended until that is `size` bytes; raises OSError when the disk fails."""
+    async def keep_behind(self) -> None:
+        """Write and hash what was appended until that is `size` bytes; raises OSError when the disk fails."""
         while (hashed := self._hash.position) < self.size:
-            if self.accepted < min(self.size, hashed + PIECE):
-                await self._hashable.wait()
-                continue
-            begin = self._unhashed[0][0] if self._unhashed else self.size
-            stop = min(begin, self.written, hashed + _HASH_STEP)
-            if hashed == begin:
-                await self._threads.hash(self._hash.add, *self._take_unhashed())
-            elif hashed < stop:
-                await self._threads.hash(self._hash.read, self._file.fileno(), stop)
+            if self._pending:
+                # The first bytes are what clients wait for.
+                if self.written and self._held < PIECE and self.accepted < self.size:
+                    await asyncio.sleep(_GATHER)
+                await self._keep()
+            elif hashed < self.written:
+                stop = min(self.written, hashed + _HASH_STEP)
+                await self._threads.bulk(self._hash.read, self._file.fileno(), stop)
             else:
-                await self._hashable.wait()
-            self._room.beat()
+                await self._arrived.wait()
 
-    def _take_unhashed(self) -> list[bytes | memoryview]:
-        """Give what is next to be hashed, as far as it is in memory without a gap."""
-        chunks: list[bytes | memoryview] = []
-        position = self._hash.position
-        while self._unhashed and self._unhashed[0][0] == position:
-            _, chunk = self._unhashed.popleft()
-            chunks.append(chunk)
-            position += len(chunk)
-            self._unhashed_bytes -= len(chunk)
-        return chunks
+    async def _keep(self) -> None:
+        chunks, length = self._pending, self._held
+        self._pending, self._held = [], 0
+        self._room.beat()
+        # While it is behind with what another process wrote, hashing reads these back later.
+        hash_ = self._hash if self._hash.position == self.written else None
+        await self._threads.bulk(_keep, self._file.fileno(), chunks, self.written, hash_)
+        self.written += length
+        self.grown.beat()
 
     def is_right(self) -> bool:
         """Tell whether the bytes are those that the digest names, once hashing has ended."""
@@ -141,8 +105,6 @@ class Spool:
         """Begin again from nothing, while nothing runs and nobody has been given a byte; raises OSError."""
         os.ftruncate(self._file.fileno(), 0)
         self.accepted = self.written = 0
-        self._unhashed.clear()
-        self._unhashed_bytes = 0
         self._hash = FileHash(self._digest)
 
     async def discard(self) -> None:
@@ -160,6 +122,12 @@ class Spool:
     def leave(self) -> None:
         """Close the file, and leave it where it is, for whoever goes on with it."""
         self._file.close()
+
+
+def _keep(descriptor: int, chunks: list[bytes | memoryview], offset: int, hash_: FileHash | None) -> None:
+    _write(descriptor, chunks, offset)
+    if hash_ is not None:
+        hash_.add(*chunks)
 
 
 def _write(descriptor: int, chunks: list[bytes | memoryview], offset: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.oci.digest import Digest
+from dataplane.blobs.hashing import FileHash
 from dataplane.blobs.spool import Spool
 from dataplane.blobs.threads import Threads
 from tests.unit.dataplane.blobs.reading import MIB
@@ -23,8 +24,7 @@ def threads() -> Iterator[Threads]:
 async def fill(spool: Spool, chunks: Sequence[bytes]) -> None:
     """Appends everything, and waits until it is written and hashed."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(spool.write_behind())
-        group.create_task(spool.hash_behind())
+        group.create_task(spool.keep_behind())
         for chunk in chunks:
             await spool.append(chunk)
 
@@ -87,52 +87,43 @@ async def test_what_cannot_be_written_is_not_taken(threads: Threads, tmp_path: P
     await spool.discard()
 
 
-async def test_hashing_that_cannot_keep_up_slows_the_upstream_down(threads: Threads, tmp_path: Path) -> None:
-    """While nothing is hashed, the caller is held up after some 32 MiB: the end is never late for long."""
-    spool = Spool(tmp_path / "spool", Digest.of(b""), 1000 * MIB, threads)
-    writing = asyncio.create_task(spool.write_behind())
-
-    async def flood() -> None:
-        while True:
-            await spool.append(bytes(MIB))
-
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(flood(), 0.3)
-
-    assert spool.accepted <= 33 * MIB
-    writing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await writing
-    await spool.discard()
-
-
-@pytest.mark.parametrize("ahead", [2 * MIB, 9 * MIB])
-async def test_what_hashing_is_behind_with_is_read_back(threads: Threads, tmp_path: Path, ahead: int) -> None:
-    """It begins late, with more or less than is kept in memory for it, and more comes meanwhile."""
-    content = os.urandom(16 * MIB + 1)
-    spool = Spool(tmp_path / "spool", Digest.of(content), len(content), threads)
-    writing = asyncio.create_task(spool.write_behind())
-    for at in range(0, ahead, 300_000):
-        await spool.append(content[at : min(at + 300_000, ahead)])
-    hashing = asyncio.create_task(spool.hash_behind())
-    for at in range(ahead, len(content), 300_000):
-        await spool.append(content[at : at + 300_000])
-        await asyncio.sleep(0)
-    await asyncio.gather(writing, hashing)
-    assert spool.is_right()
-    assert (tmp_path / "spool").read_bytes() == content
-    await spool.discard()
-
-
-async def test_what_another_process_wrote_is_hashed_from_the_file(threads: Threads, tmp_path: Path) -> None:
-    """The first bytes were there already, the others come."""
-    content = os.urandom(3 * MIB)
-    (tmp_path / "spool").write_bytes(content[: MIB + 7])
+@pytest.mark.parametrize("left", [MIB + 7, 17 * MIB])
+async def test_what_another_process_wrote_is_hashed_from_the_file(
+    threads: Threads, tmp_path: Path, left: int
+) -> None:
+    """The first bytes were there already, the others come: while the first are hashed, and after."""
+    content = os.urandom(left + 5 * MIB)
+    (tmp_path / "spool").write_bytes(content[:left])
     spool = Spool(tmp_path / "spool", Digest.of(content), len(content), threads, adopt=True)
-    assert spool.accepted == MIB + 7
-    await fill(spool, [content[MIB + 7 : 2 * MIB], content[2 * MIB :]])
+    assert spool.accepted == left
+    await fill(spool, [content[at : at + 300_000] for at in range(left, len(content), 300_000)])
     assert spool.is_right()
     assert (tmp_path / "spool").read_bytes() == content
+    await spool.discard()
+
+
+async def test_readers_are_not_kept_waiting_while_what_was_left_is_hashed(
+    threads: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New bytes are in the file long before 64 MiB of old ones are hashed."""
+    read, hashed = FileHash.read, [0]
+
+    def noted(self: FileHash, descriptor: int, stop: int) -> None:
+        read(self, descriptor, stop)
+        hashed.append(stop)
+
+    monkeypatch.setattr(FileHash, "read", noted)
+    content = os.urandom(64 * MIB + 2)
+    (tmp_path / "spool").write_bytes(content[:-2])
+    spool = Spool(tmp_path / "spool", Digest.of(content), len(content), threads, adopt=True)
+    await spool.append(content[-2:-1])
+    keeping = asyncio.create_task(spool.keep_behind())
+    await spool.grown.wait()
+    assert spool.written == len(content) - 1
+    assert hashed[-1] <= 8 * MIB
+    await spool.append(content[-1:])
+    await keeping
+    assert spool.is_right()
     await spool.discard()
 
 
