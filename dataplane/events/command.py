@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 from dataplane.events.event import Event
-from dataplane.events.records import Client, Outline, Record, short
+from dataplane.events.records import Client, Outline, Record
 
 # Programs that both copy and look: only what they take tells which. By how their User-Agent begins.
 _LOOKERS: Final = (
@@ -90,20 +90,18 @@ class Command:
             self.blobs.setdefault(blob, Part.NONE if position else Part.CONFIG)
         self.cut = self.cut or outline.cut
 
-    def begin(self, record: Record) -> None:
-        """Note that a blob is asked for."""
-        blob = short(record.digest)
+    def begin(self, record: Record, blob: str) -> None:
+        """Note that a blob is asked for, by `short` of the record's digest."""
         flags = self.blobs.get(blob, Part.NONE)
         if not flags & Part.ASKED and not record.warm:
             flags |= Part.COLD
         self.blobs[blob] = (flags | Part.ASKED) & ~Part.DONE
 
-    def end(self, record: Record) -> None:
-        """Note how a transfer ended."""
+    def end(self, record: Record, blob: str) -> None:
+        """Note how a transfer of that blob ended."""
         self.bytes += record.bytes
         self.redirected += record.redirected
         if record.whole:
-            blob = short(record.digest)
             self.blobs[blob] = self.blobs.get(blob, Part.NONE) | Part.ASKED | Part.DONE
             self.ends[blob] = record.last
 

@@ -51,26 +51,26 @@ class Fold:
 
     def take(self, record: Record) -> None:
         """Fold a record in."""
-        match record.kind:
-            case Kind.LOOK:
-                self._known.learn(record)
-                self._touch(self._looked(record), record)
-            case Kind.GET:
-                self._known.learn(record)
-                self._touch(self._got(record), record)
-            case Kind.BEGIN | Kind.SENT:
-                command = self._asked(record)
-                if command is not None:
-                    command.begin(record)
-                    if record.kind is Kind.SENT:
-                        command.end(record)
-                    self._touch(command, record)
-            case Kind.RUN | Kind.END:
-                command = self._under_way(record)
-                if command is not None:
-                    if record.kind is Kind.END:
-                        command.end(record)
-                    self._touch(command, record)
+        kind = record.kind
+        # What there is most of comes first.
+        if kind is Kind.SENT or kind is Kind.BEGIN:
+            blob = short(record.digest)
+            command = self._asked(record, blob)
+            if command is not None:
+                command.begin(record, blob)
+                if kind is Kind.SENT:
+                    command.end(record, blob)
+                self._touch(command, record)
+        elif kind is Kind.RUN or kind is Kind.END:
+            blob = short(record.digest)
+            command = self._under_way(record, blob)
+            if command is not None:
+                if kind is Kind.END:
+                    command.end(record, blob)
+                self._touch(command, record)
+        else:
+            self._known.learn(record)
+            self._touch(self._looked(record) if kind is Kind.LOOK else self._got(record), record)
         while self._names > self._most_names and self._open:
             self._end_early(next(iter(self._open)))
 
@@ -148,8 +148,7 @@ class Fold:
                 return command
         return None
 
-    def _asked(self, record: Record) -> Command | None:
-        blob = short(record.digest)
+    def _asked(self, record: Record, blob: str) -> Command | None:
         holders = self._known.holders(record.client.artifact_uid, blob)
         for command in self._recent(record):
             # Nobody takes the same blob twice for one pull.
@@ -192,8 +191,7 @@ class Fold:
         command.children = dict(self._known.outline(artifact_uid, index).children)
         command.taken = {manifest: 0.0} if index else {}
 
-    def _under_way(self, record: Record) -> Command | None:
-        blob = short(record.digest)
+    def _under_way(self, record: Record, blob: str) -> Command | None:
         found = None
         for command in self._recent(record):
             flags = command.blobs.get(blob, Part.NONE)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Final
 
 from dataplane.events.event import Event
@@ -99,7 +100,7 @@ class Pulls:
 
     def _advance(self, until: float) -> None:
         self._held += self._noted.take()
-        self._held.sort(key=lambda record: record.at)
+        self._held.sort(key=attrgetter("at"))
         count = 0
         try:
             for record in self._held:

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator
-from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
 from clients.oci.manifest import InvalidManifest, Manifest
 from dataplane.access.principal import Principal
 from dataplane.config.configuration import ArtifactEntry
-from dataplane.events.records import Client, Kind, Outline, Record, short
+from dataplane.events.records import NOTHING, Client, Kind, Outline, Record, short
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.memory import Memory
 
@@ -45,7 +44,7 @@ class Recorder:
         self._runs: dict[Hashable, _Run] = {}
         # Runs that another one of the same request follows.
         self._past: list[_Run] = []
-        self._transfers: set[_Transfer] = set()
+        self._transfers: list[_Transfer] = []
         self._outlines: Memory[str, Outline] = Memory(_OUTLINES)
 
     def again(self, key: Hashable, principal: Principal, manifest: ResolvedManifest, now: float) -> bool:
@@ -102,11 +101,9 @@ class Recorder:
         `redirected` are those that the client is sent elsewhere for.
         """
         client = _client(principal, artifact, address)
-        transfer = _Transfer(
-            client, agent, str(digest), length, now, warm=warm, part=part, redirected=redirected
-        )
-        self._transfers.add(transfer)
-        return partial(self._end, transfer)
+        transfer = _Transfer(self._clock, client, agent, str(digest), length, now, warm, part, redirected)
+        self._transfers.append(transfer)
+        return transfer.end
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -119,10 +116,6 @@ class Recorder:
         records = list(self._records(self._clock()))
         if records:
             self._deliver(records)
-
-    def _end(self, transfer: "_Transfer", count: int) -> None:
-        transfer.sent = count
-        transfer.ended = self._clock()
 
     def _records(self, now: float) -> Iterator[Record]:
         for run in (*self._past, *self._runs.values()):
@@ -140,12 +133,14 @@ class Recorder:
             )
         self._past.clear()
         self._runs.clear()
-        for transfer in list(self._transfers):
+        transfers, self._transfers = self._transfers, []
+        for transfer in transfers:
             if transfer.ended:
-                self._transfers.discard(transfer)
                 kind, at = (Kind.END, transfer.ended) if transfer.told else (Kind.SENT, transfer.began)
                 yield transfer.record(kind, at, transfer.ended)
-            elif not transfer.told:
+                continue
+            self._transfers.append(transfer)
+            if not transfer.told:
                 transfer.told = now
                 yield transfer.record(Kind.BEGIN, transfer.began, transfer.began)
             elif now - transfer.told >= _ALIVE:
@@ -207,6 +202,7 @@ class _Transfer:
         "agent",
         "began",
         "client",
+        "clock",
         "digest",
         "ended",
         "length",
@@ -219,16 +215,17 @@ class _Transfer:
 
     def __init__(
         self,
+        clock: Callable[[], float],
         client: Client,
         agent: str,
         digest: str,
         length: int,
         now: float,
-        *,
         warm: bool,
         part: bool,
         redirected: int,
     ) -> None:
+        self.clock = clock
         self.client = client
         self.agent = agent
         self.digest = digest
@@ -240,7 +237,13 @@ class _Transfer:
         self.ended = self.told = 0.0
         self.sent = 0
 
+    def end(self, count: int) -> None:
+        """Note that so many bytes were sent, and no more will be."""
+        self.sent = count
+        self.ended = self.clock()
+
     def record(self, kind: Kind, at: float, last: float) -> Record:
+        over = self.ended != 0
         return Record(
             kind,
             at,
@@ -248,11 +251,13 @@ class _Transfer:
             self.client,
             self.agent,
             self.digest,
-            bytes=self.sent,
-            warm=self.warm,
-            part=self.part,
-            whole=bool(self.ended) and self.sent == self.length,
-            redirected=self.redirected if self.ended else 0,
+            "",
+            self.sent,
+            self.warm,
+            self.part,
+            over and self.sent == self.length,
+            NOTHING,
+            self.redirected if over else 0,
         )
 
 

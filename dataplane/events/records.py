@@ -54,6 +54,9 @@ class Outline(NamedTuple):
         return len(self.children) + len(self.blobs)
 
 
+NOTHING: Final = Outline()
+
+
 class Record(NamedTuple):
     """One thing to be told; for `Kind.GET` and `LOOK` also for all that followed within moments."""
 
@@ -75,7 +78,7 @@ class Record(NamedTuple):
     """Whether only some of the blob's bytes were asked for."""
     whole: bool = False
     """Whether a transfer has sent all that was asked for."""
-    outline: Outline = Outline()
+    outline: Outline = NOTHING
     """Of a manifest."""
     redirected: int = 0
     """Bytes that the client was sent elsewhere for."""
@@ -97,13 +100,12 @@ class Record(NamedTuple):
             warm,
             part,
             whole,
-            Outline(tuple(map(tuple, children)), tuple(blobs), cut) if children or blobs else _NOTHING,
+            Outline(tuple(map(tuple, children)), tuple(blobs), cut) if children or blobs else NOTHING,
             redirected,
         )
 
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
-_NOTHING: Final = Outline()
 
 
 def short(digest: str) -> str:
