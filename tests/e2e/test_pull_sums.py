@@ -4,6 +4,7 @@ With `TEST_PULL_OUTAGE=600` it is away for so many seconds, at a lower load, and
 """
 
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.images import Image
+from tests.servers import http
 from tests.servers.docker_registry import DockerRegistry
 from tests.servers.node import Node
 from tests.servers.penstock import Organization, Penstock
@@ -50,8 +52,10 @@ class Load:
         self._counting = threading.Lock()
         self.pulls: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
-        # Once, and alone, so that it is known how many pulls were cold.
+        # Once, and alone, so that it is known how many pulls were cold: whoever comes before all is stored
+        # has another cold one.
         self._pull_all(self._clients[0])
+        wait_stored(node)
         self.start()
 
     def start(self) -> None:
@@ -155,6 +159,17 @@ def test_sums_after_trouble(
     assert sums(organization, "artifact") == wanted
     # These are not kept, but made of the events themselves.
     assert sums(organization, "artifact", "client") == wanted
+
+
+def wait_stored(node: Node | Penstock) -> None:
+    """Waits until a node fetches nothing any more, in any of its processes."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        metrics = http.request(node.node, "GET", "/metrics").body.decode()
+        if re.search(r"^penstock_node_fetches_running\S* 0(\.0)?$", metrics, re.MULTILINE):
+            return
+        time.sleep(0.02)
+    raise AssertionError("the node does not end its fetches")
 
 
 def sums(organization: Organization, *by: str) -> dict[str, tuple[int, ...]]:
