@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from io import FileIO
 from typing import Any, Final
 
 from clients.oci.digest import Digest, InvalidReference
 from dataplane.blobs.bucket_client import ERRORS, BucketClient, BucketFailed, NotOffered
 from dataplane.blobs.sightings import Sightings
+from dataplane.blobs.store import OpenFile
 from dataplane.blobs.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Bucket:
         self.sightings.note(digest, size)
         return size
 
-    async def put(self, digest: Digest, file: FileIO, size: int) -> bool:
+    async def put(self, digest: Digest, file: OpenFile, size: int) -> bool:
         """Store size bytes of a file, which the caller has verified; whole or not at all under that name.
 
         One that is there with this size stays; False then.
@@ -144,7 +144,7 @@ class Bucket:
                 self._conditional = False
         return await self.client.ask(operation, **parameters)
 
-    async def _put_parts(self, key: str, file: FileIO, size: int, part: int, complete: Ask) -> bool:
+    async def _put_parts(self, key: str, file: OpenFile, size: int, part: int, complete: Ask) -> bool:
         upload = (await self.client.ask("create_multipart_upload", Key=key) or {})["UploadId"]
         try:
             parts = []

@@ -16,6 +16,7 @@ from dataplane.blobs.doubts import Doubts
 from dataplane.blobs.errors import BlobFailed, Fault, out_of_descriptors
 from dataplane.blobs.fills import Fills, Running
 from dataplane.blobs.keeping import Keeping
+from dataplane.blobs.lately import Lately
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
 from dataplane.blobs.pulse import Pulse
@@ -83,6 +84,7 @@ class BlobCache:
         """
         self.measures = measures or Measures()
         self._store = store
+        self._lately = Lately(store.open)
         self._folder = spool_folder
         self._threads = Threads()
         self._trouble = Trouble(self.measures, tell=tell_trouble, descriptors=descriptors)
@@ -242,6 +244,7 @@ class BlobCache:
         await self._fills.stop()
         await self._tier.stop()
         await self._detours.stop()
+        self._lately.close()
         self._threads.close()
 
     def _scrubber(self, rate: int) -> Scrubber:
@@ -252,7 +255,7 @@ class BlobCache:
 
     def _stored(self, digest: Digest, size: int) -> StoredBlob | None:
         try:
-            stored = self._store.open(digest)
+            stored = self._lately.open(digest)
         except OSError as error:
             if is_shortage(error):
                 raise

@@ -5,12 +5,12 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from io import FileIO
 from typing import Final, Protocol, Self
 
 from clients.process.buffer import buffer
 from dataplane.blobs.detour import Detour, Detours
 from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
+from dataplane.blobs.store import OpenFile
 from dataplane.blobs.threads import in_thread
 from dataplane.blobs.way import Way
 
@@ -49,7 +49,7 @@ class BlobReader:
 
     def __init__(
         self,
-        file: FileIO | None,
+        file: OpenFile | None,
         size: int,
         growth: Growth | None,
         way: Way | None = None,

@@ -2,17 +2,28 @@
 
 import os
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from clients.oci.digest import Digest
 
 
+class OpenFile(Protocol):
+    """A file that is open for reading at any offset, until it is closed."""
+
+    def fileno(self) -> int:
+        """Give its descriptor; raises ValueError once it is closed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; may be called again."""
+        ...
+
+
 class StoredBlob(NamedTuple):
     """A complete blob, open for reading; removing it from the store does not take it from its reader."""
 
-    file: FileIO
+    file: OpenFile
     size: int
     """Bytes."""
     changed: int | None = None

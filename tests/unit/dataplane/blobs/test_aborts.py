@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dataplane.blobs.lately import MOMENT
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, pull, read, settled, spools, stored
@@ -44,6 +45,8 @@ async def test_a_thousand_clients_that_leave_cost_nothing(make_cache: Callable[.
     outcomes = await asyncio.gather(*clients, return_exceptions=True)
     for cache in caches:
         await settled(cache)
+    # For whoever comes next, files stay open for a moment.
+    await asyncio.sleep(2 * MOMENT)
 
     failures = [outcome for outcome in outcomes if outcome is not None]
     assert all(isinstance(failure, asyncio.CancelledError) for failure in failures)

@@ -14,6 +14,7 @@ from clients.process.exits import ConfigurationError
 from dataplane.blobs.errors import BlobFailed
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.held import alone_with
+from dataplane.blobs.lately import MOMENT
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.promised import promised
 from dataplane.blobs.space import Limits, remove_abandoned
@@ -54,6 +55,8 @@ async def test_a_blob_that_is_being_read_stays(make_cache: Callable[..., Any], r
         await settled(cache)
         assert str(BLOBS[0].digest) in stored(root)
         assert start + await read(reader, 1000) == content_of(BLOBS[0])
+    # For whoever comes next, its file stays open for a moment.
+    await asyncio.sleep(2 * MOMENT)
     await pull(cache, BLOBS[2], ScriptedSource(BLOBS[2]))
     await settled(cache)
 

@@ -1,0 +1,100 @@
+"""Blobs that were opened moments ago: their files stay open for whoever wants them next.
+
+When a hundred machines pull the same image, each of its files is opened and locked a few times a second.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Final
+
+from clients.oci.digest import Digest
+from dataplane.blobs.store import OpenFile, StoredBlob
+
+MOMENT: Final = 0.25
+"""Seconds from one opening to the next: so long a blob cannot be evicted, or its room comes back late."""
+
+# Files at once.
+_MOST: Final = 64
+
+
+class Lately:
+    """Opens what `open_stored` opens; `close` it after the last. Whoever has a blob keeps it as long as ever.
+
+    A file that was removed, replaced or written since is opened again.
+    """
+
+    def __init__(self, open_stored: Callable[[Digest], StoredBlob | None]) -> None:
+        self._open_stored = open_stored
+        self._kept: dict[Digest, _Kept] = {}
+        self._closing: asyncio.TimerHandle | None = None
+
+    def open(self, digest: Digest) -> StoredBlob | None:
+        """Open a stored blob, None if there is none. Raises OSError."""
+        kept = self._kept.get(digest)
+        if kept is not None:
+            if kept.is_current():
+                return kept.lend()
+            del self._kept[digest]
+            kept.close()
+        stored = self._open_stored(digest)
+        if stored is None or stored.changed is not None or len(self._kept) >= _MOST:
+            return stored
+        kept = self._kept[digest] = _Kept(stored)
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().call_later(MOMENT, self.close)
+        return kept.lend()
+
+    def close(self) -> None:
+        """Keep none of them any longer."""
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        for kept in self._kept.values():
+            kept.close()
+        self._kept.clear()
+
+
+class _Kept:
+    """An open file, until it is closed and all that were lent of it are."""
+
+    __slots__ = ("_file", "_size", "_stamp", "_users", "descriptor")
+
+    def __init__(self, stored: StoredBlob) -> None:
+        self._file: OpenFile = stored.file
+        self._size = stored.size
+        self._users = 1
+        self.descriptor = stored.file.fileno()
+        self._stamp = os.fstat(self.descriptor).st_mtime_ns
+
+    def is_current(self) -> bool:
+        status = os.fstat(self.descriptor)
+        return status.st_nlink > 0 and status.st_mtime_ns == self._stamp and status.st_size == self._size
+
+    def lend(self) -> StoredBlob:
+        self._users += 1
+        return StoredBlob(_Lent(self), self._size)
+
+    def close(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._file.close()
+
+
+class _Lent:
+    """An OpenFile that shares its descriptor."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, kept: _Kept) -> None:
+        self._kept: _Kept | None = kept
+
+    def fileno(self) -> int:
+        if self._kept is None:
+            raise ValueError("this file is closed")
+        return self._kept.descriptor
+
+    def close(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
