@@ -9,12 +9,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.trust import check_certificates
 from clients.oci.upstream import Upstream
+from controlplane.api import find
 from controlplane.api.caller import caller
 from controlplane.api.errors import denied, not_found
 from controlplane.api.upstreams import FIELD, Upstreams
 from controlplane.api.validation import Violations
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import CredentialName
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
@@ -113,18 +115,22 @@ class Sources:
         return Target(source.upstream, stored, source.ca_certificates)
 
 
-async def find_credential(session: AsyncSession, name: CredentialName, *, change: bool = False) -> Credential:
-    """Find a credential of an organization that the caller may see; locked when it is to `change`.
+async def find_credential(
+    session: AsyncSession, name: CredentialName, *, hold: Hold | None = None
+) -> Credential:
+    """Find a credential of an organization that the caller may see.
 
-    Raises ApiError NOT_FOUND.
+    With `hold` it is locked, and its organization before it. Raises ApiError NOT_FOUND.
     """
+    if hold:
+        await find.keep_organization(session, name.organization)
     statement = (
         select(Credential)
         .join(Organization, col(Credential.organization_id) == Organization.id)
         .where(Organization.slug == name.organization, Credential.slug == name.credential)
     )
-    if change:
-        statement = statement.with_for_update(of=Credential)
+    if hold:
+        statement = statement.with_for_update(of=Credential, key_share=hold.leaves_key)
     found = (await session.exec(statement)).first()
     if found is None or not caller().may_see(found.organization_id):
         raise not_found(
@@ -134,20 +140,19 @@ async def find_credential(session: AsyncSession, name: CredentialName, *, change
 
 
 async def keep_credential(session: AsyncSession, source: Source) -> None:
-    """Have the credential of a source stay until the transaction ends; raises ApiError NOT_FOUND."""
+    """Have the credential of a source stay until the transaction ends; raises ApiError NOT_FOUND.
+
+    To be called when the organization is locked, and before the artifact is.
+    """
     if source.credential_id is None:
         return
-    found = await session.exec(
-        select(Credential.id)
-        .where(Credential.id == source.credential_id)
-        .with_for_update(read=True, key_share=True)
-    )
-    if found.first() is None:
+    key = col(Credential.id)
+    if not await lock(session, key, Hold.STAYS, key == source.credential_id):
         raise not_found("CREDENTIAL_UNKNOWN", "The credential was deleted meanwhile: give another one.")
 
 
 async def access_changed(database: Database, session: AsyncSession, artifact_ids: Collection[int]) -> None:
-    """Have nodes ask anew what they need for the upstreams of these artifacts."""
+    """Have nodes ask anew what they need for the upstreams of these artifacts, which are locked."""
     await session.exec(
         update(Artifact)
         .where(col(Artifact.id).in_(artifact_ids))

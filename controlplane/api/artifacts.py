@@ -22,9 +22,11 @@ from controlplane.api.syncs import SyncJobs
 from controlplane.api.tags import Tags
 from controlplane.api.validation import Violations
 from controlplane.catalog import tagging
+from controlplane.catalog.held import BATCH
 from controlplane.model.access_tables import Entitlement, EntitlementGrant
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import (
     ArtifactName,
     OrganizationName,
@@ -99,7 +101,7 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         now = self._now()
         try:
             async with self._database.write(keep=not request.validate_only) as session:
-                organization = await find.organization(session, parent, change=True)
+                organization = await find.organization(session, parent, hold=Hold.CHANGES)
                 row = Artifact(
                     uid=new_uid(),
                     organization_id=saved_id(organization),
@@ -144,13 +146,15 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         if source != before and not request.skip_upstream_check:
             await self._sources.examine(source)
         async with self._database.write(keep=not request.validate_only) as session:
-            artifact = await find.artifact(session, name, change=True)
+            if source != before:
+                await find.keep_organization(session, name.organization)
+                await keep_credential(session, source)
+            artifact = await find.artifact(session, name, hold=Hold.CHANGES)
             row = artifact.row
             check_etag(given.etag, artifact_etag(row), str(name))
             before = Source.of(row) if source != before else source
             moved, changed = source.upstream != before.upstream, source != before
             if changed:
-                await keep_credential(session, source)
                 source.write(row)
                 await access_changed(self._database, session, [saved_id(row)])
             if moved:
@@ -179,17 +183,18 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         with Violations() as violations:
             name = violations.check("name", ArtifactName.parse, request.name)
         async with self._database.write() as session:
-            row = (await find.artifact(session, name, change=True)).row
+            row = (await find.artifact(session, name, hold=Hold.GOES)).row
             check_etag(request.etag, artifact_etag(row), str(name))
-            revision = await self._database.raise_revision(session, Section.ARTIFACTS, Section.ENTITLEMENTS)
             # Grants go with their artifact: the entitlements are others without them.
             granting = select(EntitlementGrant.entitlement_id).where(
                 EntitlementGrant.artifact_id == saved_id(row)
             )
-            await session.exec(
-                update(Entitlement).where(col(Entitlement.id).in_(granting)).values(config_revision=revision)
-            )
+            others = await lock(session, col(Entitlement.id), Hold.CHANGES, col(Entitlement.id).in_(granting))
             await session.delete(row)
+            revision = await self._database.raise_revision(session, Section.ARTIFACTS, Section.ENTITLEMENTS)
+            for start in range(0, len(others), BATCH):
+                batch = col(Entitlement.id).in_(others[start : start + BATCH])
+                await session.exec(update(Entitlement).where(batch).values(config_revision=revision))
         return Empty()
 
     async def _refuse_existing(self, name: ArtifactName) -> None:

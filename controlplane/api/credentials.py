@@ -30,6 +30,7 @@ from controlplane.catalog.unknown import Unknown
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.keys import Keys, KeysAreSet
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import CredentialName, OrganizationName, check_credential_id, new_uid
 from controlplane.model.reseal import reseal
 from controlplane.model.saved import saved_id
@@ -122,7 +123,7 @@ class CredentialServicer(CredentialServiceServicer):
         now = self._now()
         try:
             async with self._database.write(keep=not request.validate_only) as session:
-                organization = await find.organization(session, parent, change=True)
+                organization = await find.organization(session, parent, hold=Hold.CHANGES)
                 row = Credential(
                     uid=new_uid(),
                     organization_id=saved_id(organization),
@@ -161,14 +162,15 @@ class CredentialServicer(CredentialServiceServicer):
             # Upstreams may take their time, and a transaction must not.
             await self._check.with_artifacts(name.organization, candidate, artifacts)
         async with self._database.write(keep=not request.validate_only) as session:
-            row = await find_credential(session, name, change=True)
+            row = await find_credential(session, name, hold=Hold.CHANGES)
             check_etag(given.etag, credential_etag(row), str(name))
             now = self._now()
             if "display_name" in fields:
                 row.display_name = given.display_name
             row.update_time = now
-            users = (await session.exec(select(Artifact.id).where(Artifact.credential_id == row.id))).all()
-            ids = [key for key in users if key is not None]
+            ids = await lock(
+                session, col(Artifact.id), Hold.CHANGES, col(Artifact.credential_id) == saved_id(row)
+            )
             if candidate is not None:
                 row.secret_update_time, row.secret_update_user = now, caller().email
                 row.last_error, row.last_error_time = "", None
@@ -192,7 +194,7 @@ class CredentialServicer(CredentialServiceServicer):
         with Violations() as violations:
             name = violations.check("name", CredentialName.parse, request.name)
         async with self._database.write() as session:
-            row = await find_credential(session, name, change=True)
+            row = await find_credential(session, name, hold=Hold.GOES)
             check_etag(request.etag, credential_etag(row), str(name))
             users = (await artifact_counts(session, [row])).get(row.id, 0)
             if users:

@@ -20,6 +20,7 @@ from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.database import Database
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import CustomerName, OrganizationName, check_customer_id, new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
@@ -74,7 +75,7 @@ class CustomerServicer(CustomerServiceServicer):
         now = self._now()
         try:
             async with self._database.write(keep=not request.validate_only) as session:
-                organization = await find.organization(session, parent, change=True)
+                organization = await find.organization(session, parent, hold=Hold.CHANGES)
                 row = Customer(
                     uid=new_uid(),
                     organization_id=saved_id(organization),
@@ -101,7 +102,7 @@ class CustomerServicer(CustomerServiceServicer):
             fields = masked_fields(request.update_mask, given, violations)
             violations.check_text("customer.display_name", given.display_name)
         async with self._database.write(keep=not request.validate_only) as session:
-            found = await find.customer(session, name, change=True)
+            found = await find.customer(session, name, hold=Hold.CHANGES)
             check_etag(given.etag, _etag(found.row), str(name))
             if "display_name" in fields and given.display_name != found.row.display_name:
                 found.row.display_name = given.display_name
@@ -113,12 +114,13 @@ class CustomerServicer(CustomerServiceServicer):
         with Violations() as violations:
             name = violations.check("name", CustomerName.parse, request.name)
         async with self._database.write() as session:
-            found = await find.customer(session, name, change=True)
+            found = await find.customer(session, name, hold=Hold.GOES)
             check_etag(request.etag, _etag(found.row), str(name))
             if not request.force:
                 await _refuse_unless_empty(session, found)
             # Entitlements go by the database, with the customer; users do not, so as not to go unnoticed.
             await session.exec(delete(User).where(col(User.customer_id) == found.row.id))
+            await lock(session, col(Entitlement.id), Hold.GOES, col(Entitlement.customer_id) == found.row.id)
             await session.delete(found.row)
             await self._database.raise_revision(
                 session, Section.CUSTOMERS, Section.TOKENS, Section.ENTITLEMENTS

@@ -10,12 +10,14 @@ from sqlmodel.sql.expression import SelectOfScalar
 from clients.oci.pattern import TagPattern
 from clients.oci.tag_rule import LIMIT
 from clients.oci.version import VersionRange
+from controlplane.api import find
 from controlplane.api.find import FoundEntitlement, unknown_artifact
 from controlplane.api.validation import Violations
 from controlplane.catalog.held import BATCH
 from controlplane.model import tag_rules
 from controlplane.model.access_tables import EntitlementGrant
 from controlplane.model.artifact_tables import Artifact
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import ArtifactName
 from controlplane.model.saved import saved_id
 from controlplane.model.tables import Organization
@@ -58,8 +60,27 @@ def _check_rule(rule: pb.TagRule, field: str, violations: Violations) -> None:
         violations.check(f"{field}.version_ranges[{number}]", VersionRange.parse, text)
 
 
+async def keep_artifacts(session: AsyncSession, organization: str, grants: Grants) -> None:
+    """Have those artifacts of grants that are there stay until the transaction ends.
+
+    Its organization as well. To be called before a customer or an entitlement is locked.
+    """
+    await find.keep_organization(session, organization)
+    owner = select(Organization.id).where(Organization.slug == organization)
+    await lock(
+        session,
+        col(Artifact.id),
+        Hold.STAYS,
+        col(Artifact.organization_id).in_(owner),
+        col(Artifact.path).in_([name.path for name in grants]),
+    )
+
+
 async def save(session: AsyncSession, found: FoundEntitlement, grants: Grants) -> None:
-    """Let an entitlement have these grants and no others; raises ApiError for an unknown artifact."""
+    """Let an entitlement have these grants and no others; raises ApiError for an unknown artifact.
+
+    To be called after `keep_artifacts`.
+    """
     artifacts = await session.exec(
         select(Artifact.path, Artifact.id).where(
             Artifact.organization_id == found.organization.id,

@@ -21,6 +21,7 @@ from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.database import Database
+from controlplane.model.locks import Hold
 from controlplane.model.naming import (
     ArtifactName,
     CustomerName,
@@ -110,8 +111,9 @@ class EntitlementServicer(Explain, EntitlementServiceServicer):
         now = self._now()
         try:
             async with self._database.write(keep=not request.validate_only) as session:
-                organization = await find.organization(session, parent, change=True)
-                owner = await find.customer(session, customer, change=True)
+                organization = await find.organization(session, parent, hold=Hold.CHANGES)
+                await entitlement_grants.keep_artifacts(session, parent.organization, grants)
+                owner = await find.customer(session, customer, hold=Hold.CHANGES)
                 sections = [Section.ENTITLEMENTS]
                 if not organization.entitled_only:
                     # The first one, or the first after an administrator had opened it again.
@@ -155,7 +157,9 @@ class EntitlementServicer(Explain, EntitlementServiceServicer):
                 grants = entitlement_grants.check(given.grants, name.organization, violations)
             expire_time = _check_expiry(given, violations)
         async with self._database.write(keep=not request.validate_only) as session:
-            found = await find.entitlement(session, name, change=True)
+            if grants is not None:
+                await entitlement_grants.keep_artifacts(session, name.organization, grants)
+            found = await find.entitlement(session, name, hold=Hold.CHANGES)
             row = found.row
             before = await _message(session, found)
             check_etag(given.etag, before.etag, str(name))
@@ -182,7 +186,7 @@ class EntitlementServicer(Explain, EntitlementServiceServicer):
         with Violations() as violations:
             name = violations.check("name", EntitlementName.parse, request.name)
         async with self._database.write() as session:
-            found = await find.entitlement(session, name, change=True)
+            found = await find.entitlement(session, name, hold=Hold.GOES)
             check_etag(request.etag, (await _message(session, found)).etag, str(name))
             await session.delete(found.row)
             await self._database.raise_revision(session, Section.ENTITLEMENTS)

@@ -5,14 +5,18 @@ What is of another organization and what does not exist at all give the same err
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlmodel import col, select
+from sqlalchemy import GenerativeSelect
+from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from controlplane.api.caller import caller
 from controlplane.api.errors import ApiError, not_found
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.artifact_tables import Artifact
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import (
     ArtifactName,
     ArtifactUid,
@@ -22,6 +26,8 @@ from controlplane.model.naming import (
     UserName,
 )
 from controlplane.model.tables import Customer, Organization, User
+
+_Statement = TypeVar("_Statement", bound=GenerativeSelect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,14 @@ class FoundEntitlement:
 
 
 async def organization(
-    session: AsyncSession, name: OrganizationName, *, change: bool = False
+    session: AsyncSession, name: OrganizationName, *, hold: Hold | None = None
 ) -> Organization:
-    """Find an organization; locked until the transaction ends when it is to `change`.
+    """Find an organization; with `hold`, locked until the transaction ends.
 
-    Raises ApiError NOT_FOUND, like the others here.
+    Raises ApiError NOT_FOUND. So do the others here, and lock before it what the row belongs to.
     """
     statement = select(Organization).where(Organization.slug == name.organization)
-    found = (await session.exec(statement.with_for_update() if change else statement)).first()
+    found = (await session.exec(_held(statement, Organization, hold))).first()
     if found is None or not caller().may_see(found.id):
         raise not_found(
             "ORGANIZATION_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name)
@@ -94,18 +100,18 @@ async def organization(
 
 
 async def artifact(
-    session: AsyncSession, name: ArtifactName | ArtifactUid, *, change: bool = False
+    session: AsyncSession, name: ArtifactName | ArtifactUid, *, hold: Hold | None = None
 ) -> FoundArtifact:
     """Find an artifact by name or uid."""
+    if hold and isinstance(name, ArtifactName):
+        await keep_organization(session, name.organization)
     statement = select(Artifact, Organization).where(Artifact.organization_id == Organization.id)
     match name:
         case ArtifactUid(uid):
             statement = statement.where(Artifact.uid == uid)
         case ArtifactName(slug, path):
             statement = statement.where(Organization.slug == slug, Artifact.path == path)
-    if change:
-        statement = statement.with_for_update(of=Artifact)
-    found = (await session.exec(statement)).first()
+    found = (await session.exec(_held(statement, Artifact, hold))).first()
     if found is None or not caller().may_see(found[0].organization_id):
         raise unknown_artifact(name)
     return FoundArtifact(found[1], found[0])
@@ -116,31 +122,33 @@ def unknown_artifact(name: ArtifactName | ArtifactUid) -> ApiError:
     return not_found("ARTIFACT_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name))
 
 
-async def user(session: AsyncSession, name: UserName, *, change: bool = False) -> FoundUser:
+async def user(session: AsyncSession, name: UserName, *, hold: Hold | None = None) -> FoundUser:
     """Find a user by uid or e-mail address."""
-    statement = select(User, Organization).where(
+    which = (
         User.organization_id == Organization.id,
         Organization.slug == name.organization,
         col(User.email if name.by_email else User.uid) == name.user,
     )
-    if change:
-        statement = statement.with_for_update(of=User)
-    found = (await session.exec(statement)).first()
+    if hold:
+        await keep_organization(session, name.organization)
+        await _keep_customer(session, select(col(User.customer_id)).where(*which))
+    statement = select(User, Organization).where(*which)
+    found = (await session.exec(_held(statement, User, hold))).first()
     if found is None or not caller().may_see_user(found[0]):
         raise not_found("USER_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name))
     return FoundUser(found[1], found[0])
 
 
-async def customer(session: AsyncSession, name: CustomerName, *, change: bool = False) -> FoundCustomer:
+async def customer(session: AsyncSession, name: CustomerName, *, hold: Hold | None = None) -> FoundCustomer:
     """Find a customer."""
+    if hold:
+        await keep_organization(session, name.organization)
     statement = select(Customer, Organization).where(
         Customer.organization_id == Organization.id,
         Organization.slug == name.organization,
         Customer.slug == name.customer,
     )
-    if change:
-        statement = statement.with_for_update(of=Customer)
-    found = (await session.exec(statement)).first()
+    found = (await session.exec(_held(statement, Customer, hold))).first()
     if found is None or not caller().may_see_customer(found[0].organization_id, found[0].id):
         raise not_found(
             "CUSTOMER_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name)
@@ -149,18 +157,21 @@ async def customer(session: AsyncSession, name: CustomerName, *, change: bool = 
 
 
 async def entitlement(
-    session: AsyncSession, name: EntitlementName, *, change: bool = False
+    session: AsyncSession, name: EntitlementName, *, hold: Hold | None = None
 ) -> FoundEntitlement:
     """Find an entitlement."""
-    statement = select(Entitlement, Customer, Organization).where(
-        Entitlement.customer_id == Customer.id,
+    which = (
         Entitlement.organization_id == Organization.id,
         Organization.slug == name.organization,
         Entitlement.slug == name.entitlement,
     )
-    if change:
-        statement = statement.with_for_update(of=Entitlement)
-    found = (await session.exec(statement)).first()
+    if hold:
+        await keep_organization(session, name.organization)
+        await _keep_customer(session, select(col(Entitlement.customer_id)).where(*which))
+    statement = select(Entitlement, Customer, Organization).where(
+        *which, Entitlement.customer_id == Customer.id
+    )
+    found = (await session.exec(_held(statement, Entitlement, hold))).first()
     if found is None or not caller().may_see_customer(found[0].organization_id, found[0].customer_id):
         raise not_found(
             "ENTITLEMENT_UNKNOWN", f"There is no {name}, or this token may not see it.", name=str(name)
@@ -177,3 +188,20 @@ async def names_of(
         select(Organization.id, Organization.slug).where(col(Organization.id).in_(wanted))
     )
     return {key: OrganizationName(slug) for key, slug in rows}
+
+
+async def keep_organization(session: AsyncSession, slug: str) -> None:
+    """Have an organization stay until the transaction ends, if it is there."""
+    await lock(session, col(Organization.id), Hold.STAYS, col(Organization.slug) == slug)
+
+
+async def _keep_customer(
+    session: AsyncSession, chosen: SelectOfScalar[int] | SelectOfScalar[int | None]
+) -> None:
+    await lock(session, col(Customer.id), Hold.STAYS, col(Customer.id).in_(chosen))
+
+
+def _held(statement: _Statement, table: type[SQLModel], hold: Hold | None) -> _Statement:
+    if hold is None:
+        return statement
+    return statement.with_for_update(of=table, read=hold.shared, key_share=hold.leaves_key)

@@ -17,11 +17,14 @@ from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.model.access_tables import Entitlement
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import OrganizationName, check_slug, new_uid
 from controlplane.model.section import Section
-from controlplane.model.tables import Organization, User
+from controlplane.model.tables import Customer, Organization, User
+from controlplane.model.upstream_tables import Credential
 from penstock.v1 import organization_pb2 as pb
 from penstock.v1.organization_pb2_grpc import OrganizationServiceServicer
 
@@ -100,7 +103,7 @@ class OrganizationServicer(OrganizationServiceServicer):
             violations.check_text("organization.display_name", given.display_name)
             entitled_only = _check_access(given, violations)
         async with self._database.write(keep=not request.validate_only) as session:
-            row = await find.organization(session, name, change=True)
+            row = await find.organization(session, name, hold=Hold.CHANGES)
             check_etag(given.etag, _etag(row), str(name))
             before = (row.display_name, row.entitled_only)
             if "display_name" in fields:
@@ -119,10 +122,13 @@ class OrganizationServicer(OrganizationServiceServicer):
         with Violations() as violations:
             name = violations.check("name", OrganizationName.parse, request.name)
         async with self._database.write() as session:
-            row = await find.organization(session, name, change=True)
+            row = await find.organization(session, name, hold=Hold.GOES)
             check_etag(request.etag, _etag(row), str(name))
             if not request.force:
                 await _refuse_unless_empty(session, row)
+            # They go with it, but in an order that is the database's.
+            for table in (Credential, Artifact, Customer, Entitlement):
+                await lock(session, col(table.id), Hold.GOES, col(table.organization_id) == row.id)
             await session.delete(row)
             await self._database.raise_revision(session)
         return Empty()

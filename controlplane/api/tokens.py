@@ -21,6 +21,7 @@ from controlplane.api.preview import preview
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
+from controlplane.model.locks import Hold
 from controlplane.model.naming import ANY_USER, OrganizationName, TokenName, UserName, new_uid
 from controlplane.model.roles import Role, parse_role
 from controlplane.model.saved import saved_id
@@ -47,7 +48,7 @@ class Tokens:
                 violations.check("token.role", parse_role, given.role)
         secret = new_token(TokenKind.USER)
         async with self._database.write(keep=not request.validate_only) as session:
-            user = await find.user(session, parent, change=True)
+            user = await find.user(session, parent, hold=Hold.CHANGES)
             if given.role > user.row.role:
                 with Violations() as violations:
                     violations.add("token.role", f"must not be above the user's, {Role(user.row.role)}.")

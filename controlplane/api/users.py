@@ -21,6 +21,7 @@ from controlplane.api.timestamps import timestamp
 from controlplane.api.tokens import Tokens
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
+from controlplane.model.locks import Hold
 from controlplane.model.naming import CustomerName, OrganizationName, UserName, check_email, new_uid
 from controlplane.model.roles import Role, parse_role
 from controlplane.model.saved import saved_id
@@ -79,7 +80,7 @@ class UserServicer(Tokens, UserServiceServicer):
         now = self._now()
         try:
             async with self._database.write(keep=not request.validate_only) as session:
-                organization = await find.organization(session, parent, change=True)
+                organization = await find.organization(session, parent, hold=Hold.CHANGES)
                 row = User(
                     uid=new_uid(),
                     organization_id=saved_id(organization),
@@ -111,7 +112,7 @@ class UserServicer(Tokens, UserServiceServicer):
             violations.check_text("user.display_name", given.display_name)
             role = violations.check("user.role", parse_role, given.role or Role.READ_ONLY)
         async with self._database.write(keep=not request.validate_only) as session:
-            user = await find.user(session, name, change=True)
+            user = await find.user(session, name, hold=Hold.CHANGES)
             row = user.row
             if "email" in fields and given.email.lower() != row.email:
                 with Violations() as violations:
@@ -137,7 +138,7 @@ class UserServicer(Tokens, UserServiceServicer):
         with Violations() as violations:
             name = violations.check("name", UserName.parse, request.name)
         async with self._database.write() as session:
-            user = await find.user(session, name, change=True)
+            user = await find.user(session, name, hold=Hold.GOES)
             check_etag(request.etag, _etag(user.row), str(name))
             await session.delete(user.row)
             await self._database.raise_revision(session, Section.TOKENS)
@@ -157,7 +158,7 @@ async def _customer_id(session: AsyncSession, name: CustomerName | None) -> int 
     """Give the customer that a new user is of: what was named, or that of an administrator of a customer."""
     if name is None:
         return caller().customer_id
-    return (await find.customer(session, name, change=True)).row.id
+    return (await find.customer(session, name, hold=Hold.GOES)).row.id
 
 
 def own(statement: SelectOfScalar[User]) -> SelectOfScalar[User]:

@@ -110,7 +110,8 @@ class Database:
     async def raise_revision(self, session: AsyncSession, *sections: Section) -> int:
         """Raise the configuration revision in this transaction, and give the new one.
 
-        Needed by every change to what nodes run by; `config_changed` is sent after the commit. Sections
+        Needed by every change to what nodes run by, and last of all that it locks (see
+        `controlplane.model.locks`). `config_changed` is sent after the commit. Sections
         that are named, all where none is, are read again by the feed, and no others.
         """
         session.info[_REVISION_RAISED] = True

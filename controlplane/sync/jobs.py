@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.clock import milliseconds
+from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
@@ -63,8 +64,7 @@ async def join_or_create(
     artifact is gone.
     """
     # Two requests at once must not make two jobs.
-    locked = await session.exec(select(Artifact.id).where(Artifact.id == artifact_id).with_for_update())
-    if locked.first() is None:
+    if not await lock(session, col(Artifact.id), Hold.CHANGES, col(Artifact.id) == artifact_id):
         raise Unknown(UnknownReason.ARTIFACT, "There is no such artifact.")
     found = await session.exec(
         select(SyncJob)
@@ -99,12 +99,7 @@ async def join_or_create_all(
     force_removals: bool = False,
 ) -> list[SyncJob]:
     """Give a job for each of these artifacts, as `join_or_create` does; none for those gone."""
-    locked = await session.exec(
-        select(Artifact.id)
-        .where(col(Artifact.id).in_(artifact_ids))
-        .order_by(col(Artifact.id))
-        .with_for_update(key_share=True)
-    )
+    locked = await lock(session, col(Artifact.id), Hold.CHANGES, col(Artifact.id).in_(artifact_ids))
     found = await session.exec(
         select(SyncJob)
         .where(col(SyncJob.artifact_id).in_(artifact_ids), col(SyncJob.state).in_(_UNFINISHED))
@@ -117,10 +112,10 @@ async def join_or_create_all(
         if job.state == _Job.PENDING or job.force_removals or not force_removals
     }
     for artifact_id in locked:
-        if artifact_id is not None and artifact_id not in jobs:
+        if artifact_id not in jobs:
             jobs[artifact_id] = new_job(artifact_id, trigger, requested_by, now, force_removals)
             session.add(jobs[artifact_id])
-        elif artifact_id is not None and force_removals and jobs[artifact_id].state == _Job.PENDING:
+        elif force_removals and jobs[artifact_id].state == _Job.PENDING:
             jobs[artifact_id].force_removals = True
             session.add(jobs[artifact_id])
     await session.flush()
@@ -205,6 +200,7 @@ async def finish(
 
     False where somebody else ended it; an artifact that has another upstream by now is left as it is.
     """
+    await lock(session, col(Artifact.id), Hold.CHANGES, col(Artifact.id) == artifact.id)
     ended = await session.exec(
         update(SyncJob)
         .where(
