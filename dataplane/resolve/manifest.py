@@ -19,6 +19,8 @@ class ResolvedManifest:
     """Of the artifact; stale once the configuration names a later one."""
     fresh_until: float | None = None
     """Seconds since the epoch, when it is to be asked for by its tag again; None for never."""
+    fresh_from: float = 0.0
+    """When it was asked for: before that, the clock was set back, and says nothing about what is fresh."""
     witnesses: tuple[Witness, ...] = ()
     """Tags that are known to lead to it; those of older content revisions may have moved."""
 
@@ -29,6 +31,7 @@ class ResolvedManifest:
             "media_type": self.media_type,
             "content_revision": self.content_revision,
             "fresh_until": self.fresh_until,
+            "fresh_from": self.fresh_from,
             "witnesses": self.witnesses,
         }
         return json.dumps(header).encode() + b"\n" + self.content
@@ -45,6 +48,7 @@ class ResolvedManifest:
                 content,
                 int(fields["content_revision"]),
                 fields.get("fresh_until"),
+                float(fields.get("fresh_from", 0.0)),
                 tuple(Witness(str(tag), int(revision)) for tag, revision in fields.get("witnesses", ())),
             )
         except (ValueError, TypeError, KeyError, InvalidReference):

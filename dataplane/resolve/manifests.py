@@ -141,7 +141,7 @@ class Manifests:
         # What a digest names does not age.
         if isinstance(reference, Digest) or manifest.fresh_until is None:
             return False
-        return self._clock() >= manifest.fresh_until
+        return not manifest.fresh_from <= self._clock() < manifest.fresh_until
 
     def _put(
         self,
@@ -176,4 +176,7 @@ def _complete(
     witnesses = () if held is None or held.digest != answer.digest else held.witnesses
     if isinstance(reference, str):
         witnesses = join((Witness(reference, revision),), witnesses)
-    return ResolvedManifest(answer.digest, answer.media_type, content, revision, fresh_until, witnesses)
+    fresh_from = 0.0 if answer.max_age is None else now
+    return ResolvedManifest(
+        answer.digest, answer.media_type, content, revision, fresh_until, fresh_from, witnesses
+    )

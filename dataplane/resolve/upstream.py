@@ -30,7 +30,8 @@ class _Held:
     asked_at: float
 
     def is_fresh(self, revision: int, now: float) -> bool:
-        return self.revision == revision and now - self.asked_at < _FRESH and self.lasts(now)
+        # A clock that was set back says nothing about what is fresh.
+        return self.revision == revision and 0 <= now - self.asked_at < _FRESH and self.lasts(now)
 
     def lasts(self, now: float) -> bool:
         return self.grant.expires_at is None or now < self.grant.expires_at - _MARGIN

@@ -56,6 +56,11 @@ async def test_a_tag_is_asked_for_again_at_its_age_and_a_digest_is_not(
         await manifests.get(entry, "1.0")
         assert plane.calls["ResolveReference"] == 2
 
+        # A clock that was set back would make it last.
+        clock.now -= 1000
+        await manifests.get(entry, "1.0")
+        assert plane.calls["ResolveReference"] == 3
+
         clock.now += 61
         await plane.stop()
         assert (await manifests.get(entry, "1.0")).digest == _IMAGE.digest
@@ -70,6 +75,6 @@ async def test_a_tag_is_asked_for_again_at_its_age_and_a_digest_is_not(
         members = Members(control, shelf, 1 << 20, witnesses)
         manifests = Manifests(control, shelf, members, witnesses, Lookups(), 1 << 20, clock)
         await manifests.get(entry, "1.0")
-        assert plane.calls["ResolveReference"] == 3
+        assert plane.calls["ResolveReference"] == 4
         await manifests.stop()
         await members.stop()

@@ -63,6 +63,10 @@ async def test_it_is_asked_for_once_a_minute(
     clock.now += 61
     await grants.get(entry(artifact))
     assert plane.calls[METHOD] == 2
+    # As much when the clock is set back: it would seem fresh for an hour more.
+    clock.now -= 3600
+    await grants.get(entry(artifact))
+    assert plane.calls[METHOD] == 3
 
 
 async def test_another_credential_is_used_at_once(
