@@ -90,7 +90,13 @@ class BlobCache:
         self._trouble = Trouble(self.measures, tell=tell_trouble, descriptors=descriptors)
         patience = patience or Patience()
         self._space = Space(
-            store, spool_folder, limits or Limits(), self.measures, self._threads, self._trouble
+            store,
+            spool_folder,
+            limits or Limits(),
+            self.measures,
+            self._threads,
+            self._trouble,
+            self._lately.forget,
         )
         self._upkeep = Upkeep(store, spool_folder, self._space, self._threads, self._trouble)
         self._detours = Detours(self._threads, self.measures, patience, _MOST_DETOURS)

@@ -19,7 +19,7 @@ _MOST: Final = 64
 
 
 class Lately:
-    """Opens what `open_stored` opens; `close` it after the last. Whoever has a blob keeps it as long as ever.
+    """Opens what `open_stored` opens; `close` it at the end. Whoever has a blob keeps it as long as ever.
 
     A file that was removed, replaced or written since is opened again.
     """
@@ -27,7 +27,8 @@ class Lately:
     def __init__(self, open_stored: Callable[[Digest], StoredBlob | None]) -> None:
         self._open_stored = open_stored
         self._kept: dict[Digest, _Kept] = {}
-        self._closing: asyncio.TimerHandle | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def open(self, digest: Digest) -> StoredBlob | None:
         """Open a stored blob, None if there is none. Raises OSError."""
@@ -38,38 +39,50 @@ class Lately:
             del self._kept[digest]
             kept.close()
         stored = self._open_stored(digest)
-        if stored is None or stored.changed is not None or len(self._kept) >= _MOST:
+        if stored is None or stored.changed is not None or len(self._kept) >= _MOST or self._closed:
             return stored
         kept = self._kept[digest] = _Kept(stored)
-        if self._closing is None:
-            self._closing = asyncio.get_running_loop().call_later(MOMENT, self.close)
+        if self._forgetting is None:
+            self._forgetting = asyncio.get_running_loop().call_later(MOMENT, self.forget)
         return kept.lend()
 
+    def forget(self) -> None:
+        """Keep none of those that are kept any longer, so that they can be evicted."""
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
+        kept, self._kept = self._kept, {}
+        for each in kept.values():
+            each.close()
+
     def close(self) -> None:
-        """Keep none of them any longer."""
-        if self._closing is not None:
-            self._closing.cancel()
-            self._closing = None
-        for kept in self._kept.values():
-            kept.close()
-        self._kept.clear()
+        """Keep none from now on: what is opened after that is for its reader alone."""
+        self._closed = True
+        self.forget()
 
 
 class _Kept:
     """An open file, until it is closed and all that were lent of it are."""
 
-    __slots__ = ("_file", "_size", "_stamp", "_users", "descriptor")
+    __slots__ = ("_file", "_names", "_size", "_stamp", "_users", "descriptor")
 
     def __init__(self, stored: StoredBlob) -> None:
         self._file: OpenFile = stored.file
         self._size = stored.size
         self._users = 1
         self.descriptor = stored.file.fileno()
-        self._stamp = os.fstat(self.descriptor).st_mtime_ns
+        status = os.fstat(self.descriptor)
+        self._stamp = status.st_mtime_ns
+        # More than one where somebody keeps a copy by hard links: it may lose this one and have others.
+        self._names = status.st_nlink
 
     def is_current(self) -> bool:
         status = os.fstat(self.descriptor)
-        return status.st_nlink > 0 and status.st_mtime_ns == self._stamp and status.st_size == self._size
+        return (
+            status.st_nlink == self._names
+            and status.st_mtime_ns == self._stamp
+            and status.st_size == self._size
+        )
 
     def lend(self) -> StoredBlob:
         self._users += 1

@@ -14,6 +14,7 @@ from typing import Final
 from clients.oci.digest import Digest
 from dataplane.blobs.claim import SUFFIX, Claim
 from dataplane.blobs.held import alone_with
+from dataplane.blobs.lately import MOMENT
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.promised import missing, promised
 from dataplane.blobs.spool import SPOOL_SUFFIX
@@ -67,9 +68,13 @@ class Space:
         measures: Measures,
         threads: Threads,
         trouble: Trouble,
+        let_go: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Keep the limits of a store whose spools are in folder; clock gives seconds since the epoch."""
+        """Keep the limits of a store whose spools are in folder; clock gives seconds since the epoch.
+
+        `let_go` is called before blobs are evicted, to close the files that nobody reads.
+        """
         self.pins: Callable[[], Awaitable[Collection[Digest]]] | None = None
         """Gives the blobs that are not to be evicted."""
         self._store = store
@@ -78,9 +83,12 @@ class Space:
         self._measures = measures
         self._threads = threads
         self._trouble = trouble
+        self._let_go = let_go
         self._clock = clock
         self._usage = Usage(folder / "usage")
         self._uses: OrderedDict[Digest, float] = OrderedDict()
+        # Whether the last eviction would have removed more, but for its being read.
+        self._held_back = False
 
     def used(self, digest: Digest) -> None:
         """Note that a blob is used."""
@@ -119,14 +127,17 @@ class Space:
             # A manifest may say any size: that is nobody's trouble but that of who wants the blob.
             logger.warning("a blob of %d bytes is not kept: that is more than the cache may hold", size)
             return False
+        waited = False
         for _ in range(0 if never else _LOOKS):
             swept = await self.sweep(missing(claim.path))
             if await self._reserve(claim):
                 return True
-            if swept:
+            if swept and (waited or not self._held_back):
                 break
-            # Somebody else is at it; if that is not enough, it is this one's turn.
-            await asyncio.sleep(_LOOK)
+            # Somebody else is at it; if that is not enough, it is this one's turn. Or another process keeps
+            # a file open that nobody reads any more.
+            waited = waited or swept
+            await asyncio.sleep(MOMENT if swept else _LOOK)
         if not never and self._has_free(missing(claim.path)):
             logger.warning("a blob of %d bytes is not kept: what is being fetched takes the room", size)
             return False
@@ -190,6 +201,8 @@ class Space:
         if not self._has_free(wanted - sum(entry.size for entry in loose)):
             # Not for what there is no room for even without them.
             wanted = 0
+        self._let_go()
+        self._held_back = False
         for entry in loose:
             if size - gone.size <= low and self._has_free(wanted):
                 break
@@ -202,6 +215,8 @@ class Space:
                 self._measures.evictions += 1
                 self._uses.pop(entry.digest, None)
                 gone += Used(entry.size, 1)
+            else:
+                self._held_back = True
         return gone
 
     async def _pinned(self, entries: list[Entry]) -> Collection[Digest]:

@@ -75,17 +75,18 @@ class Spool:
 
     async def keep_behind(self) -> None:
         """Write and hash what was appended until that is `size` bytes; raises OSError when the disk fails."""
-        while (hashed := self._hash.position) < self.size:
+        while self._hash.position < self.size:
             if self._pending:
                 # The first bytes are what clients wait for.
                 if self.written and self._held < PIECE and self.accepted < self.size:
                     await asyncio.sleep(_GATHER)
                 await self._keep()
-            elif hashed < self.written:
+            elif self._hash.position == self.written:
+                await self._arrived.wait()
+            # In turns with writing: an upstream as quick as the disk would leave all of it to the end.
+            if (hashed := self._hash.position) < self.written:
                 stop = min(self.written, hashed + _HASH_STEP)
                 await self._threads.bulk(self._hash.read, self._file.fileno(), stop)
-            else:
-                await self._arrived.wait()
 
     async def _keep(self) -> None:
         chunks, length = self._pending, self._held

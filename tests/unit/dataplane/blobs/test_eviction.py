@@ -109,6 +109,31 @@ async def test_room_on_the_disk_is_kept_free_for_others(
     assert cache.measures.troubled == 1
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_what_was_just_read_makes_room(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch, *, elsewhere: bool
+) -> None:
+    """Its file stays open for a moment, also in another process; what is wanted now has room all the same."""
+
+    def statvfs(_: object) -> SimpleNamespace:
+        taken = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
+        return SimpleNamespace(f_blocks=1024, f_bavail=(4 * MIB - taken) // 4096, f_frsize=4096)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    cache = await make_cache(limits=Limits(None, MIB))
+    await pull(cache, BLOBS[0], ScriptedSource(BLOBS[0]))
+    await settled(cache)
+    reading = await make_cache() if elsewhere else cache
+    assert await pull(reading, BLOBS[0], ScriptedSource(BLOBS[0])) == content_of(BLOBS[0])
+
+    large = GeneratedBlob(8, 2 * MIB + MIB // 2)
+    assert await pull(cache, large, ScriptedSource(large)) == content_of(large)
+    await settled(cache)
+
+    assert (cache.trouble, cache.measures.unspooled) == ("", 0)
+    assert stored(root) == {str(large.digest)}
+
+
 async def test_a_blob_beyond_the_limit_passes_through(make_cache: Callable[..., Any], root: Path) -> None:
     """What could not be kept is served and verified all the same, and pushes nothing else out."""
     cache = await make_cache(limits=Limits(2 * MIB))

@@ -104,6 +104,24 @@ async def test_what_was_removed_is_not_there(lately: Lately, store: Counted) -> 
     assert lately.open(DIGEST) is None
 
 
+async def test_what_was_removed_is_not_there_for_its_having_another_name(
+    lately: Lately, store: Counted, tmp_path: Path
+) -> None:
+    """As where somebody keeps copies of the folder by hard links, which the removed file has left."""
+    os.link(tmp_path / "blobs" / DIGEST.algorithm / DIGEST.encoded, tmp_path / "copy")
+    assert read(lately.open(DIGEST)) == CONTENT
+    await store.remove(DIGEST)
+    assert lately.open(DIGEST) is None
+
+
+async def test_after_the_end_nothing_is_kept(lately: Lately) -> None:
+    """A request that was under way when the node stopped leaves no file open behind it."""
+    before = descriptors()
+    lately.close()
+    assert read(lately.open(DIGEST)) == CONTENT
+    assert descriptors() == before
+
+
 async def test_what_was_stored_again_is_the_new_file(lately: Lately, store: Counted, tmp_path: Path) -> None:
     """It takes the place of one that could not be read."""
     before = lately.open(DIGEST)

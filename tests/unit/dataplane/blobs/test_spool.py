@@ -127,6 +127,35 @@ async def test_readers_are_not_kept_waiting_while_what_was_left_is_hashed(
     await spool.discard()
 
 
+async def test_what_was_left_is_hashed_while_more_is_written(
+    threads: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the upstream never lets the disk rest: the end is not held back for all of it."""
+    read, spool_holds, behind = FileHash.read, [0], []
+
+    def noted(self: FileHash, descriptor: int, stop: int) -> None:
+        behind.append(spool_holds[0] - self.position)
+        read(self, descriptor, stop)
+
+    monkeypatch.setattr(FileHash, "read", noted)
+    content = os.urandom(40 * MIB)
+    (tmp_path / "spool").write_bytes(content[: 20 * MIB])
+    spool = Spool(tmp_path / "spool", Digest.of(content), len(content), threads, adopt=True)
+
+    async def flood() -> None:
+        for at in range(20 * MIB, len(content), 64 * 1024):
+            await spool.append(content[at : at + 64 * 1024])
+            spool_holds[0] = spool.written
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(spool.keep_behind())
+        group.create_task(flood())
+
+    assert spool.is_right()
+    assert max(behind) <= 22 * MIB
+    await spool.discard()
+
+
 async def test_a_spool_never_takes_an_existing_file(threads: Threads, tmp_path: Path) -> None:
     """Two fetches cannot write into one file."""
     (tmp_path / "spool").write_bytes(b"somebody else's")
