@@ -13,7 +13,7 @@ from controlplane.api.artifact_messages import artifact_etag, artifact_message, 
 from controlplane.api.artifact_source import FIELDS, Source, Sources, access_changed, keep_credential
 from controlplane.api.caller import caller
 from controlplane.api.errors import already_exists
-from controlplane.api.etags import check_etag
+from controlplane.api.etags import check_etag, check_unchanged
 from controlplane.api.find import FoundArtifact
 from controlplane.api.masks import masked_fields
 from controlplane.api.paging import page, text
@@ -152,9 +152,11 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             artifact = await find.artifact(session, name, hold=Hold.CHANGES)
             row = artifact.row
             check_etag(given.etag, artifact_etag(row), str(name))
-            before = Source.of(row) if source != before else source
-            moved, changed = source.upstream != before.upstream, source != before
+            changed = source not in (before, Source.of(row))
+            moved = changed and source.upstream != before.upstream
             if changed:
+                # Written as it was tried, whole: not over what somebody else has changed of it since.
+                check_unchanged(Source.of(row), before, str(name))
                 source.write(row)
                 await access_changed(self._database, session, [saved_id(row)])
             if moved:

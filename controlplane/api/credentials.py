@@ -21,7 +21,7 @@ from controlplane.api.credential_messages import (
     new_content,
 )
 from controlplane.api.errors import already_exists, precondition
-from controlplane.api.etags import check_etag
+from controlplane.api.etags import check_etag, check_unchanged
 from controlplane.api.masks import masked_fields
 from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
@@ -38,7 +38,7 @@ from controlplane.model.secrets import SealBroken
 from controlplane.model.upstream_tables import Credential
 from controlplane.sync.runner import Syncs
 from controlplane.upstream.credentials import Candidate, Credentials
-from controlplane.upstream.opened import close, opened
+from controlplane.upstream.opened import close, opened, version_of
 from penstock.v1 import artifact_pb2
 from penstock.v1 import credential_pb2 as pb
 from penstock.v1.credential_pb2_grpc import CredentialServiceServicer
@@ -157,13 +157,16 @@ class CredentialServicer(CredentialServiceServicer):
             row = await find_credential(session, name)
             artifacts = (await session.exec(select(Artifact).where(Artifact.credential_id == row.id))).all()
         check_etag(given.etag, credential_etag(row), str(name))
-        candidate = self._candidate(given, fields, row)
+        candidate, version = self._candidate(given, fields, row), version_of(row)
         if candidate is not None and not request.skip_upstream_check:
             # Upstreams may take their time, and a transaction must not.
             await self._check.with_artifacts(name.organization, candidate, artifacts)
         async with self._database.write(keep=not request.validate_only) as session:
             row = await find_credential(session, name, hold=Hold.CHANGES)
             check_etag(given.etag, credential_etag(row), str(name))
+            if candidate is not None:
+                # What is not given is as it was then.
+                check_unchanged(version_of(row), version, str(name))
             now = self._now()
             if "display_name" in fields:
                 row.display_name = given.display_name

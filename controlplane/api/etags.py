@@ -24,5 +24,14 @@ def check_etag(given: str, current: str, name: str) -> None:
         )
 
 
+def check_unchanged(now: object, before: object, name: str) -> None:
+    """Raise ApiError ABORTED when what a change was tried with is not what is there any more."""
+    if now != before:
+        raise aborted(
+            "CHANGED_MEANWHILE",
+            f"{name} was changed while this change was tried: read it again, and repeat the change.",
+        )
+
+
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
