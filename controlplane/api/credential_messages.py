@@ -1,10 +1,11 @@
 """Credentials as the API shows them, and reads them; secrets come in, and never go out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -66,6 +67,20 @@ async def artifact_counts(session: AsyncSession, rows: Sequence[Credential]) -> 
         .group_by(col(Artifact.credential_id))
     )
     return dict(found.all())
+
+
+def whole(given: pb.Credential, fields: Collection[str], shown: pb.Credential) -> pb.Credential:
+    """Put what `fields` name of a type's parts, like `basic.password`, into what is `shown` of a credential.
+
+    Secrets are not shown: those that are not named stay empty, which leaves them as they are.
+    """
+    parts = [field for field in fields if "." in field]
+    if not parts or given.WhichOneof("type") != shown.WhichOneof("type"):
+        return given
+    merged = pb.Credential()
+    merged.CopyFrom(shown)
+    FieldMask(paths=parts).MergeMessage(given, merged)
+    return merged
 
 
 def new_content(given: pb.Credential, violations: Violations, *, allow_private: bool) -> Basic | AwsKey:

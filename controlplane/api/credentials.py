@@ -19,6 +19,7 @@ from controlplane.api.credential_messages import (
     credential_etag,
     credential_message,
     new_content,
+    whole,
 )
 from controlplane.api.errors import already_exists, precondition
 from controlplane.api.etags import check_etag, check_unchanged
@@ -157,7 +158,8 @@ class CredentialServicer(CredentialServiceServicer):
             row = await find_credential(session, name)
             artifacts = (await session.exec(select(Artifact).where(Artifact.credential_id == row.id))).all()
         check_etag(given.etag, credential_etag(row), str(name))
-        candidate, version = self._candidate(given, fields, row), version_of(row)
+        candidate = self._candidate(name.organization, given, fields, row)
+        version = version_of(row)
         if candidate is not None and not request.skip_upstream_check:
             # Upstreams may take their time, and a transaction must not.
             await self._check.with_artifacts(name.organization, candidate, artifacts)
@@ -232,11 +234,14 @@ class CredentialServicer(CredentialServiceServicer):
         self._keys.end_rotation(newest)
         return pb.RotateEncryptionKeyResponse(secrets_reencrypted=count)
 
-    def _candidate(self, given: pb.Credential, fields: frozenset[str], row: Credential) -> Candidate | None:
+    def _candidate(
+        self, slug: str, given: pb.Credential, fields: frozenset[str], row: Credential
+    ) -> Candidate | None:
         """Give what a credential is to show from now on; None where that is what it shows."""
-        changed = _TYPES & fields
+        changed = _TYPES.intersection(field.partition(".")[0] for field in fields)
         if not changed or not given.HasField("type"):
             return None
+        given = whole(given, fields, credential_message(slug, row))
         try:
             before = opened(row, self._keys).content
         except SealBroken:

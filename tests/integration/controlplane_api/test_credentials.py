@@ -71,6 +71,15 @@ async def test_what_is_not_given_stays(acme: Plane) -> None:
         )
     )
     assert (renamed.basic.username, renamed.basic.password_hint) == ("bob", "aple")
+    part = await acme.root.credentials.UpdateCredential(
+        credential_pb2.UpdateCredentialRequest(
+            credential=credential_pb2.Credential(
+                name=HUB, basic=credential_pb2.BasicCredential(username="eve", password="another password")
+            ),
+            update_mask=FieldMask(paths=["basic.password"]),
+        )
+    )
+    assert (part.basic.username, part.basic.password_hint) == ("bob", "word")
     error = await refused(
         acme.root.credentials.UpdateCredential(
             credential_pb2.UpdateCredentialRequest(
