@@ -1,47 +1,38 @@
 """Every blob that a node has or is getting: stored, or read while it is filled."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clients.oci.digest import Digest
 from clients.process.descriptors import is_shortage
 from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.cold import Cold
 from dataplane.blobs.detour import Detours
 from dataplane.blobs.doubts import Doubts
-from dataplane.blobs.errors import BlobFailed, Fault, out_of_descriptors
-from dataplane.blobs.fills import Fills, Running
+from dataplane.blobs.errors import out_of_descriptors
+from dataplane.blobs.fills import Fills
 from dataplane.blobs.keeping import Keeping
 from dataplane.blobs.lately import Lately
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
-from dataplane.blobs.pulse import Pulse
 from dataplane.blobs.reader import BlobReader
 from dataplane.blobs.scrub import Scrubber
 from dataplane.blobs.source import Source
 from dataplane.blobs.space import Limits, Space
-from dataplane.blobs.store import BlobStore, StoredBlob
+from dataplane.blobs.store import BlobStore
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.tier import Tier
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.turns import Turns
 from dataplane.blobs.upkeep import Upkeep
-from dataplane.blobs.way import Way
+from dataplane.blobs.warm import Warm
 from dataplane.descriptors import Descriptors
-
-logger = logging.getLogger(__name__)
 
 # Transfers past the disk at one time; each holds up to a mebibyte.
 _MOST_DETOURS = 64
-# Seconds that another process may take between claiming a blob and making its spool.
-_JUST_NOW = 0.005
-
-Key = tuple[Digest, int]
-"""A digest and the size that a manifest says: one that is wrong must not decide about one that is right."""
 
 
 class Kept(StrEnum):
@@ -107,8 +98,17 @@ class BlobCache:
         self._fills = Fills(
             spool_folder, self._keeping.keep, self._trouble, self.measures, self._threads, patience
         )
-        self._opening: set[Key] = set()
-        self._opened = Pulse()
+        self._warm = Warm(self._lately, self._keeping, self._space, self._detours, self.measures, self._spawn)
+        self._cold = Cold(
+            spool_folder,
+            self._fills,
+            self._space,
+            self._warm,
+            self._doubts,
+            self._trouble,
+            self._detours,
+            self.measures,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -152,22 +152,20 @@ class BlobCache:
         while True:
             running = self._fills.get((digest, size))
             if running is None:
-                stored = self._stored(digest, size)
+                stored = self._warm.find(digest, size)
                 if stored is not None and self._doubts.concern(digest, stored):
                     await self._doubts.settle(digest, stored)
                     continue
                 if stored is not None:
-                    return self._warm(stored, digest, way)
-                if self._stopping:
-                    raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
-                reader = await self._begin(way, ahead=ahead)
+                    return self._warm.reader(stored, digest, way)
+                reader = await self._cold.begin(way, ahead=ahead)
                 if reader is not None:
                     return reader
             elif running.failure is not None:
                 # What is over must not be joined.
                 await self._fills.ended((digest, size))
             else:
-                return self._followed(running, way, ahead=ahead)
+                return self._cold.join(running, way, ahead=ahead)
 
     def hurries(self, digest: Digest, size: int) -> bool:
         """Tell whether somebody waits for what is being fetched, in this process or another."""
@@ -207,10 +205,10 @@ class BlobCache:
         Never raises. What its file does not give after all, this reader does not get elsewhere.
         """
         key = (digest, size)
-        if key in self._opening or self._fills.get(key) is not None:
+        if key in self._cold.beginning or self._fills.get(key) is not None:
             return None
         try:
-            stored = self._stored(digest, size)
+            stored = self._warm.find(digest, size)
         except OSError:
             # Where no descriptor is left, the others say so.
             return None
@@ -219,7 +217,7 @@ class BlobCache:
         if self._doubts.concern(digest, stored):
             stored.close()
             return None
-        return self._warm(stored, digest, None)
+        return self._warm.reader(stored, digest, None)
 
     async def verify(self, digest: Digest) -> bool:
         """Read a stored blob again, at once; see Scrubber."""
@@ -242,6 +240,7 @@ class BlobCache:
         What was spooled stays for a while: other processes go on with it, or this one when it is back.
         """
         self._stopping = True
+        self._cold.refuse()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -258,106 +257,6 @@ class BlobCache:
         return Scrubber(
             self._store, self._folder, rate, self.measures, self._threads, keeping.drop, keeping.unreadable
         )
-
-    def _stored(self, digest: Digest, size: int) -> StoredBlob | None:
-        try:
-            stored = self._lately.open(digest)
-        except OSError as error:
-            if is_shortage(error):
-                raise
-            logger.exception("stored blob %s cannot be opened, and is fetched again", digest)
-            return None
-        if stored is None:
-            return None
-        if stored.size != size:
-            # It stays until a verified one takes its place, for it may be the manifest that is wrong.
-            stored.close()
-            logger.error(
-                "stored blob %s has %d bytes instead of %d, and is fetched again", digest, stored.size, size
-            )
-            return None
-        if not self._keeping.is_readable(digest, stored):
-            stored.close()
-            return None
-        return stored
-
-    async def _begin(self, way: Way, *, ahead: bool) -> BlobReader | None:
-        """Begin to fetch, or to follow another process; None when it is to be looked at again."""
-        key = (way.digest, way.size)
-        if key in self._opening:
-            await self._opened.wait()
-            return None
-        self._opening.add(key)
-        try:
-            if self._fills.get(key) is not None:
-                return None
-            # Somebody may have cleaned up by hand.
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if self._trouble.pauses:
-                return self._uncached(way)
-            await self._space.clear()
-            return await self._join(way, ahead=ahead)
-        except OSError as error:
-            if is_shortage(error):
-                raise
-            logger.exception("blob %s cannot be spooled, and is passed through", way.digest)
-            self._trouble.failed(error)
-            return self._uncached(way)
-        finally:
-            self._opening.discard(key)
-            self._opened.beat()
-
-    async def _join(self, way: Way, *, ahead: bool) -> BlobReader | None:
-        async with self._fills.claim(way) as claim:
-            if claim.held:
-                # Another process may have ended its fetch just before.
-                stored = self._stored(way.digest, way.size)
-                if stored is not None:
-                    claim.end()
-                    if not self._doubts.concern(way.digest, stored):
-                        return self._warm(stored, way.digest, way)
-                    stored.close()
-                    return None
-                # Following takes no room.
-                if not await self._space.admit(way.size, claim):
-                    claim.end()
-                    return self._uncached(way)
-            if self._stopping:
-                raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
-            running = self._fills.run(way, claim)
-        if running is None:
-            # The other process has just begun, or just ended.
-            await asyncio.sleep(_JUST_NOW)
-            return None
-        if not claim.held:
-            return self._followed(running, way, ahead=ahead)
-        self.measures.misses += 1
-        return self._cold(running, way)
-
-    def _followed(self, running: Running, way: Way, *, ahead: bool) -> BlobReader:
-        self.measures.followers += 1
-        if not ahead:
-            running.join()
-        return self._cold(running, way)
-
-    def _warm(self, stored: StoredBlob, digest: Digest, way: Way | None) -> BlobReader:
-        self.measures.hits += 1
-        self._space.used(digest)
-        broken = partial(self._broken, digest, stored)
-        return BlobReader(stored.file, stored.size, None, way, self._detours, broken)
-
-    def _broken(self, digest: Digest, stored: StoredBlob, error: OSError | None) -> None:
-        if error is None:
-            self._spawn(partial(self._keeping.forget, digest, stored.size), "forget")
-        else:
-            self._keeping.unreadable(digest, stored.inode, error)
-
-    def _cold(self, running: Running, way: Way) -> BlobReader:
-        return BlobReader(running.open(), way.size, running, way, self._detours)
-
-    def _uncached(self, way: Way) -> BlobReader:
-        self.measures.unspooled += 1
-        return BlobReader(None, way.size, None, way, self._detours)
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         if self._stopping:
