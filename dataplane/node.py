@@ -8,33 +8,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from clients.oci.digest import Digest
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
-from clients.process.request_id import RequestIds
 from clients.process.scraping import ScrapeToken
-from dataplane.access.sign_in import SignIns
 from dataplane.access.use_report import UseReport
+from dataplane.answers import Answers
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.measures import Measures
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from dataplane.descriptors import Descriptors
-from dataplane.http.cached import Cached
 from dataplane.http.clocks import Clocks
-from dataplane.http.errors import Code, Refusal
 from dataplane.http.limits import Hits
-from dataplane.http.message import Answer, FileAnswer, Request
+from dataplane.http.message import Request
 from dataplane.http.metrics import Metrics
 from dataplane.http.node_port import NodePort
-from dataplane.http.pace import Paces, Rates
-from dataplane.http.quick import QuickRegistry
+from dataplane.http.pace import Rates
 from dataplane.http.readiness import details
-from dataplane.http.registry import Registry
 from dataplane.http.server import Server
-from dataplane.http.service import Quick
 from dataplane.http.tls import server_context
-from dataplane.http.transfers import Shares, Transfers
 from dataplane.join import join
 from dataplane.place import prepare_data_dir
 from dataplane.recording import Recording
@@ -44,7 +36,6 @@ from dataplane.resolve.control import PATIENCE, ControlPlane
 from dataplane.resolve.disk import Disk
 from dataplane.resolve.lookups import Lookups
 from dataplane.resolve.measures import UpstreamMeasures
-from dataplane.resolve.members import Members
 from dataplane.resolve.pins import Pins
 from dataplane.resolve.prefetch import Prefetch
 from dataplane.settings import Settings
@@ -82,9 +73,6 @@ class Node:
         self._settings = settings
         self._patience = patience
         self._stack = AsyncExitStack()
-        self._registry: Registry | None = None
-        self._cached: Cached | None = None
-        self._members: Members | None = None
         self._following: asyncio.Task[None] | None = None
         self._version = version("penstock")
         self.state = ConfigState()
@@ -93,24 +81,15 @@ class Node:
         self._hits = Hits()
         self._descriptors = Descriptors()
         self._clocks = crew.clocks or (Clocks.create() if settings.rates != Rates() else None)
-        self._sign_ins = SignIns()
-        self._transfers = Transfers(
-            Shares(
-                settings.max_transfers_per_token, settings.max_transfers_per_address, settings.max_transfers
-            ),
-            self._hits,
-            Paces(settings.rates, self._clocks, self._hits),
-        )
-        self._quick: Quick | None = None
-        self._ids = RequestIds()
+        self._answers = Answers(settings, self.state, self._hits, self._clocks)
         self._registry_server = Server(
-            self._answer,
+            self._answers.answer,
             lambda size: self._metrics.sent(size),
             limits=settings.server_limits,
             hits=self._hits,
-            quick=self._answer_quickly if settings.fast_path else None,
+            quick=self._answers.quickly if settings.fast_path else None,
             tls=server_context(settings.tls_certificate, settings.tls_key),
-            ids=self._ids,
+            ids=self._answers.ids,
             traced=True,
             descriptors=self._descriptors,
         )
@@ -119,7 +98,7 @@ class Node:
             self._lookups,
             self._measures,
             self._hits,
-            self._sign_ins.failures,
+            self._answers.sign_ins.failures,
             self._registry_server,
             self._version,
         )
@@ -170,12 +149,11 @@ class Node:
 
     async def cached(self, request: Request) -> bytes | None:
         """Say what of an image is on this node; see `http.cached`."""
-        return None if self._cached is None else await self._cached.answer(request)
+        return await self._answers.cached(request)
 
     def hear_resolved(self, artifact_uid: str, digest: str) -> None:
         """Take note of a manifest that another worker has resolved."""
-        if self._members is not None:
-            self._members.hear(artifact_uid, Digest.parse(digest))
+        self._answers.hear_resolved(artifact_uid, digest)
 
     def hear_trouble(self, sentence: str) -> None:
         """Take over what another worker found to be wrong with the disk; empty when it works again."""
@@ -237,7 +215,7 @@ class Node:
             saved = SavedConfiguration(data_dir / "node" / "configuration.pb")
             watch = self._crew.watch(client.nodes, self.state, saved, self._version)
             await watch.start_from_saved()
-            self._serve(resolution, storage)
+            self._answers.begin(resolution, storage, self._metrics, self._recording.recorder)
             await self._recording.fold(data_dir, client.nodes)
             storage.cache.pin(Pins(self.state, resolution.shelf).digests)
             prefetch = Prefetch(
@@ -252,49 +230,11 @@ class Node:
             ahead = Ahead(resolution.grants, storage.cache.holds, self._crew.tell_resolved)
             stack.push_async_callback(ahead.stop)
             resolution.manifests.resolved = [prefetch.resolved, ahead.resolved]
+            use_report = UseReport(client.nodes, self._answers.sign_ins.uses)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(watch.run(), name="config")
-                tasks.create_task(UseReport(client.nodes, self._sign_ins.uses).run(), name="use-report")
+                tasks.create_task(use_report.run(), name="use-report")
                 tasks.create_task(prefetch.run(), name="prefetch")
-
-    def _serve(self, resolution: Resolution, storage: Storage) -> None:
-        cache, redirects, recorder = storage.cache, storage.redirects, self._recording.recorder
-        self._registry = Registry(
-            self.state,
-            self._sign_ins,
-            resolution.manifests,
-            resolution.members,
-            resolution.reach,
-            resolution.tag_lists,
-            resolution.referrer_lists,
-            cache,
-            resolution.source,
-            self._transfers,
-            self._metrics.count,
-            redirects,
-            recorder,
-        )
-        self._members = resolution.members
-        self._cached = Cached(
-            self.state,
-            self._sign_ins,
-            resolution.manifests,
-            cache.kept,
-            bucket=self._settings.bucket is not None,
-        )
-        self._quick = QuickRegistry(
-            self.state,
-            self._sign_ins.uses,
-            resolution.manifests,
-            resolution.members,
-            resolution.reach,
-            cache.warm,
-            self._transfers,
-            self._metrics,
-            None if redirects is None else redirects.concerns,
-            recorder,
-            self._ids,
-        )
 
     async def _first_configuration(self) -> None:
         """Wait for it a moment: clients are better off in the socket's queue than with a 503."""
@@ -309,14 +249,6 @@ class Node:
 
     async def _exposition(self) -> bytes:
         return self._metrics.exposition()
-
-    async def _answer(self, request: Request) -> Answer:
-        if self._registry is None:
-            return Refusal(Code.UNAVAILABLE, "This node is not connected to its control plane yet.").answer()
-        return await self._registry.answer(request)
-
-    def _answer_quickly(self, line: bytes, block: bytes, address: str) -> bytes | FileAnswer | None:
-        return None if self._quick is None else self._quick(line, block, address)
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
