@@ -6,7 +6,6 @@ plain or TLS. The connection cannot be used again after that, which a long body 
 """
 
 import asyncio
-import sys
 from collections import deque
 from contextlib import suppress
 from socket import SO_RCVLOWAT, SOL_SOCKET
@@ -15,7 +14,7 @@ from typing import Final
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from clients.process.buffer import HEADROOM
+from clients.process.buffers import Buffers
 
 # Bytes that must be missing for a new connection to cost less than what is saved.
 _WORTH: Final = 16 << 20
@@ -29,8 +28,9 @@ _TURN: Final = 1 << 20
 _TAIL: Final = 2 << 20
 # Seconds between two looks at whether they do: how long a first byte may wait for the others.
 _PERIOD: Final = 0.05
-# What CPython counts for a buffer that only its pool and the one who asks refer to.
-_UNUSED: Final = 3
+# What one body needs at once, and what stays for the next.
+_SPARE: Final = 8
+_buffers: Final = Buffers(_BUFFER, _SPARE)
 
 
 class Rest(asyncio.BufferedProtocol):
@@ -47,9 +47,7 @@ class Rest(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._full: deque[memoryview] = deque()
         self._ahead = 0
-        # Clearing a new buffer costs as much as receiving into it.
-        self._pool: list[bytearray] = []
-        self._buffer = self._unused()
+        self._buffer = _buffers.take()
         # What of the buffer has been read, and has been given.
         self._end = self._start = 0
         self._paused = False
@@ -95,13 +93,14 @@ class Rest(asyncio.BufferedProtocol):
         """Give up what is missing."""
         self._timer.cancel()
         self._transport.close()
+        _buffers.trim()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - more is always welcome
         """See BufferedProtocol."""
         if len(self._buffer) - self._end < _SMALLEST:
             if self._start < self._end:
                 self._full.append(self._buffer[self._start : self._end])
-            self._buffer = self._unused()
+            self._buffer = _buffers.take()
             self._start = self._end = 0
         return self._buffer[self._end : self._end + self._missing]
 
@@ -128,15 +127,6 @@ class Rest(asyncio.BufferedProtocol):
         """See BufferedProtocol."""
         self._fail(exc or ConnectionResetError("The connection ended before the body did."))
         self._before.connection_lost(exc)
-
-    def _unused(self) -> memoryview:
-        """Give a buffer of which nobody has a piece any more; each piece, however cut, counts as one."""
-        for buffer in self._pool:
-            if sys.getrefcount(buffer) == _UNUSED:
-                return memoryview(buffer)[HEADROOM:]
-        buffer = bytearray(HEADROOM + _BUFFER)
-        self._pool.append(buffer)
-        return memoryview(buffer)[HEADROOM:]
 
     def _look(self) -> None:
         now = self._loop.time()
