@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Final
 
 from clients.process.exits import ConfigurationError
-from controlplane.model.secrets import Key, Keyring, SealBroken, load_keyring, read_keyring, save_keyring
+from controlplane.model.secrets import (
+    Key,
+    Keyring,
+    SealBroken,
+    alone,
+    load_keyring,
+    read_keyring,
+    save_keyring,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,8 +64,9 @@ class Keys:
         Keys in the environment are rotated by whoever sets it: raises KeysAreSet where there is only one.
         """
         if self._path is not None:
-            self._read_again()
-            self._save(Keyring((Key.generate(), *self._ring.keys)))
+            with alone(self._path):
+                self._read_again()
+                self._save(Keyring((Key.generate(), *self._ring.keys)))
         elif len(self._ring.keys) == 1:
             raise KeysAreSet(
                 f"The encryption key is set by {SETTING}: put a new one before it (openssl rand -base64 32),"
@@ -73,9 +82,10 @@ class Keys:
         """
         if self._path is None:
             return
-        self._read_again()
-        if self._ring.keys[0] == newest:
-            self._save(Keyring(self._ring.keys[:_KEPT]))
+        with alone(self._path):
+            self._read_again()
+            if self._ring.keys[0] == newest:
+                self._save(Keyring(self._ring.keys[:_KEPT]))
 
     def _save(self, ring: Keyring) -> None:
         if self._path is not None:

@@ -6,10 +6,13 @@ A sealed secret is `v1.<key id>.<base64 of nonce and ciphertext>`. It is bound t
 
 import base64
 import binascii
+import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -24,6 +27,9 @@ _VERSION: Final = "v1"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _FILE_LIMIT: Final = 64 * 1024
+# Seconds that another process may take to write the key file, and between two looks whether it has.
+_PATIENCE: Final = 2.0
+_LOOK: Final = 0.005
 
 
 class SealBroken(Exception):
@@ -125,13 +131,24 @@ def load_keyring(path: Path) -> Keyring:
 
     Raises ConfigurationError where the file cannot be read or written.
     """
+    ring = _read_file(path)
+    if ring is not None:
+        return ring
+    with alone(path):
+        # Who came first has made one.
+        ring = _read_file(path)
+        if ring is None:
+            ring = Keyring((Key.generate(),))
+            save_keyring(path, ring)
+    return ring
+
+
+def _read_file(path: Path) -> Keyring | None:
     try:
         with path.open("rb") as file:
             content = file.read(_FILE_LIMIT)
     except FileNotFoundError:
-        ring = Keyring((Key.generate(),))
-        save_keyring(path, ring)
-        return ring
+        return None
     except OSError as error:
         raise ConfigurationError(
             f"The key file {path} cannot be read ({error.strerror}): run this as the user that owns it."
@@ -144,6 +161,40 @@ def save_keyring(path: Path, ring: Keyring) -> None:
     try:
         write_private(path, "".join(f"{key}\n" for key in ring.keys).encode())
     except OSError as error:
-        raise ConfigurationError(
-            f"The key file {path} cannot be written ({error.strerror}): make its directory writable."
-        ) from error
+        raise _not_written(path, error) from error
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Have no other process write the key file between a look at it and what is written for that.
+
+    The lock is on a file beside it, which is replaced when it is written, and the kernel gives it back when
+    the process ends. Waits for moments; raises ConfigurationError.
+    """
+    end = time.monotonic() + _PATIENCE
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise ConfigurationError(
+                        f"The key file {path} is being written by another process, which does not end."
+                    ) from None
+                time.sleep(_LOOK)
+            except OSError as error:
+                raise _not_written(path, error) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _not_written(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"The key file {path} cannot be written ({error.strerror}): make its directory writable."
+    )

@@ -1,11 +1,14 @@
 """The key ring in use: from the environment or a file, and rotated while others use it."""
 
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from clients.process.exits import ConfigurationError
+from controlplane.model import secrets
 from controlplane.model.keys import Keys, KeysAreSet
 from controlplane.model.secrets import Key, SealBroken, load_keyring
 
@@ -103,6 +106,49 @@ def test_rotations_at_once_drop_no_key_that_seals_something(tmp_path: Path) -> N
         assert keys.open(by_second, "there") == "secret"
     one.end_rotation(third)
     assert len(load_keyring(tmp_path / "encryption-keys").keys) == 2
+
+
+@pytest.fixture
+def slow_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a new key take its time: others that look at the file meanwhile see it as it was."""
+    make = Key.generate
+
+    def generate() -> Key:
+        time.sleep(0.05)
+        return make()
+
+    monkeypatch.setattr(Key, "generate", generate)
+
+
+@pytest.mark.usefixtures("slow_keys")
+def test_rotations_that_begin_at_once_lose_no_key(tmp_path: Path) -> None:
+    """Each process puts its key before what the other wrote, whatever it had read before."""
+    replicas = [in_file(tmp_path) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(Keys.begin_rotation, replicas))
+        sealed = list(threads.map(lambda keys: keys.seal("secret", "here"), replicas))
+    assert len(load_keyring(tmp_path / "encryption-keys").keys) == 4
+    assert [in_file(tmp_path).open(each, "here") for each in sealed] == ["secret"] * 3
+
+
+@pytest.mark.usefixtures("slow_keys")
+def test_processes_that_start_at_once_have_one_key(tmp_path: Path) -> None:
+    """Whoever comes second takes the first one's."""
+    with ThreadPoolExecutor(3) as threads:
+        replicas = list(threads.map(in_file, [tmp_path] * 3))
+    sealed = [keys.seal("secret", "here") for keys in replicas]
+    assert [in_file(tmp_path).open(each, "here") for each in sealed] == ["secret"] * 3
+    assert len({each.split(".")[1] for each in sealed}) == 1
+
+
+def test_a_file_that_another_process_holds_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rotation is refused with a sentence, and the keys stay as they are."""
+    monkeypatch.setattr(secrets, "_PATIENCE", 0.05)
+    keys, path = in_file(tmp_path), tmp_path / "encryption-keys"
+    before = load_keyring(path)
+    with secrets.alone(path), pytest.raises(ConfigurationError, match="is being written"):
+        keys.begin_rotation()
+    assert load_keyring(path) == before
 
 
 def test_a_single_key_of_the_environment_cannot_be_rotated_from_here(tmp_path: Path) -> None:
