@@ -30,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 
 # Seconds between two looks for what is too old.
 _PAUSE: Final = 3600.0
+# Entries that are deleted in one transaction: on SQLite nobody else writes meanwhile.
+_BATCH: Final = 1000
 
 
 class AuditServicer(RefusedSignIns, AuditServiceServicer):
@@ -92,10 +94,13 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
 
     async def tidy(self) -> None:
         """Delete what is older than the retention."""
-        async with self._database.write() as session:
-            await session.exec(
-                delete(AuditRecord).where(col(AuditRecord.time) < self._now() - self._retention)
-            )
+        key = col(AuditRecord.id)
+        old = select(key).where(col(AuditRecord.time) < self._now() - self._retention).limit(_BATCH)
+        deleted = _BATCH
+        while deleted == _BATCH:
+            async with self._database.write() as session:
+                found = await session.exec(delete(AuditRecord).where(key.in_(old)))
+                deleted = found.rowcount
 
     async def _tidying(self) -> None:
         while True:
