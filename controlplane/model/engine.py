@@ -16,6 +16,8 @@ from controlplane.model.sqlite import SqliteConnection
 _WRITES: Final = "penstock_writes"
 # Seconds that a transaction waits for one of the connections.
 _POOL_TIMEOUT: Final = 10
+# Seconds that a statement may take on PostgreSQL, for whatever it waits.
+_STATEMENT: Final = 60.0
 # Milliseconds that a connection of SQLite waits for another process's write.
 _BUSY_TIMEOUT: Final = 10_000
 # Milliseconds after which PostgreSQL ends a transaction whose process says nothing: one that stands still
@@ -108,7 +110,7 @@ def _postgresql(url: URL) -> AsyncEngine:
         pool_timeout=_POOL_TIMEOUT,
         connect_args={
             "timeout": 10,
-            "command_timeout": 60,
+            "command_timeout": _STATEMENT,
             "server_settings": {"idle_in_transaction_session_timeout": _IDLE},
         },
     )

@@ -1,8 +1,8 @@
 """A control plane in the process of the tests, and callers of every kind."""
 
 import sqlite3
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import pytest
 
 from clients.control.client import ControlClient
 from clients.control.errors import ControlError, translated
-from controlplane.server import Running
+from controlplane.server import Running, running
+from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2, node_pb2, organization_pb2, user_pb2
 
 ROLES = {
@@ -82,6 +83,18 @@ class Plane:
         with closing(sqlite3.connect(self.data / "controlplane.db")) as connection:
             (revision,) = connection.execute("SELECT config_revision FROM singleton").fetchone()
         return int(revision)
+
+
+@asynccontextmanager
+async def on_database(url: str, settings: Settings) -> AsyncIterator[Plane]:
+    """A fresh control plane on an empty database."""
+    async with (
+        running(settings.model_copy(update={"database_url": url})) as started,
+        AsyncExitStack() as stack,
+    ):
+        token = started.new_admin_token or ""
+        root = await stack.enter_async_context(ControlClient(str(started.grpc), token))
+        yield Plane(started, settings.data_dir, root, token, stack)
 
 
 async def refused(call: Awaitable[object]) -> ControlError:

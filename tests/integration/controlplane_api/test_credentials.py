@@ -1,13 +1,17 @@
 """Credentials over the API: kept secret, changed by those who may, and deleted when nobody uses them."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from controlplane.model.sync_tables import SyncJob
+from controlplane.sync.runner import Syncs
 from penstock.v1 import artifact_pb2, credential_pb2
 from tests.fakes.gates import BasicGate
 from tests.fakes.registry import FakeRegistry
 from tests.servers.control_plane import Plane, refused
-from tests.servers.private import ACME, HUB, PASSWORD, artifact, basic, create, rotate
+from tests.servers.private import ACME, HUB, PASSWORD, artifact, basic, create, rotate, synced
 
 
 async def test_what_is_shown_of_a_credential(acme: Plane) -> None:
@@ -174,3 +178,24 @@ async def test_malformed_ones_are_refused(acme: Plane, given: credential_pb2.Cre
     error = await refused(create(acme.root, given))
     assert error.code.name == "INVALID_ARGUMENT"
     assert all(violation.field.startswith("credential") for violation in error.violations)
+
+
+async def test_an_artifact_that_goes_while_its_credential_changes(
+    acme: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change is answered as made, and the artifacts after it are synced with what is new."""
+    await create(acme.root)
+    one, gone, last = [await artifact(acme.root, fake, artifact_id) for artifact_id in ("a", "b", "c")]
+    request = Syncs.request
+
+    async def with_less(self: Syncs, *arguments: Any, **more: Any) -> SyncJob:
+        monkeypatch.setattr(Syncs, "request", request)
+        await acme.root.artifacts.DeleteArtifact(artifact_pb2.DeleteArtifactRequest(name=gone.name))
+        return await request(self, *arguments, **more)
+
+    monkeypatch.setattr(Syncs, "request", with_less)
+    assert isinstance(fake.gate, BasicGate)
+    fake.gate.users["alice"] = "another password"
+    assert (await rotate(acme.root, "another password")).basic.password_hint == "word"
+    for name in (one.name, last.name):
+        assert (await synced(acme.root, name)).trigger == artifact_pb2.SyncJob.CREDENTIAL_CHANGE

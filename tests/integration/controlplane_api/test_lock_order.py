@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -11,18 +10,16 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.util import await_only
 
-from clients.control.client import ControlClient
 from clients.control.errors import ControlError, translated
 from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
-from controlplane.server import running
 from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2, customer_pb2, entitlement_pb2, organization_pb2
 from penstock.v1 import credential_pb2 as credentials
 from tests.fakes.claims import Claims
 from tests.fakes.rows import add_artifact
 from tests.integration.conftest import Copies
-from tests.servers.control_plane import Plane
+from tests.servers.control_plane import Plane, on_database
 
 pytestmark = pytest.mark.real
 
@@ -35,11 +32,8 @@ _PAUSE = 0.006
 @pytest.fixture
 async def plane(postgres_copies: Copies, settings: Settings) -> AsyncIterator[Plane]:
     """Run a fresh control plane on PostgreSQL."""
-    on_postgres = settings.model_copy(update={"database_url": await postgres_copies.url()})
-    async with running(on_postgres) as started, AsyncExitStack() as stack:
-        token = started.new_admin_token or ""
-        root = await stack.enter_async_context(ControlClient(str(started.grpc), token))
-        yield Plane(started, settings.data_dir, root, token, stack)
+    async with on_database(await postgres_copies.url(), settings) as plane:
+        yield plane
 
 
 @pytest.fixture

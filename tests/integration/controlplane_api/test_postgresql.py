@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -12,18 +11,17 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlmodel import col, select, update
 
-from clients.control.client import ControlClient
 from controlplane.model import engine, migrate
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.schema import METADATA
 from controlplane.model.tables import Node, Organization, Singleton
-from controlplane.server import running
 from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2 as pb
 from penstock.v1 import organization_pb2
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
-from tests.servers.control_plane import Plane, refused
+from tests.integration.conftest import Copies
+from tests.servers.control_plane import Plane, on_database, refused
 from tests.servers.postgres import Postgres
 
 pytestmark = pytest.mark.real
@@ -44,11 +42,8 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 async def plane(postgres: Postgres, settings: Settings) -> AsyncIterator[Plane]:
     """Run a fresh control plane on it."""
-    on_postgres = settings.model_copy(update={"database_url": postgres.url})
-    async with running(on_postgres) as started, AsyncExitStack() as stack:
-        token = started.new_admin_token or ""
-        root = await stack.enter_async_context(ControlClient(str(started.grpc), token))
-        yield Plane(started, settings.data_dir, root, token, stack)
+    async with on_database(postgres.url, settings) as plane:
+        yield plane
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -164,6 +159,30 @@ async def test_a_deadlock_is_something_to_try_again(postgres: Postgres) -> None:
     ended = await asyncio.gather(change("one", "two"), change("two", "one"), return_exceptions=True)
     assert [type(each) for each in ended if each is not None] == [DatabaseUnavailable]
     await database.close()
+
+
+async def test_a_statement_that_takes_too_long(
+    postgres_copies: Copies, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told to come again, and what it wanted was not done; the next one finds all in order."""
+    monkeypatch.setattr(engine, "_STATEMENT", 1)
+    url = await postgres_copies.url()
+    async with on_database(url, settings) as plane:
+        await plane.organization("acme")
+        request = organization_pb2.UpdateOrganizationRequest(
+            organization=organization_pb2.Organization(name="organizations/acme", display_name="Acme")
+        )
+        other = await Database.open(url)
+        async with other.write() as session:
+            await session.exec(select(Organization).with_for_update())
+            error = await refused(plane.root.organizations.UpdateOrganization(request))
+        assert (error.code.name, error.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+        got = await plane.root.organizations.GetOrganization(
+            organization_pb2.GetOrganizationRequest(name="organizations/acme")
+        )
+        assert got.display_name == ""
+        assert (await plane.root.organizations.UpdateOrganization(request)).display_name == "Acme"
+        await other.close()
 
 
 async def test_a_server_that_is_stopped_under_an_open_database(postgres: Postgres) -> None:
