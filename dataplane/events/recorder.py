@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from clients.oci.digest import Digest
-from clients.oci.manifest import InvalidManifest, Manifest
 from dataplane.access.principal import Principal
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.events.records import NOTHING, Client, Kind, Outline, Record, short
@@ -273,11 +272,10 @@ def _client(principal: Principal, artifact: ArtifactEntry, address: str) -> Clie
 
 
 def _outline(manifest: ResolvedManifest) -> Outline:
-    try:
-        parsed = Manifest.parse(manifest.content, manifest.media_type)
-    except InvalidManifest:
-        # Of a kind that only a newer control plane knows; its parts are then told apart by time alone.
-        return Outline()
+    parsed = manifest.parsed()
+    if parsed is None:
+        # Its parts are then told apart by time alone.
+        return NOTHING
     return Outline(
         tuple((str(child.digest), child.platform) for child in parsed.manifests[:_MOST_NAMES]),
         tuple(short(str(blob.digest)) for blob in parsed.blobs[:_MOST_NAMES]),

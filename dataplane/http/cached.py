@@ -14,7 +14,6 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from clients.oci.digest import Digest, InvalidReference
-from clients.oci.manifest import InvalidManifest, Manifest
 from clients.oci.reference import check_repository, parse_reference
 from dataplane.access.authorize import permit
 from dataplane.access.sign_in import SignInRefused, SignIns
@@ -115,9 +114,8 @@ class Cached:
             found.manifests.append(_described(digest, size, held))
             if held is None:
                 continue
-            try:
-                manifest = Manifest.parse(held.manifest.content, held.manifest.media_type)
-            except InvalidManifest:
+            manifest = held.manifest.parsed()
+            if manifest is None:
                 continue
             for child in manifest.manifests:
                 if child.digest not in seen:

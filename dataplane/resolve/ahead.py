@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from clients.oci.digest import Digest
-from clients.oci.manifest import InvalidManifest, Manifest
 from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.control import Grant
@@ -28,11 +27,10 @@ class Ahead:
 
     def resolved(self, artifact: ArtifactEntry, manifest: ResolvedManifest) -> None:
         """Take note of a manifest that the control plane was asked for."""
-        try:
-            blobs = Manifest.parse(manifest.content, manifest.media_type).blobs
-        except InvalidManifest:
+        parsed = manifest.parsed()
+        if parsed is None:
             return
-        if not all(self._holds(blob.digest, blob.size) for blob in blobs):
+        if not all(self._holds(blob.digest, blob.size) for blob in parsed.blobs):
             self._tell(artifact.uid, manifest.digest)
             # What goes wrong is told to whoever asks for a blob, and asks again.
             self._asking.begin(artifact.uid, lambda: self._grants.get(artifact))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from clients.oci.digest import Digest, InvalidReference
+from clients.oci.manifest import InvalidManifest, Manifest
 from dataplane.resolve.witnesses import Witness
 
 
@@ -23,6 +24,13 @@ class ResolvedManifest:
     """When it was asked for: before that, the clock was set back, and says nothing about what is fresh."""
     witnesses: tuple[Witness, ...] = ()
     """Tags that are known to lead to it; those of older content revisions may have moved."""
+
+    def parsed(self) -> Manifest | None:
+        """Say what it names; None where it is of a kind that only a newer control plane knows."""
+        try:
+            return Manifest.parse(self.content, self.media_type)
+        except InvalidManifest:
+            return None
 
     def encode(self) -> bytes:
         """Give bytes that `decode` takes: one line of JSON, and the content."""

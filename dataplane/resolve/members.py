@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
-from clients.oci.manifest import InvalidManifest, Manifest
 from clients.process.merge import Merge
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.resolve.behind import Behind
@@ -46,10 +45,9 @@ class Members:
     def note(self, artifact_uid: str, manifest: ResolvedManifest) -> None:
         """Learn the blobs of a manifest that the artifact reaches, and pass its witnesses on to members."""
         self._witnesses.note(artifact_uid, (manifest.digest,), manifest.witnesses)
-        try:
-            parsed = Manifest.parse(manifest.content, manifest.media_type)
-        except InvalidManifest:
-            # The control plane may be newer and know more kinds: it is then asked blob by blob.
+        parsed = manifest.parsed()
+        if parsed is None:
+            # The control plane is asked blob by blob.
             return
         for blob in parsed.blobs:
             self.put(artifact_uid, blob.digest, blob.size, manifest.content_revision)

@@ -4,7 +4,6 @@ import logging
 from typing import Final
 
 from clients.oci.digest import Digest
-from clients.oci.manifest import InvalidManifest, Manifest
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.state import ConfigState
 from dataplane.resolve.shelf import Shelf
@@ -55,9 +54,8 @@ class Pins:
             if held is None or (artifact.uid, held.digest) in seen:
                 continue
             seen.add((artifact.uid, held.digest))
-            try:
-                manifest = Manifest.parse(held.content, held.media_type)
-            except InvalidManifest:
+            manifest = held.parsed()
+            if manifest is None:
                 continue
             pinned.update(blob.digest for blob in manifest.blobs)
             waiting += (child.digest for child in manifest.manifests)

@@ -10,7 +10,6 @@ from typing import Final
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamRateLimited
-from clients.oci.manifest import InvalidManifest, Manifest
 from clients.oci.platform import is_kept
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed
@@ -131,9 +130,8 @@ class Prefetch:
             await self._fetch(artifact, await self._manifests.get(artifact, tag), _DEPTH)
 
     async def _fetch(self, artifact: ArtifactEntry, resolved: ResolvedManifest, depth: int) -> None:
-        try:
-            manifest = Manifest.parse(resolved.content, resolved.media_type)
-        except InvalidManifest:
+        manifest = resolved.parsed()
+        if manifest is None:
             return
         for blob in manifest.blobs:
             await self._fetch_blob(artifact, blob.digest, blob.size)
