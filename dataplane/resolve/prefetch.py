@@ -97,11 +97,13 @@ class Prefetch:
     async def _follow_syncs(self) -> None:
         while True:
             configuration = await self._state.first()
+            # What is not wanted any more is forgotten, as are artifacts that are gone.
+            before, self._looked = self._looked, {}
             for artifact in configuration.artifacts.values():
-                wanted = artifact.cache.prefetch_tags
-                if wanted and self._looked.get(artifact.uid) != artifact.content_revision:
+                if artifact.cache.prefetch_tags:
                     self._looked[artifact.uid] = artifact.content_revision
-                    self._wish(_Wish(artifact, None))
+                    if before.get(artifact.uid) != artifact.content_revision:
+                        self._wish(_Wish(artifact, None))
             if self._state.configuration is configuration:
                 await self._state.changed()
 

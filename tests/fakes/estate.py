@@ -194,6 +194,10 @@ class Estate:
     def touch(self, artifact: FakeArtifact) -> None:
         """Raise an artifact's content revision, as a sync does that changed something."""
         artifact.content_revision += 1
+        self.update(artifact)
+
+    def update(self, artifact: FakeArtifact) -> None:
+        """Tell of an artifact's other policies, as after `artifacts update`."""
         self._publish(config_pb2.ConfigurationChange(artifacts=[artifact.config()]))
 
     # What followers of the configuration see.

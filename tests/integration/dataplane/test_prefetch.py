@@ -81,6 +81,16 @@ async def test_tags_after_a_sync(setup: Setup) -> None:
     assert await setup.metric("penstock_node_prefetches_total") >= 5
 
 
+async def test_tags_that_are_wanted_again(setup: Setup) -> None:
+    """A policy that was taken away is forgotten: given again, it counts before the next sync."""
+    artifact = await start(setup, {"prefetch_tags": ["2.*"]})
+    for cache in ({}, {"prefetch_tags": ["1.*"]}):
+        await setup.in_force()
+        artifact.cache = cache
+        setup.plane.update(artifact)
+    await until(lambda: fetched(setup) == blobs_of(AMD64, ARM64))
+
+
 async def test_nothing_without_a_policy(setup: Setup) -> None:
     """It is off by default."""
     await start(setup, {})
