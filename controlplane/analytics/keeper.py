@@ -7,15 +7,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, text, tuple_
-from sqlalchemy import select as select_columns
-from sqlmodel import SQLModel, col, delete, func, select
+from sqlalchemy import ColumnElement, text
+from sqlmodel import SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.analytics import partitions
 from controlplane.analytics.sums import LENGTH, PERSONAL, SHAPES
 from controlplane.analytics.times import DAY, HOUR, Month, milliseconds
 from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.portions import delete_some
 from controlplane.model.pull_tables import Grain, NameKind, PullName, PullRecord, PullSum
 from controlplane.model.tables import Organization
 
@@ -120,14 +120,10 @@ class Keeper:
             _LOG.info("The pulls of %s are deleted: they are older than what is kept.", month)
 
     async def _delete(self, table: type[SQLModel], which: ColumnElement[bool]) -> None:
-        key = table.__table__.primary_key  # type: ignore[attr-defined]  # of every table
-        columns = tuple_(*key)
         deleted = _BATCH
         while deleted == _BATCH:
             async with self._database.write() as session:
-                old = select_columns(*key).where(which).limit(_BATCH)
-                found = await session.exec(delete(table).where(columns.in_(old)))
-                deleted = found.rowcount
+                deleted = await delete_some(session, table, which, _BATCH)
 
 
 async def _owners(session: AsyncSession) -> list[int]:

@@ -21,7 +21,7 @@ from controlplane.api.preview import preview
 from controlplane.api.syncs import SyncJobs
 from controlplane.api.tags import Tags
 from controlplane.api.validation import Violations
-from controlplane.catalog import tagging
+from controlplane.catalog import clearing, tagging
 from controlplane.catalog.held import BATCH
 from controlplane.model.access_tables import Entitlement, EntitlementGrant
 from controlplane.model.artifact_tables import Artifact
@@ -145,6 +145,8 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         # The upstream may take its time, and a transaction must not.
         if source != before and not request.skip_upstream_check:
             await self._sources.examine(source)
+        if source.upstream != before.upstream and not request.validate_only:
+            await clearing.clear(self._database, row, self._now)
         async with self._database.write(keep=not request.validate_only) as session:
             if source != before:
                 await find.keep_organization(session, name.organization)
@@ -184,6 +186,10 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         """Answer DeleteArtifact."""
         with Violations() as violations:
             name = violations.check("name", ArtifactName.parse, request.name)
+        async with self._database.read() as session:
+            row = (await find.artifact(session, name)).row
+        check_etag(request.etag, artifact_etag(row), str(name))
+        await clearing.clear_all(self._database, row)
         async with self._database.write() as session:
             row = (await find.artifact(session, name, hold=Hold.GOES)).row
             check_etag(request.etag, artifact_etag(row), str(name))

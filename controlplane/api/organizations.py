@@ -17,6 +17,7 @@ from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
+from controlplane.catalog import clearing
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
@@ -121,6 +122,14 @@ class OrganizationServicer(OrganizationServiceServicer):
         """Answer DeleteOrganization."""
         with Violations() as violations:
             name = violations.check("name", OrganizationName.parse, request.name)
+        async with self._database.read() as session:
+            row = await find.organization(session, name)
+            check_etag(request.etag, _etag(row), str(name))
+            if not request.force:
+                await _refuse_unless_empty(session, row)
+            artifacts = (await session.exec(select(Artifact).where(Artifact.organization_id == row.id))).all()
+        for artifact in artifacts:
+            await clearing.clear_all(self._database, artifact)
         async with self._database.write() as session:
             row = await find.organization(session, name, hold=Hold.GOES)
             check_etag(request.etag, _etag(row), str(name))

@@ -23,6 +23,17 @@ async def collect(session: AsyncSession, artifact_id: int, digests: Collection[s
         waiting |= await _collect(session, artifact_id, batch)
 
 
+async def drop(session: AsyncSession, artifact_id: int, digests: Collection[str]) -> None:
+    """Drop these manifests, at most BATCH, with their edges, whatever leads to them.
+
+    The artifact is locked.
+    """
+    edges = (col(Edge.artifact_id) == artifact_id, col(Edge.parent).in_(digests))
+    manifests = (col(Manifest.artifact_id) == artifact_id, col(Manifest.digest).in_(digests))
+    await session.exec(delete(Edge).where(*edges))
+    await session.exec(delete(Manifest).where(*manifests))
+
+
 async def _collect(session: AsyncSession, artifact_id: int, batch: Collection[str]) -> set[str]:
     """Drop what may go of at most BATCH manifests; gives what these led to, and what referred to them."""
     used: set[str] = set()
@@ -51,10 +62,7 @@ async def _collect(session: AsyncSession, artifact_id: int, batch: Collection[st
             )
         )
     )
-    await session.exec(delete(Edge).where(col(Edge.artifact_id) == artifact_id, col(Edge.parent).in_(gone)))
-    await session.exec(
-        delete(Manifest).where(col(Manifest.artifact_id) == artifact_id, col(Manifest.digest).in_(gone))
-    )
+    await drop(session, artifact_id, gone)
     return following
 
 

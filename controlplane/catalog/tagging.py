@@ -13,6 +13,7 @@ from controlplane.catalog import held, store
 from controlplane.catalog.collect import collect
 from controlplane.model.artifact_tables import Artifact, Edge, Manifest, Tag, TagRevision
 from controlplane.model.database import Database
+from controlplane.model.portions import delete_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ async def set_tags(
     if not changed:
         return TagChanges()
     moved = [before[name] for name in changed if name in before]
-    await _end(session, moved, times)
+    await end(session, moved, times)
     added = store.insert_into(session, Tag)
     await session.exec(
         added.on_conflict_do_update(
@@ -105,7 +106,7 @@ async def remove_tags(
     rows = {name: row for name, row in found.items() if not _is_later(row, listed, now)}
     if not rows:
         return 0
-    await _end(session, rows.values(), dict.fromkeys(rows, now))
+    await end(session, rows.values(), dict.fromkeys(rows, now))
     for batch in held.batches(rows):
         await session.exec(delete(Tag).where(col(Tag.artifact_id) == artifact_id, col(Tag.name).in_(batch)))
     await collect(session, artifact_id, {row.digest for row in rows.values()})
@@ -114,7 +115,10 @@ async def remove_tags(
 
 
 async def forget(database: Database, session: AsyncSession, artifact_id: int, now: datetime) -> None:
-    """Drop the artifact's content: it is about to come from another upstream. What tags stood for is kept."""
+    """Drop the artifact's content: it is about to come from another upstream. What tags stood for is kept.
+
+    Nearly all of it is to be dropped before (`clearing.clear`), for this is one transaction.
+    """
     columns = (col(Tag.artifact_id), col(Tag.name), col(Tag.digest), col(Tag.update_time), literal(now))
     await session.exec(
         insert(TagRevision).from_select(
@@ -135,9 +139,7 @@ async def forget(database: Database, session: AsyncSession, artifact_id: int, no
 
 async def forget_history(session: AsyncSession, before: datetime) -> int:
     """Delete some of what tags stood for until before a moment; gives how many rows, at most held.BATCH."""
-    old = select(TagRevision.id).where(col(TagRevision.end_time) < before).limit(held.BATCH)
-    deleted = await session.exec(delete(TagRevision).where(col(TagRevision.id).in_(old)))
-    return deleted.rowcount
+    return await delete_some(session, TagRevision, col(TagRevision.end_time) < before, held.BATCH)
 
 
 async def _rows(session: AsyncSession, artifact_id: int, names: Iterable[str]) -> dict[str, Tag]:
@@ -158,7 +160,7 @@ def _is_later(row: Tag, asked: datetime, now: datetime) -> bool:
     return any(time is not None and asked < time <= now for time in (row.update_time, row.seen_time))
 
 
-async def _end(session: AsyncSession, rows: Collection[Tag], times: Mapping[str, datetime]) -> None:
+async def end(session: AsyncSession, rows: Collection[Tag], times: Mapping[str, datetime]) -> None:
     """Note that tags stood for what they stand for until these times."""
     ended = [
         {

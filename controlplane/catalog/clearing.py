@@ -1,0 +1,79 @@
+"""Drops what artifacts hold in portions, before they go or come from another upstream.
+
+In one transaction, what a large artifact holds would keep SQLite from all others for half a minute, and take
+PostgreSQL longer than a statement may. Each portion is whole: no manifest is held without what it points at.
+Where the change that this is for does not come about, pulls and syncs bring back what the upstream still has.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controlplane.catalog import held, store, tagging
+from controlplane.catalog.collect import drop
+from controlplane.model.artifact_tables import Artifact, Manifest, Tag, TagRevision
+from controlplane.model.database import Database
+from controlplane.model.portions import delete_some
+from controlplane.model.saved import saved_id
+
+# Bytes of manifests of one transaction, beside the last of them: what they point at is bounded by it.
+_ROOM: Final = 1 << 20
+
+_Drop = Callable[[AsyncSession, int], Awaitable[int]]
+
+
+async def clear(database: Database, artifact: Artifact, now: Callable[[], datetime]) -> None:
+    """Drop what the artifact holds; what its tags stood for is kept.
+
+    To be followed by the transaction that gives it another upstream and drops what came meanwhile
+    (`tagging.forget`): nodes are told by that. Ends where it was deleted, or given one by somebody else.
+    """
+    await _clear(database, artifact, partial(_end_tags, now=now), _drop_manifests)
+
+
+async def clear_all(database: Database, artifact: Artifact) -> None:
+    """Drop what the artifact holds and its history: it is about to be deleted."""
+    tags, history = partial(_drop, table=Tag), partial(_drop, table=TagRevision)
+    await _clear(database, artifact, tags, _drop_manifests, history)
+
+
+async def _clear(database: Database, artifact: Artifact, *drops: _Drop) -> None:
+    with suppress(store.ArtifactChanged):
+        for some in drops:
+            dropped = 1
+            while dropped:
+                async with database.write(aside=True) as session:
+                    await store.lock(session, artifact)
+                    dropped = await some(session, saved_id(artifact))
+
+
+async def _end_tags(session: AsyncSession, artifact_id: int, *, now: Callable[[], datetime]) -> int:
+    rows = (await session.exec(select(Tag).where(Tag.artifact_id == artifact_id).limit(held.BATCH))).all()
+    await tagging.end(session, rows, dict.fromkeys((row.name for row in rows), now()))
+    names = [row.name for row in rows]
+    await session.exec(delete(Tag).where(col(Tag.artifact_id) == artifact_id, col(Tag.name).in_(names)))
+    return len(rows)
+
+
+async def _drop(session: AsyncSession, artifact_id: int, *, table: type[Tag] | type[TagRevision]) -> int:
+    return await delete_some(session, table, col(table.artifact_id) == artifact_id, held.BATCH)
+
+
+async def _drop_manifests(session: AsyncSession, artifact_id: int) -> int:
+    rows = await session.exec(
+        select(Manifest.digest, Manifest.size).where(Manifest.artifact_id == artifact_id).limit(held.BATCH)
+    )
+    digests: list[str] = []
+    room = _ROOM
+    for digest, size in rows:
+        if room <= 0:
+            break
+        digests.append(digest)
+        room -= size
+    await drop(session, artifact_id, digests)
+    return len(digests)
