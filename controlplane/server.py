@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from tornado.httpserver import HTTPServer
-
 from clients.oci.transport import Transport
 from clients.process.listen import Address, bind
 from clients.process.place import prepare
@@ -57,10 +55,11 @@ from controlplane.upstream.credentials import Credentials
 from controlplane.upstream.ecr import Ecr
 from controlplane.upstream.measures import UpstreamMeasures
 from controlplane.upstream.rate_measures import RateMeasures
-from controlplane.web.application import MAX_BODY_BYTES, application
+from controlplane.web.application import application
 from controlplane.web.health import Readiness
 from controlplane.web.metrics import new_registry
 from controlplane.web.rest.routes import Routes
+from controlplane.web.server import WebServer
 
 _LOG = logging.getLogger(__name__)
 
@@ -198,7 +197,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         registry.register(UpstreamMeasures(transport.breakers, transport.outcomes, credentials.tokens))
         readiness = Readiness(database, syncs)
 
-        http = HTTPServer(
+        http = WebServer(
             application(
                 gate=gate,
                 routes=Routes.of(servicers.by_service()),
@@ -207,12 +206,9 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 last_syncs=LastSyncs(database, registry),
                 scrape_token=ScrapeToken(settings.metrics_token.get_secret_value()),
             ),
-            max_body_size=MAX_BODY_BYTES,
-            idle_connection_timeout=75,
         )
-        http.add_sockets(http_sockets)
-        stack.push_async_callback(http.close_all_connections)
-        stack.callback(http.stop)
+        http.start(http_sockets)
+        stack.push_async_callback(http.stop)
 
         await grpc_port.start(servicers, Front(gate, CallMeasures(registry)))
         stack.push_async_callback(grpc_port.stop)

@@ -1,7 +1,5 @@
 """The routes of the HTTP port."""
 
-from typing import Final
-
 from prometheus_client import CollectorRegistry, Counter
 from tornado.web import Application, RequestHandler
 
@@ -13,9 +11,6 @@ from controlplane.web.health import Healthz, Readiness, Readyz
 from controlplane.web.metrics import Metrics
 from controlplane.web.rest.handler import Rest
 from controlplane.web.rest.routes import Routes
-
-MAX_BODY_BYTES: Final = 1 << 20
-"""More than any request here needs."""
 
 
 def application(

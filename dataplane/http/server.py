@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from tornado.http1connection import HTTP1ConnectionParameters
 
+from clients.process.listener import Listener
 from clients.process.request_id import RequestIds
 from dataplane.descriptors import Descriptors
 from dataplane.http.connection import Connection
 from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from dataplane.http.limits import Hits, Limits
-from dataplane.http.listener import Listener
 from dataplane.http.sealed import SealedConnection
 from dataplane.http.service import Answerer, Quick, Service
 from dataplane.http.sweep import Sweep

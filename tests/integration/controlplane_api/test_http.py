@@ -4,6 +4,8 @@ import asyncio
 import base64
 import functools
 import json
+import logging
+import socket
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 from controlplane.server import running
 from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2, user_pb2
+from tests.fakes.descriptors import none_left
 from tests.servers import http
 from tests.servers.control_plane import Plane
 
@@ -152,3 +155,26 @@ async def test_metrics_want_the_token_that_is_set(settings: Settings) -> None:
         assert await asyncio.to_thread(status, "/metrics", Authorization="Bearer wrong") == 401
         assert await asyncio.to_thread(status, "/metrics", Authorization="Bearer s3cret") == 200
         assert await asyncio.to_thread(status, "/healthz") == 200
+
+
+async def test_a_client_that_comes_when_there_is_no_descriptor(
+    plane: Plane, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits, which is told of once, and is answered as soon as there is one."""
+    loop = asyncio.get_running_loop()
+    address = plane.running.http
+    with socket.socket() as client:
+        client.setblocking(False)
+        with none_left():
+            await loop.sock_connect(client, (address.host, address.port))
+            await loop.sock_sendall(client, b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            await asyncio.sleep(0.5)
+        told = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+        assert sum("LimitNOFILE" in each for each in told) == 1
+        # Others may have wanted to open a file.
+        assert len(told) < 10
+        received = b""
+        async with asyncio.timeout(20):
+            while piece := await loop.sock_recv(client, 65536):
+                received += piece
+    assert received.startswith(b"HTTP/1.1 200 ")

@@ -6,8 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from clients.process.descriptors import is_shortage
-from dataplane.descriptors import Descriptors
+from clients.process.descriptors import Shortage, is_shortage
 
 # Connections that are taken before others get their turn.
 _TURN: Final = 128
@@ -20,11 +19,11 @@ class Listener:
     """Gives each connection to `accept`, with the client's address, until it is stopped; owns the socket."""
 
     def __init__(
-        self, listening: socket.socket, accept: Callable[[socket.socket, Any], None], descriptors: Descriptors
+        self, listening: socket.socket, accept: Callable[[socket.socket, Any], None], shortage: Shortage
     ) -> None:
         self._socket = listening
         self._accept = accept
-        self._descriptors = descriptors
+        self._shortage = shortage
         self._loop = asyncio.get_running_loop()
         self._paused: asyncio.TimerHandle | None = None
         self._loop.add_reader(listening.fileno(), self._take)
@@ -45,7 +44,7 @@ class Listener:
                 return
             except OSError as error:
                 if is_shortage(error):
-                    self._descriptors.note()
+                    self._shortage.note()
                 elif error.errno not in _NO_MEMORY:
                     # What was wrong with this connection before it could be taken (accept(2)).
                     continue

@@ -1,0 +1,41 @@
+"""The HTTP server, on sockets that clients wait at where there is no descriptor for them."""
+
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any, Final
+
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+from tornado.web import Application
+
+from clients.process.descriptors import Shortage
+from clients.process.listener import Listener
+
+# Bytes; more than any request here needs.
+_MAX_BODY: Final = 1 << 20
+# Seconds.
+_IDLE: Final = 75
+
+
+class WebServer:
+    """Answers by an application on listening sockets, which it owns, from `start` to `stop`."""
+
+    def __init__(self, application: Application) -> None:
+        self._server = HTTPServer(application, max_body_size=_MAX_BODY, idle_connection_timeout=_IDLE)
+        self._listening = ExitStack()
+
+    def start(self, sockets: Iterable[socket.socket]) -> None:
+        """Take connections."""
+        # Tornado itself would ask for one again at once, and log that, as long as there is none.
+        shortage = Shortage()
+        for listening in sockets:
+            self._listening.callback(Listener(listening, self._take, shortage).stop)
+
+    async def stop(self) -> None:
+        """Take no more, and close those that there are."""
+        self._listening.close()
+        await self._server.close_all_connections()
+
+    def _take(self, connection: socket.socket, address: Any) -> None:
+        self._server.handle_stream(IOStream(connection), address)
