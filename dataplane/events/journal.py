@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from clients.process.descriptors import is_shortage
 from dataplane.events.command import Command
 from dataplane.events.event import Event
 
@@ -54,6 +55,9 @@ class Journal:
         # Which file has the last state of a command that is open.
         self._states: dict[str, int] = {}
         self._unwritten: deque[Event] = deque()
+        # What was given to be sent, and how many events had to go meanwhile that it has as well.
+        self._given: Sealed | None = None
+        self._at_stake = 0
         self._troubled = False
         self.lost = 0
         """Events that were dropped, or could not be read again."""
@@ -64,8 +68,11 @@ class Journal:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         states: dict[str, dict[str, Any]] = {}
         for number in self._numbers():
-            events = 0
-            for line in self._read(self._path(number)):
+            events, lines = 0, []
+            # Of one that cannot be opened now, the events are read when they are to be sent.
+            with suppress(OSError):
+                lines = self._read(self._path(number))
+            for line in lines:
                 if line is None:
                     self.lost += 1
                 elif "open" in line:
@@ -85,16 +92,23 @@ class Journal:
             self._states.pop(event.id, None)
         if not self._append(list(changed), events):
             self._unwritten.extend(events)
-            while len(self._unwritten) > _MOST_UNWRITTEN:
-                self._unwritten.popleft()
-                self.lost += 1
         self._bound()
 
     def seal(self, still_open: Sequence[Command]) -> Sealed | None:
-        """Give the oldest events that were not dropped yet; None where there are none.
+        """Give the oldest events that were not dropped yet; None where none are, or can be read now.
 
-        `still_open` is what has to survive the file that is being written.
+        `still_open` is what has to survive the file that is being written. What was given before and not
+        dropped was sent in vain.
         """
+        self._take_back()
+        try:
+            self._given = self._seal(still_open)
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+        return self._given
+
+    def _seal(self, still_open: Sequence[Command]) -> Sealed | None:
         while True:
             number = next(iter(self._files), None)
             if number is None:
@@ -109,16 +123,18 @@ class Journal:
             if events:
                 return Sealed(self._path(number), events)
             self._remove(number)
-        if self._unwritten:
-            return Sealed(None, list(self._unwritten))
-        return None
+        if not self._unwritten:
+            return None
+        # Out of the way of those that come while it is sent.
+        sealed = Sealed(None, list(self._unwritten))
+        self._unwritten.clear()
+        return sealed
 
     def drop(self, sealed: Sealed) -> None:
-        """Forget events, which the control plane has."""
-        if sealed.path is None:
-            for _ in range(min(len(sealed.events), len(self._unwritten))):
-                self._unwritten.popleft()
-        else:
+        """Forget what was given last, which the control plane has."""
+        self._given = None
+        self._at_stake = 0
+        if sealed.path is not None:
             self._remove(int(sealed.path.stem))
 
     def close(self) -> None:
@@ -128,7 +144,9 @@ class Journal:
     @property
     def events(self) -> int:
         """Events that wait to be sent."""
-        return sum(events for _, events in self._files.values()) + len(self._unwritten)
+        given = self._given
+        out = len(given.events) if given is not None and given.path is None else 0
+        return sum(events for _, events in self._files.values()) + len(self._unwritten) + out
 
     @property
     def size(self) -> int:
@@ -189,8 +207,23 @@ class Journal:
     def _bound(self) -> None:
         while self.size > self._max_bytes and len(self._files) > 1:
             number = next(iter(self._files))
-            self.lost += self._files[number][1]
+            if self._given is not None and self._given.path == self._path(number):
+                self._at_stake = self._files[number][1]
+            else:
+                self.lost += self._files[number][1]
             self._remove(number)
+        while len(self._unwritten) > _MOST_UNWRITTEN:
+            self._unwritten.popleft()
+            self.lost += 1
+
+    def _take_back(self) -> None:
+        """Keep what was given and not dropped, as far as there is room."""
+        given, self._given = self._given, None
+        self.lost += self._at_stake
+        self._at_stake = 0
+        if given is not None and given.path is None:
+            self._unwritten.extendleft(reversed(given.events))
+            self._bound()
 
     def _remove(self, number: int) -> None:
         with suppress(OSError):
@@ -229,10 +262,12 @@ class Journal:
         return found
 
     def _read(self, path: Path) -> list[dict[str, Any] | None]:
-        """Give the lines of a file, None for each that is spoiled."""
+        """Give the lines of a file, None for each that is spoiled; raises OSError without a descriptor."""
         try:
             text = path.read_text(errors="replace")
-        except OSError:
+        except OSError as error:
+            if is_shortage(error):
+                raise
             return []
         return [_line(line) for line in text.split("\n") if line]
 

@@ -170,6 +170,72 @@ def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     journal.close()
 
 
+def test_what_comes_while_others_are_sent_is_not_dropped_with_them(tmp_path: Path) -> None:
+    """From memory, where there is room for no more: what was given to be sent makes it, and is not lost."""
+    (tmp_path / "file").write_text("")
+    journal = Journal(tmp_path / "file" / "events", 1 << 20)
+    journal.load()
+    journal.write((), events(0, 10_000))
+    sealed = journal.seal(())
+    assert sealed is not None
+    journal.write((), events(10_000, 1000))
+    journal.drop(sealed)
+    assert sent(journal) == ids(events(10_000, 1000))
+    assert journal.lost == 0
+    journal.close()
+
+
+def test_what_was_sent_in_vain_is_lost_where_it_had_to_go(tmp_path: Path) -> None:
+    """From memory as well; counted once, when it is known."""
+    (tmp_path / "file").write_text("")
+    journal = Journal(tmp_path / "file" / "events", 1 << 20)
+    journal.load()
+    journal.write((), events(0, 10_000))
+    assert journal.seal(()) is not None
+    journal.write((), events(10_000, 1000))
+    assert sent(journal) == ids(events(1000, 10_000))
+    assert journal.lost == 1000
+    journal.close()
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_file_that_had_to_go_while_it_was_sent(tmp_path: Path, *, stored: bool) -> None:
+    """Its events are lost only if the control plane has not taken them."""
+    journal = Journal(tmp_path, 256 << 10)
+    journal.load()
+    journal.write((), events(0, 10))
+    sealed = journal.seal(())
+    assert sealed is not None
+    for start in range(10, 2000, 10):
+        journal.write((), events(start, 10))
+    if stored:
+        journal.drop(sealed)
+    left = sent(journal)
+    assert left == ids(events(2000 - len(left), len(left)))
+    assert journal.lost == 2000 - len(left) - (len(sealed.events) if stored else 0)
+    journal.close()
+
+
+def test_without_a_descriptor_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read for want of one waits until there is one; nor does a node then fail to start."""
+    journal = Journal(tmp_path, 1 << 20)
+    journal.load()
+    journal.write((), events(0, 3))
+
+    def none_left(*_: object, **__: object) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    another = Journal(tmp_path, 1 << 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", none_left)
+        assert journal.seal(()) is None
+        assert another.load() == []
+    journal.close()
+    assert sent(another) == ids(events(0, 3))
+    assert (journal.lost, another.lost) == (0, 0)
+    another.close()
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """All goes through memory, where only the newest have room."""
     (tmp_path / "file").write_text("")
