@@ -19,6 +19,8 @@ _WHOLE: Final = "*"
 _TEXTS: Final = frozenset(
     f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask", "StringValue")
 )
+# What parsers say of a body; the last two of enums: of an infinite number, and of a text that is no Unicode.
+_UNREADABLE: Final = (json_format.ParseError, ValueError, RecursionError, OverflowError, SystemError)
 _TRUTHS: Final = {"true": True, "false": False}
 
 
@@ -72,7 +74,7 @@ def _merge_body(message: Message, field: str, body: bytes) -> None:
         if not isinstance(document, dict):
             raise invalid([Violation(where, "must be a JSON object, like {}.")])
         json_format.ParseDict(document, target)
-    except (json_format.ParseError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise invalid([Violation(where, f"is no JSON of {target.DESCRIPTOR.name}: {error}")]) from error
 
 

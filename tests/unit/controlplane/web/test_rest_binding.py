@@ -88,6 +88,12 @@ def test_a_wrong_body(body: bytes) -> None:
     assert _refused(CREATE, {}, body).violations[0].field == "credential"
 
 
+@pytest.mark.parametrize("role", [b"1e999", b'"\\ud800"'])
+def test_an_enum_that_is_no_number_and_no_text(role: bytes) -> None:
+    """What JSON can write and protobuf cannot read is the caller's mistake."""
+    assert _refused(UPDATE, {}, b'{"role": %b}' % role).violations[0].field == "user"
+
+
 def test_every_rule_can_be_served() -> None:
     """No method has an annotation that REST does not know."""
     rules = [
