@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.dashboards import DASHBOARDS
+from deploy.panels import DASHBOARDS
 from tests.fakes.images import Image
 from tests.servers.docker_registry import DockerRegistry
 from tests.servers.node import Node
