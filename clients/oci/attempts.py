@@ -20,7 +20,7 @@ _Key = tuple[str, bool, Basic]
 class Attempts:
     """What registries said of credentials; one is known by the registry and all of the credential.
 
-    `clock` gives seconds.
+    `clock` gives seconds and is never set.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -50,7 +50,10 @@ class Outcome:
 
 
 class Breakers:
-    """One breaker for each host that has failed, by scheme, host and port; `clock` gives seconds."""
+    """One breaker for each host that has failed, by scheme, host and port.
+
+    `clock` gives seconds and is never set.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

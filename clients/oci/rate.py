@@ -41,7 +41,7 @@ class Quota:
 
 
 class Rates:
-    """The latest of each account at a host; `clock` gives seconds.
+    """The latest of each account at a host; `clock` gives seconds and is never set.
 
     Registries count by user, and those who give no name by their address.
     """

@@ -75,13 +75,15 @@ class Reader:
 class Tokens:
     """The authorizations of a process by reader; concurrent wishes for one token are merged.
 
-    `attempts` is what is known of credentials. `clock` gives seconds since the epoch.
+    `attempts` is what is known of credentials. `clock` gives seconds and is never set; `now` gives those
+    since the epoch.
     """
 
-    def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
+    def __init__(self, fetch: Fetch, clock: Callable[[], float], now: Callable[[], float]) -> None:
         self.attempts = Attempts(clock)
         self._fetch = fetch
         self._clock = clock
+        self._now = now
         # With the time until which each may be used; the one that was used last stands last.
         self._held: OrderedDict[Reader, tuple[Authorization, float]] = OrderedDict()
         self._running: dict[Reader, asyncio.Task[Authorization]] = {}
@@ -152,7 +154,7 @@ class Tokens:
             max_redirects=0,
             ca_certificates=reader.ca_certificates,
         )
-        asked = self._clock()
+        asked, asked_at = self._clock(), self._now()
         if credential is None:
             answer = await self._fetch(request, limit=_ANSWER_LIMIT)
         else:
@@ -162,9 +164,8 @@ class Tokens:
         if answer.status != 200:
             raise _no_token(reader, request, answer)
         token, lifetime = _read(upstream, answer.body)
-        ends = asked + lifetime
-        authorization = Authorization(f"Bearer {token}", datetime.fromtimestamp(ends, UTC))
-        self._keep(reader, authorization, ends - min(_RESERVE, lifetime * _RESERVE_SHARE))
+        authorization = Authorization(f"Bearer {token}", datetime.fromtimestamp(asked_at + lifetime, UTC))
+        self._keep(reader, authorization, asked + lifetime - min(_RESERVE, lifetime * _RESERVE_SHARE))
         return authorization
 
     def _judge(self, upstream: Upstream, credential: Basic, status: int) -> None:

@@ -42,7 +42,8 @@ class Transport:
     """Connections to upstreams, kept and reused; an async context manager, shared by all of a process.
 
     `allow_private` lets requests go to loopback and private addresses; `connections_per_host` bounds how
-    many are open to one host (0 is any number). `clock` gives seconds since the epoch.
+    many are open to one host (0 is any number). `clock` gives seconds and is never set; `now` gives those
+    since the epoch.
     `tokens` are what was found out of authentication through it, `breakers` tell which hosts are left alone,
     `rates` what they said of their limits.
     """
@@ -56,7 +57,8 @@ class Transport:
         connections_per_host: int = 0,
         ssl_context: ssl.SSLContext | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._allow_private = allow_private
         self._timeouts = timeouts or Timeouts()
@@ -66,7 +68,7 @@ class Transport:
         self._sleep = sleep
         self.idle = self._timeouts.idle
         """Seconds without a byte after which a body is given up."""
-        self.tokens = Tokens(self.fetch, clock)
+        self.tokens = Tokens(self.fetch, clock, now)
         self.breakers = Breakers(clock)
         self.rates = Rates(clock)
         self.outcomes = Outcomes()

@@ -153,6 +153,7 @@ async def staged(
                 ssl_context=authority.client_context(),
                 sleep=Pauses().sleep,
                 clock=clock,
+                now=clock,
             )
         )
         host = f"{vendor}:{registry.host.rpartition(':')[2]}"

@@ -31,7 +31,7 @@ async def transport(pauses: Pauses, clock: Clock) -> AsyncIterator[Transport]:
     retry = Retry(draw=lambda: 1.0)
     timeouts = Timeouts(connect=5, idle=5, total=10)
     async with Transport(
-        allow_private=True, timeouts=timeouts, retry=retry, sleep=pauses.sleep, clock=clock
+        allow_private=True, timeouts=timeouts, retry=retry, sleep=pauses.sleep, clock=clock, now=clock
     ) as transport:
         yield transport
 

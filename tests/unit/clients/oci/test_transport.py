@@ -4,20 +4,32 @@ import asyncio
 import logging
 import shutil
 import subprocess
+from inspect import signature
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext, create_default_context
+from time import monotonic
 
 import pytest
 from yarl import URL
 
-from clients.oci.errors import NotAsked, UpstreamBroken, UpstreamError, UpstreamInvalid, UpstreamUnavailable
+from clients.oci.errors import (
+    NotAsked,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRateLimited,
+    UpstreamUnavailable,
+)
 from clients.oci.failure import translated
 from clients.oci.request import Request, Timeouts
 from clients.oci.retry import Retry
 from clients.oci.transport import Transport
-from tests.fakes.clock import Pauses
+from tests.fakes.clock import Clock, Pauses
 from tests.fakes.descriptors import none_left
+from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.tokens import TokenService
+from tests.unit.clients.oci.asking import client
 
 
 def ping(registry: FakeRegistry, **fields: object) -> Request:
@@ -46,6 +58,40 @@ async def test_no_descriptor_left_says_nothing_of_the_upstream(
                 await transport.fetch(ping(upstream), limit=100)
     assert transport.breakers.states() == {}
     assert (await transport.fetch(ping(upstream), limit=100)).status == 200
+
+
+async def test_a_machine_whose_clock_is_set_back(upstream: FakeRegistry) -> None:
+    """It leaves an upstream alone for as long as before, and knows when its token ends."""
+    upstream.add(make_image(), "team/app", ["1.0"])
+    upstream.tokens = TokenService()
+    clock, wall = Clock(), Clock()
+    retry = Retry(attempts=1)
+    async with Transport(allow_private=True, retry=retry, clock=clock, now=wall) as transport:
+        registry = client(transport, upstream, "team/app")
+        authorization = await registry.authorization()
+        assert authorization.expires_at is not None
+        assert authorization.expires_at.timestamp() == wall.now + 300
+        upstream.faults.add("tags", status=429, headers={"Retry-After": "7"}, times=1)
+        with pytest.raises(UpstreamRateLimited):
+            await registry.check()
+        wall.now -= 3600
+        clock.now += 8
+        upstream.faults.add("tags", status=503, times=6)
+        for _ in range(6):
+            with pytest.raises(UpstreamUnavailable, match="answered 503"):
+                await registry.check()
+        wall.now -= 3600
+        clock.now += 2
+        await registry.check()
+        assert len(upstream.tokens.issued) == 1
+        clock.now += 300
+        await registry.check()
+        assert len(upstream.tokens.issued) == 2
+
+
+def test_what_transports_measure_time_with() -> None:
+    """Nothing that somebody sets."""
+    assert signature(Transport).parameters["clock"].default is monotonic
 
 
 async def test_a_body_of_exactly_the_limit_is_taken(transport: Transport, upstream: FakeRegistry) -> None:
