@@ -18,7 +18,7 @@ from yarl import URL
 
 from clients.oci.address import AddressRefused, is_public, parse_address
 from clients.oci.breaker import Breakers
-from clients.oci.errors import NotAsked, UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
+from clients.oci.errors import NotAsked, UntrustedTls, UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
 from clients.oci.failure import retry_after, translated
 from clients.oci.origin import ForbiddenUrl, Origin, check_redirect, follow
 from clients.oci.outcomes import Outcomes
@@ -177,7 +177,9 @@ class Transport:
                         request.method, url, headers=headers, allow_redirects=False, ssl=trust
                     )
             except UpstreamUnavailable as error:
-                if not isinstance(error, NotAsked):
+                # A bundle that does not vouch for it is the fault of who gave it: others go on.
+                own_fault = isinstance(error, UntrustedTls) and request.ca_certificates
+                if not isinstance(error, NotAsked) and not own_fault:
                     outcome.problem = str(error)
                 self.outcomes.note(request.host, None)
                 raise

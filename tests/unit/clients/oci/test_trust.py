@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from clients.oci.blob import BlobAccess, open_blob
+from clients.oci.breaker import State
 from clients.oci.credential import Basic
-from clients.oci.errors import UntrustedTls
+from clients.oci.errors import UntrustedTls, UpstreamPaused
 from clients.oci.registry import Registry
 from clients.oci.transport import Transport
 from clients.oci.trust import InvalidCertificates, check_certificates
@@ -52,6 +53,19 @@ async def test_its_own_bundle_opens_it(
         with pytest.raises(UntrustedTls, match="certificate"):
             await client(transport, private, pem).check()
     await client(transport, private, authority.pem).check()
+
+
+async def test_a_bundle_that_is_wrong_says_nothing_of_the_upstream(
+    transport: Transport, private: FakeRegistry, authority: Authority
+) -> None:
+    """However often it fails, those with the right one go on; without any, it is the upstream that fails."""
+    for pem, states in ((Authority("Another").pem, {}), ("", {private.base_url: State.OPEN})):
+        for _ in range(10):
+            with pytest.raises((UntrustedTls, UpstreamPaused)):
+                await client(transport, private, pem).check()
+        assert transport.breakers.states() == states
+        if pem:
+            await client(transport, private, authority.pem).check()
 
 
 async def test_tokens_are_got_under_the_same_bundle(
