@@ -146,9 +146,10 @@ def _explanation(body: bytes, secret: str) -> str:
         words = [first.get("code"), first.get("message")]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ""
-    text = ": ".join(word for word in words if isinstance(word, str) and word)
-    text = "".join(letter for letter in text if letter.isprintable()).strip()[:_EXPLANATION].rstrip(". ")
-    told = body.decode(errors="replace")
+    said = ": ".join(word for word in words if isinstance(word, str) and word)
+    text = "".join(letter for letter in said if letter.isprintable()).strip()[:_EXPLANATION].rstrip(". ")
+    # As it was sent and as it reads, which differ where JSON writes a letter with an escape.
+    told = f"{body.decode(errors='replace')}\n{said}"
     if not text or any(form in told for form in _forms(secret)):
         return ""
     return f" ({text})"

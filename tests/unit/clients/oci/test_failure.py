@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.oci.credential import Basic
 from clients.oci.errors import (
     UpstreamDenied,
     UpstreamError,
@@ -67,6 +68,16 @@ def test_a_secret_that_the_upstream_repeats_is_not_passed_on() -> None:
     body = json.dumps({"errors": [{"code": "DENIED", "message": "bad token tok-123"}]}).encode()
     assert "tok-123" not in str(refusal("r", "x", 403, {}, body, secret="Bearer tok-123"))
     assert "DENIED" in str(refusal("r", "x", 403, {}, body, secret="Bearer other"))
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("password", ["p\u00e4ss", 'a"b', "a\\b", "tab\there"])
+def test_a_password_that_is_repeated_in_jsons_own_way(password: str, ascii_only: bool) -> None:
+    """It is written with escapes there, and read without; a letter left out does not hide it either."""
+    document = {"errors": [{"code": "DENIED", "message": f"not {password}!"}]}
+    body = json.dumps(document, ensure_ascii=ascii_only).encode()
+    sentence = str(refusal("r", "x", 403, {}, body, secret=Basic("alice", password).header))
+    assert sentence == "r does not allow reading x, or has no such repository."
 
 
 @pytest.mark.parametrize(
