@@ -95,6 +95,8 @@ def test_a_password_that_is_repeated_in_jsons_own_way(password: str, ascii_only:
         ({"Retry-After": "Mon, 23 Nov 2096 12:01:30 GMT", "Date": DATE}, 86400),
         ({"Retry-After": "Mon, 23 Nov 2026 12:01:30 -0000", "Date": DATE}, 90),
         ({"Retry-After": "Mon, 23 Nov 2026 12:01:30 GMT"}, None),
+        ({"Retry-After": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", "Date": DATE}, None),
+        ({"Retry-After": f"Mon, 01 Jan 2030 00:00:00 +{'9' * 20}", "Date": DATE}, None),
         ({"Retry-After": "Mon, 99 Nov 2026 12:01:30 GMT", "Date": DATE}, None),
     ],
 )
