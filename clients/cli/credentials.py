@@ -219,7 +219,7 @@ async def _get(control: ControlClient, name: str) -> Credential:
 
 
 def _read_key(key: AwsEcrCredential, secret_stdin: bool, token_stdin: bool) -> None:
-    key.secret_access_key = read_secret_line("Secret access key", stdin=secret_stdin)
+    key.secret_access_key = read_secret_line("Secret access key", stdin=secret_stdin, last=not token_stdin)
     if token_stdin:
         key.session_token = read_secret_line("Session token", stdin=True)
 

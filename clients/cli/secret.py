@@ -9,14 +9,20 @@ from clients.process.exits import Exit
 _LONGEST = 64 * 1024
 
 
-def read_secret_line(what: str, *, stdin: bool) -> str:
-    """Read one secret: the first line of standard input, or what is typed at a terminal, unseen.
+def read_secret_line(what: str, *, stdin: bool, last: bool = True) -> str:
+    """Read one secret: the next line of standard input, or what is typed at a terminal, unseen.
 
-    Command lines are visible to every user of a machine and kept by shells. Raises Failure where there is
-    nothing to read, or nobody to ask.
+    Command lines are visible to every user of a machine and kept by shells. `last` says that nothing may come
+    after it. Raises Failure where there is nothing to read, too much of it, or nobody to ask.
     """
     if stdin:
         line = sys.stdin.readline(_LONGEST).rstrip("\r\n")
+        if last and not sys.stdin.isatty() and sys.stdin.read(_LONGEST).strip():
+            raise Failure(
+                f"The {what.lower()} goes on after its first line: give all of it on one line,"
+                " a key in JSON as `jq -c . key.json` writes it.",
+                Exit.USAGE,
+            )
     elif sys.stdin.isatty():
         line = getpass.getpass(f"{what}: ")
     else:

@@ -51,6 +51,29 @@ def test_a_password_is_read_from_standard_input(run, api, typed):
     assert "...aple" in result.out
 
 
+@pytest.mark.parametrize("text", ['{\n  "type": "service_account"\n}\n', "x" * 70_000])
+def test_half_a_password_is_not_saved(run, api, typed, text):
+    """A key of Google's is a file of many lines: what could be taken of it is refused, with what to do."""
+    typed(text)
+    result = run(
+        *("credentials", "create", "acme/gar", "--type", "basic"),
+        *("--username", "_json_key", "--password-stdin"),
+    )
+    assert result.code == 2
+    assert "jq -c" in result.err
+    assert "{" not in result.err
+    assert api.calls == []
+
+
+@pytest.mark.parametrize("text", ["secret\n\n", "secret\r\n", "secret"])
+def test_blank_lines_after_a_password_are_nothing(run, api, typed, text):
+    """As editors and shells leave them."""
+    api.answer("UpdateCredential", HUB)
+    typed(text)
+    assert run("credentials", "update", "acme/hub", "--password-stdin").code == 0
+    assert api.requests("UpdateCredential")[0].credential.basic.password == "secret"
+
+
 def test_an_access_key_with_all_that_belongs_to_it(run, api, typed):
     """Secret and session token are two lines."""
     api.answer("CreateCredential", ECR)
