@@ -37,20 +37,33 @@ async def save(
         await _copy(control, request, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    target = Path(path)
-    part = target.with_name(f".{target.name}.part")
     try:
-        with part.open("wb") as file:
+        with _written(Path(path)) as file:
             pulls = await _copy(control, request, file)
-        part.replace(target)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {(error.strerror or str(error)).lower()}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     if output is Format.JSON:
         show_json({"file": path, "pulls": pulls})
     else:
         print(f"Wrote {pulls} pulls to {path}.")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """Give what becomes the file of this path at the end of the block; nothing does where that fails."""
+    if path.exists() and not path.is_file():
+        # A device or a pipe, which a file must not take the place of.
+        with path.open("wb") as file:
+            yield file
+        return
+    target = path.resolve()
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 async def _copy(control: ControlClient, request: pb.ExportPullsRequest, file: BinaryIO) -> int:

@@ -1,6 +1,7 @@
 """`penstock pulls`."""
 
 import json
+import os
 
 import grpc
 import pytest
@@ -140,6 +141,33 @@ def test_export_to_a_file(run, api, tmp_path):
     assert "2 pulls" in run("pulls", "export", "acme", "--file", "pulls.csv").out
     assert (tmp_path / "pulls.csv").read_text() == "line\nline\n"
     assert api.requests("ExportPulls")[0].format == pb.ExportPullsRequest.CSV
+
+
+def test_an_export_into_what_is_no_file_leaves_it_there(run, api, tmp_path):
+    """A pipe or a device, as /dev/stdout is, is written into and not replaced by a file."""
+    api.answer("ExportPulls", [pb.ExportPullsResponse(content=b"line\n", pulls=1, total=1)])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run("pulls", "export", "acme", "--file", "pipe").code == 0
+        assert pipe.is_fifo()
+        assert os.read(reader, 100) == b"line\n"
+    finally:
+        os.close(reader)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_an_export_through_a_link(run, api, tmp_path):
+    """What it names is replaced, and not the link."""
+    api.answer("ExportPulls", [pb.ExportPullsResponse(content=b"line\n", pulls=1, total=1)])
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "pulls.csv"
+    link.symlink_to(tmp_path / "elsewhere" / "today.csv")
+    assert run("pulls", "export", "acme", "--file", "pulls.csv").code == 0
+    assert link.is_symlink()
+    assert link.read_text() == "line\n"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_an_export_that_breaks_leaves_no_file(run, api, tmp_path):
