@@ -1,5 +1,6 @@
 """What went wrong, as a sentence that says what to do, and an exit code."""
 
+import errno
 import sys
 from typing import Final
 
@@ -28,6 +29,9 @@ _CODES: Final[tuple[tuple[type[errors.ControlError], Exit], ...]] = (
     (errors.InvalidArgument, Exit.USAGE),
 )
 
+# What commands write is on standard output, but for files that they answer for themselves.
+_UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
 
 def explain(error: errors.ControlError, address: str) -> Failure:
     """Say what a call to the control plane at this address ended with."""
@@ -48,7 +52,7 @@ def explain(error: errors.ControlError, address: str) -> Failure:
 
 
 def of(error: Exception) -> Failure | None:
-    """Give the failure that an exception of Penstock's own stands for; None for any other."""
+    """Give the failure that an exception of ours, or a full disk, stands for; None for any other."""
     match error:
         case Failure():
             return error
@@ -56,6 +60,8 @@ def of(error: Exception) -> Failure | None:
             return Failure(str(error), Exit.CONFIGURATION)
         case InvalidName():
             return Failure(str(error), Exit.USAGE)
+        case OSError() if error.errno in _UNWRITTEN:
+            return Failure(f"The output cannot be written: {(error.strerror or str(error)).lower()}.")
         case _:
             return None
 

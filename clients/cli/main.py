@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from clients.cli import (
@@ -72,7 +73,14 @@ for noun in (
 def main() -> NoReturn:
     """Run the command line of this process, and end it with a code of `Exit`, or 130 on Ctrl-C."""
     try:
-        app(prog_name="penstock")
+        try:
+            app(prog_name="penstock")
+        finally:
+            # What cannot be written is found out here, and not after the last chance to say so.
+            print(end="", flush=True)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(Exit.FAILED)
     except Exception as error:
         known = failure.of(error)
         if known is None:
@@ -82,8 +90,16 @@ def main() -> NoReturn:
                 f"This is a mistake in Penstock, please report it: {type(error).__name__}: {error}"
                 " (PENSTOCK_LOG_LEVEL=debug shows where).",
             )
+        if isinstance(error, OSError) and sys.stdout is not None:
+            _drop_output()
         sys.exit(failure.report(known))
     sys.exit(Exit.OK)
+
+
+def _drop_output() -> None:
+    # Python would try once more at the very end, and fail in its own words with a code of its own.
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """What goes wrong is one sentence that says what to do, and an exit code that scripts can use."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -103,6 +106,27 @@ def test_no_secret_in_a_sentence(run, api):
     assert token not in err
     assert "\x1b" not in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("disk", "said"),
+    [(False, ""), (True, "penstock: The output cannot be written: no space left on device.\n")],
+)
+def test_output_that_nobody_takes(disk, said):
+    """A reader that has enough, as `head` may, is no mistake, and a full disk is told; both are failures."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    target = os.open("/dev/full", os.O_WRONLY) if disk else os.dup(writer)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    try:
+        command = (sys.executable, "-m", "clients.cli.main", "version")
+        done = subprocess.run(
+            command, stdout=target, stderr=subprocess.PIPE, env=environment, check=False, timeout=60
+        )
+    finally:
+        os.close(target)
+        os.close(writer)
+    assert (done.returncode, done.stderr.decode()) == (1, said)
 
 
 def test_a_mistake_of_ours_has_no_traceback(run, api, monkeypatch):
