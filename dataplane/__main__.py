@@ -32,8 +32,8 @@ def main(arguments: list[str]) -> int:
         tracing.check(settings.tracing_endpoint)
         count = settings.workers or cores()
         match arguments:
-            case ["--worker", share, channel, board, clocks]:
-                work = _work(settings, Share.parse(share), int(channel), int(board), int(clocks))
+            case ["--worker", share, channel, *shared]:
+                work = _work(settings, Share.parse(share), int(channel), [int(each) for each in shared])
                 return _trace_and_run(settings, work)
             case _ if count == 1:
                 return _trace_and_run(settings, _serve(settings))
@@ -61,11 +61,11 @@ def _run(work: Coroutine[Any, Any, int], loop: Callable[[], asyncio.AbstractEven
 # What serves is imported where it is used: a supervisor stays small.
 
 
-async def _work(settings: Settings, share: Share, channel: int, board: int, clocks: int) -> int:
+async def _work(settings: Settings, share: Share, channel: int, shared: list[int]) -> int:
     from dataplane.workers.serve import serve, tie  # noqa: PLC0415
 
     tie()
-    return await serve(settings, share, channel, board, clocks)
+    return await serve(settings, share, channel, shared)
 
 
 async def _serve(settings: Settings) -> int:

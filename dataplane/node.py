@@ -92,6 +92,7 @@ class Node:
             ids=self._answers.ids,
             traced=True,
             descriptors=self._descriptors,
+            others=crew.neighbours,
         )
         self._metrics = Metrics(
             self.state,

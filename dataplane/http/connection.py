@@ -64,7 +64,7 @@ class Connection(FileStream):
 
     def start(self) -> None:
         """Begin to serve."""
-        self._service.connections.add(self)
+        self._service.opened(self)
         self._add_io_state(self.io_loop.READ)
 
     @property
@@ -80,7 +80,7 @@ class Connection(FileStream):
 
     def close(self, exc_info: Any = False) -> None:
         """See IOStream."""
-        self._service.connections.discard(self)
+        self._service.closed(self)
         super().close(exc_info)
 
     def _handle_events(self, fd: Any, events: int) -> None:

@@ -32,7 +32,7 @@ class SealedConnection(SSLIOStream):
 
     def start(self) -> None:
         """Begin to serve."""
-        self._service.connections.add(self)
+        self._service.opened(self)
         self._service.run(self._serve())
 
     @property
@@ -55,7 +55,7 @@ class SealedConnection(SSLIOStream):
 
     def close(self, exc_info: Any = False) -> None:
         """See IOStream."""
-        self._service.connections.discard(self)
+        self._service.closed(self)
         super().close(exc_info)
 
     async def _serve(self) -> None:

@@ -17,7 +17,7 @@ from dataplane.http.connection import Connection
 from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from dataplane.http.limits import Hits, Limits
 from dataplane.http.sealed import SealedConnection
-from dataplane.http.service import Answerer, Quick, Service
+from dataplane.http.service import Answerer, Others, Quick, Service
 from dataplane.http.sweep import Sweep
 from dataplane.http.timings import Timings
 
@@ -35,7 +35,7 @@ class Server:
     `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits` counts
     what `limits` did. With `tls` everything is encrypted. `ids` names requests whose clients gave no name;
     those that `quick` leaves alone begin traces if they are `traced`. `descriptors` is told when there are
-    none left.
+    none left. With `others`, connections are shared evenly.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Server:
         ids: RequestIds | None = None,
         traced: bool = False,
         descriptors: Descriptors | None = None,
+        others: Others | None = None,
     ) -> None:
         self._limits = limits
         self._hits = hits or Hits()
@@ -61,7 +62,9 @@ class Server:
             header_timeout=limits.header if tls is None else limits.idle,
             body_timeout=limits.body,
         )
-        self._service = Service(answer, sent, quick, parameters, self._hits, ids or RequestIds(), traced)
+        self._service = Service(
+            answer, sent, quick, parameters, self._hits, ids or RequestIds(), traced, others=others
+        )
         self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
         self._listening: list[Listener] = []
 
@@ -89,6 +92,8 @@ class Server:
         """Take over the sockets, and accept connections."""
         for listener in sockets:
             self._listening.append(Listener(listener, self._accept, self._descriptors))
+        if self._service.others is not None:
+            self._service.others.start(self._serve)
         self._sweep.start()
 
     async def stop(self, drain: float) -> None:
@@ -97,6 +102,8 @@ class Server:
             listener.stop()
         self._listening.clear()
         service = self._service
+        if service.others is not None:
+            service.others.stop()
         service.quick = None
         service.parameters.no_keep_alive = True
         if service.active:
@@ -117,6 +124,11 @@ class Server:
             connection.close()
 
     def _accept(self, connection: socket.socket, address: Any) -> None:
+        others = self._service.others
+        if others is None or not others.give(connection):
+            self._serve(connection, address)
+
+    def _serve(self, connection: socket.socket, address: Any) -> None:
         if len(self._service.connections) >= self._limits.connections:
             self._hits.connections += 1
             with suppress(OSError):

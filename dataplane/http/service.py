@@ -1,9 +1,10 @@
 """What all connections of a server share."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado.http1connection import HTTP1ConnectionParameters
 
@@ -19,6 +20,26 @@ Answerer = Callable[[Request], Awaitable[Answer]]
 Quick = Callable[[bytes, bytes, str], bytes | FileAnswer | None]
 """Answers at once, from a request line, a block of header lines that each end with CRLF, and the client's
 IP address; None for whatever is not both ordinary and warm, and nothing has happened then."""
+
+
+class Others(Protocol):
+    """Processes that serve on the same port."""
+
+    def start(self, take: Callable[[socket.socket, Any], None]) -> None:
+        """Have `take` called with each connection that one of them gives away, and its client's address."""
+        ...
+
+    def stop(self) -> None:
+        """Take none any more."""
+        ...
+
+    def has(self, connections: int) -> None:
+        """Note how many connections are open here."""
+        ...
+
+    def give(self, connection: socket.socket) -> bool:
+        """Give one of them a connection if it has fewer; False, and it stays open, if none is to have it."""
+        ...
 
 
 @dataclass(slots=True)
@@ -40,12 +61,26 @@ class Service:
     """How long `answer` and what follows take."""
     quick_answers: int = 0
     """Answers that `quick` gave."""
+    others: Others | None = None
+    """What else serves on the same port."""
     connections: "set[Watched]" = field(default_factory=set)
     """All that are open."""
     active: "set[asyncio.Future[None]]" = field(default_factory=set)
     """What is being answered."""
     serving: "set[asyncio.Task[None]]" = field(default_factory=set)
     """What waits for requests, or for active ones."""
+
+    def opened(self, connection: "Watched") -> None:
+        """Note a connection that is open."""
+        self.connections.add(connection)
+        if self.others is not None:
+            self.others.has(len(self.connections))
+
+    def closed(self, connection: "Watched") -> None:
+        """Note that a connection is not open any more; may be called again."""
+        self.connections.discard(connection)
+        if self.others is not None:
+            self.others.has(len(self.connections))
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Start what serves a connection."""

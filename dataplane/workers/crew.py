@@ -14,6 +14,7 @@ from dataplane.events.noted import Noted
 from dataplane.events.parcels import Parcel, pack
 from dataplane.events.records import Record
 from dataplane.http.clocks import Clocks
+from dataplane.workers.neighbours import Neighbours
 from dataplane.workers.share import Share
 from penstock.v1.node_pb2_grpc import NodeServiceStub
 
@@ -26,6 +27,8 @@ class Crew:
     board: Board | None = None
     clocks: Clocks | None = None
     """When each client may take more bytes from the node."""
+    neighbours: Neighbours | None = None
+    """With whom it shares connections evenly."""
     send: Callable[[Message], None] = lambda _: None
     """What it says goes to all others from the leading worker, and to that one from the others."""
     tell_trouble: Callable[[str], None] = lambda _: None

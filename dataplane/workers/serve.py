@@ -5,6 +5,7 @@ import ctypes
 import logging
 import signal
 import socket
+from collections.abc import Sequence
 from typing import Any, Final
 
 from clients.process.exits import ConfigurationError, Exit
@@ -18,6 +19,8 @@ from dataplane.settings import Settings
 from dataplane.signals import Signals
 from dataplane.workers.channel import Channel
 from dataplane.workers.crew import Crew
+from dataplane.workers.loads import Loads
+from dataplane.workers.neighbours import Neighbours
 from dataplane.workers.share import Share
 
 _LOG = logging.getLogger(__name__)
@@ -30,11 +33,13 @@ def tie() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-async def serve(settings: Settings, share: Share, descriptor: int, board: int, clocks: int) -> int:
+async def serve(settings: Settings, share: Share, descriptor: int, shared: Sequence[int]) -> int:
     """Be a worker, whose supervisor is at the other end of this socket; gives the exit code.
 
-    `board` and `clocks` are the descriptors of what the node's workers share.
+    `shared` are the descriptors of what the node's workers share: board, clocks, loads, and doors.
     """
+    board, clocks, loads, *doors = shared
+    inner, *outer = (socket.socket(fileno=each) for each in doors)
     channel = await Channel.of(socket.socket(fileno=descriptor))
     signals = Signals()
 
@@ -47,6 +52,7 @@ async def serve(settings: Settings, share: Share, descriptor: int, board: int, c
             share,
             Board(board),
             Clocks(clocks),
+            Neighbours(share, Loads(loads, share.count), inner, outer),
             lambda message: tell("configuration", message),
             lambda sentence: tell("trouble", sentence),
             lambda artifact_uid, digest: tell("resolved", [artifact_uid, str(digest)]),

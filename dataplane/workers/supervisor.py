@@ -19,6 +19,8 @@ from dataplane.http.clocks import Clocks
 from dataplane.http.message import Request
 from dataplane.http.readiness import together
 from dataplane.workers import sums
+from dataplane.workers.loads import Loads
+from dataplane.workers.neighbours import Doors
 from dataplane.workers.questions import WorkerGone
 from dataplane.workers.share import Share
 from dataplane.workers.worker import Worker
@@ -53,6 +55,8 @@ class Supervisor:
         # What they share.
         self._board = Board.create()
         self._clocks = Clocks.create()
+        self._loads = Loads.create(count)
+        self._doors = Doors(count)
         # What workers noted while none is there to fold it.
         self._stock = Stock()
         # Records that it cannot take, as it does not read.
@@ -83,8 +87,7 @@ class Supervisor:
             codes = await asyncio.gather(*keepers, return_exceptions=True)
             hurrying.cancel()
             await asyncio.gather(stopping, hurrying, return_exceptions=True)
-            self._board.close()
-            self._clocks.close()
+            self._close()
         for code in codes:
             if isinstance(code, BaseException):
                 raise code
@@ -161,10 +164,12 @@ class Supervisor:
 
         Raises OSError where none can be started, and ConfigurationError where it cannot work as it is set up.
         """
+        inner, outer = self._doors.of(share.index)
+        memory = (self._board.fileno(), self._clocks.fileno(), self._loads.fileno())
         worker = await Worker.start(
             share,
             self._environment,
-            (self._board.fileno(), self._clocks.fileno()),
+            (*memory, inner.fileno(), *(door.fileno() for door in outer)),
             lambda: self._serves(share.index, announce),
             lambda message: self._pass_on(share, message),
             self._fold,
@@ -176,6 +181,7 @@ class Supervisor:
         if self._draining.is_set():
             worker.terminate()
         code = await worker.run()
+        self._loads.shut(share.index)
         del self._workers[share.index]
         self._pass_on(share, {"configuration": {"interruption": "the worker that follows it has ended"}})
         self._past = sums.add([self._past, sums.counters(worker.metrics)])
@@ -212,6 +218,12 @@ class Supervisor:
         """Tell the leading worker when, at the end, no other is left."""
         if self._draining.is_set() and list(self._workers) == [0]:
             self._workers[0].tell({"alone": True})
+
+    def _close(self) -> None:
+        self._board.close()
+        self._clocks.close()
+        self._loads.close()
+        self._doors.close()
 
     async def _hurry(self, at_once: asyncio.Event) -> None:
         await at_once.wait()

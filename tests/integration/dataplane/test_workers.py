@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,19 @@ class Node:
         """The process ids of its workers."""
         pid = self.process.process.pid
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def connections(self) -> list[int]:
+        """How many clients are connected to each worker that has any."""
+        port = int(self.process.registry.rpartition(":")[2])
+        # Of /proc/net/tcp: the local address, the state, and the inode of what is established (proc(5)).
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port and row[3] == "01"}
+        counts = []
+        for pid in self.workers():
+            with suppress(FileNotFoundError):
+                links = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+                counts.append(sum(link.removeprefix("socket:[").rstrip("]") in inodes for link in links))
+        return [count for count in counts if count]
 
     async def ask(self, path: str, token: str = "") -> tuple[int, str]:
         """Ask the node's own port."""
@@ -119,6 +132,30 @@ async def test_workers_tell_each_other_what_they_have_resolved(
         assert plane.calls["ResolveReference"] == 1
         assert plane.calls["ResolveBlob"] == 0
         assert plane.calls["GetUpstreamAccess"] <= 3
+
+
+async def test_workers_have_as_many_connections_as_each_other(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """Whatever the kernel gave them; and the successor of one that died is given what it needs for that."""
+    offer(plane, fake, make_image())
+    async with node_of(plane, tmp_path / "data", 2) as node, AsyncExitStack() as stack:
+
+        async def connect(count: int) -> None:
+            host, _, port = node.process.registry.rpartition(":")
+            for _ in range(count):
+                _, writer = await asyncio.open_connection(host, int(port))
+                stack.callback(writer.close)
+
+        await connect(20)
+        await until(lambda: node.connections() == [10, 10])
+        os.kill(min(node.workers()), signal.SIGKILL)
+        await until(lambda: node.connections() == [10])
+        async with asyncio.timeout(60):
+            while (await node.ready())["workers"] != {"wanted": 2, "serving": 2, "restarts": 1}:
+                await asyncio.sleep(0.05)
+        await connect(16)
+        await until(lambda: node.connections() == [13, 13])
 
 
 async def test_a_worker_that_dies_is_replaced(

@@ -13,5 +13,4 @@ async def test_records_that_nobody_takes_are_counted() -> None:
         lines = (await supervisor.exposition()).decode().splitlines()
         assert 'penstock_node_events_total{fate="lost"} 21.0' in lines
     finally:
-        supervisor._board.close()
-        supervisor._clocks.close()
+        supervisor._close()
