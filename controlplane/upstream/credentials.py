@@ -40,7 +40,7 @@ class Credentials:
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.tokens = EcrTokens(database, keys, ecr, now)
+        self.tokens = EcrTokens(database, keys, ecr, now, clock=clock)
         self.notes = Notes(database, now)
         self._database = database
         self._keys = keys

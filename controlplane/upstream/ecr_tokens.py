@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from typing import Final
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,13 +29,15 @@ _LOG = logging.getLogger(__name__)
 
 # How long a replica that asks AWS is waited for; longer than it may take with all its attempts.
 _LEASE: Final = timedelta(seconds=90)
+# How far apart the clocks of two replicas may be.
+_SKEW: Final = timedelta(seconds=30)
 # Seconds between two looks at the row that another replica is to fill.
 _LOOK_AGAIN: Final = 0.2
-# How long AWS is not asked again after it refused a key, or could not renew a token that is still good.
-_PAUSE: Final = timedelta(minutes=1)
-# Renewals before their time, because a registry refused a token, in so long a time.
+# Seconds for which AWS is not asked again after it refused a key, or could not renew a token that is good.
+_PAUSE: Final = 60.0
+# Renewals before their time, because a registry refused a token, in so many seconds.
 _FORCED: Final = 3
-_FORCED_IN: Final = timedelta(minutes=1)
+_FORCED_IN: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class _Key:
 class EcrTokens:
     """Gives the token of a credential in a region, from memory, from the table, or from AWS.
 
-    `now` is the time of day in UTC.
+    `now` is the time of day in UTC, `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -57,17 +61,20 @@ class EcrTokens:
         ecr: Ecr,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._keys = keys
         self._ecr = ecr
         self._now = now
         self._sleep = sleep
+        self._clock = clock
         self._held: dict[_Key, Token] = {}
-        # AWS is not asked again before then.
-        self._refused: dict[_Key, tuple[datetime, UpstreamError]] = {}
-        self._late: dict[_Key, datetime] = {}
-        self._forced: dict[_Key, deque[datetime]] = {}
+        # AWS is not asked again before then, by the clock that never goes back; forced are past.
+        self._refused: dict[_Key, tuple[float, UpstreamError]] = {}
+        self._late: dict[_Key, float] = {}
+        self._forced: dict[_Key, deque[float]] = {}
         self._asking: Merge[tuple[_Key, Basic | None], Token] = Merge()
 
     async def stop(self) -> None:
@@ -89,7 +96,9 @@ class EcrTokens:
 
     def _is_due(self, key: _Key, token: Token) -> bool:
         now = self._now()
-        return now >= token.expires_at or (now >= token.renew_at and now >= self._late.get(key, now))
+        return now >= token.expires_at or (
+            now >= token.renew_at and self._clock() >= self._late.get(key, -inf)
+        )
 
     async def _obtain(self, key: _Key, credential: OpenCredential, refused: Basic | None) -> Token:
         self._raise_if_refused(key)
@@ -105,7 +114,7 @@ class EcrTokens:
                 if token is not None and self._serves(key, token, refused):
                     return self._hold(key, token)
                 now = self._now()
-                mine = row is not None and (row.lease_until is None or row.lease_until <= now)
+                mine = row is not None and not _is_asking(row, now)
                 if mine:
                     await _write(session, key, lease_until=now + _LEASE)
             if mine:
@@ -122,7 +131,7 @@ class EcrTokens:
 
     def _may_force(self, key: _Key) -> bool:
         forced = self._forced.setdefault(key, deque(maxlen=_FORCED))
-        return len(forced) < _FORCED or forced[0] <= self._now() - _FORCED_IN
+        return len(forced) < _FORCED or forced[0] <= self._clock() - _FORCED_IN
 
     async def _ask(
         self, key: _Key, credential: OpenCredential, before: Token | None, refused: Basic | None
@@ -132,16 +141,16 @@ class EcrTokens:
             if not isinstance(credential.content, AwsKey):
                 raise TypeError("only an access key of AWS gets ECR's tokens")
             if before is not None and before.basic == refused:
-                self._forced.setdefault(key, deque(maxlen=_FORCED)).append(self._now())
+                self._forced.setdefault(key, deque(maxlen=_FORCED)).append(self._clock())
             token = await self._ecr.token(credential.content, key.region, self._now())
             values |= self._sealed(credential, key.region, token)
         except UpstreamError as error:
             if before is not None and before.basic != refused and self._now() < before.expires_at:
                 _LOG.warning("The ECR token for %s is not renewed yet: %s", key.region, error)
-                self._late[key] = self._now() + _PAUSE
+                self._late[key] = self._clock() + _PAUSE
                 return self._hold(key, before)
             if isinstance(error, CredentialRefused | PermissionMissing):
-                self._refused[key] = (self._now() + _PAUSE, error)
+                self._refused[key] = (self._clock() + _PAUSE, error)
             raise
         finally:
             async with self._database.write(aside=True) as session:
@@ -189,7 +198,7 @@ class EcrTokens:
         until, error = self._refused.get(key, (None, None))
         if until is None or error is None:
             return
-        if self._now() < until:
+        if self._clock() < until:
             raise error.with_traceback(None)
         del self._refused[key]
 
@@ -197,6 +206,11 @@ class EcrTokens:
 def token_place(uid: str, version: str, region: str) -> str:
     """Name the place that a token is sealed for: what the credential had before does not open it."""
     return f"ecr_token/{uid}/{version}/{region}"
+
+
+def _is_asking(row: EcrToken, now: datetime) -> bool:
+    # A turn that ends later than any that begins now is of a clock that was wrong: it must not be waited for.
+    return row.lease_until is not None and now < row.lease_until <= now + _LEASE + _SKEW
 
 
 async def _row(session: AsyncSession, key: _Key, *, insert: bool = False) -> EcrToken | None:

@@ -37,10 +37,19 @@ class Now:
     """The time of day, moved by hand: that of the fake, when the test begins."""
 
     def __init__(self) -> None:
-        self.now = datetime.now(NOW.tzinfo)
+        self.now = self._start = datetime.now(NOW.tzinfo)
 
     def __call__(self) -> datetime:
         return self.now
+
+    def seconds(self) -> float:
+        """Count on, whatever time of day somebody sets."""
+        return (self.now - self._start).total_seconds()
+
+    def set_back(self, by: timedelta) -> None:
+        """Correct a clock that was ahead."""
+        self.now -= by
+        self._start -= by
 
 
 @pytest.fixture
@@ -92,7 +101,8 @@ async def credential(database: Database, keys: Keys, fake_ecr: FakeEcr, now: Now
 @pytest.fixture
 async def replicas(database: Database, keys: Keys, now: Now) -> AsyncIterator[list[EcrTokens]]:
     """Three control planes on one database."""
-    made = [EcrTokens(database, keys, Ecr(allow_private=True), now) for _ in range(3)]
+    ecr = Ecr(allow_private=True)
+    made = [EcrTokens(database, keys, ecr, now, clock=now.seconds) for _ in range(3)]
     yield made
     for one in made:
         await one.stop()
@@ -207,6 +217,37 @@ async def test_a_replica_that_died_while_it_asked_is_not_waited_for(
     assert fake_ecr.calls == []
     now.now += timedelta(minutes=1)
     assert fake_ecr.is_good((await waiting).basic.password)
+
+
+async def test_a_turn_taken_by_a_clock_that_was_ahead_is_not_waited_for(
+    database: Database, replicas: list[EcrTokens], credential: OpenCredential, fake_ecr: FakeEcr, now: Now
+) -> None:
+    """Whoever died with it would keep the others waiting until that day."""
+    async with database.write() as session:
+        session.add(
+            EcrToken(credential_id=credential.id, region="us-east-1", lease_until=now() + timedelta(days=1))
+        )
+    async with asyncio.timeout(5):
+        token = await replicas[0].get(credential, Region())
+    assert fake_ecr.is_good(token.basic.password)
+
+
+async def test_a_clock_that_is_set_back_makes_no_pause_longer(
+    replicas: list[EcrTokens], credential: OpenCredential, fake_ecr: FakeEcr, now: Now
+) -> None:
+    """A minute after a refusal the key is tried again, and after forced renewals another one is allowed."""
+    fake_ecr.error = aws.UNRECOGNIZED
+    with pytest.raises(CredentialRefused):
+        await replicas[0].get(credential, Region())
+    fake_ecr.error = None
+    now.set_back(timedelta(hours=1))
+    now.now += timedelta(minutes=1)
+    refused = (await replicas[0].get(credential, Region())).basic
+    for _ in range(5):
+        refused = (await replicas[0].get(credential, Region(), refused)).basic
+    now.set_back(timedelta(hours=1))
+    now.now += timedelta(minutes=1)
+    assert (await replicas[0].get(credential, Region(), refused)).basic != refused
 
 
 async def test_tokens_are_sealed_in_the_table(
