@@ -18,6 +18,8 @@ _CHUNK: Final = 5000
 # Names that are kept in memory while a list is shown.
 _MOST_CACHED: Final = 20_000
 
+# Number, name, display name and last day of a row.
+_Held = tuple[int, str, str, int]
 _T = TypeVar("_T")
 
 
@@ -43,30 +45,43 @@ class Naming:
 
 async def number(session: AsyncSession, wanted: dict[Naming, int]) -> dict[Naming, int]:
     """Give the number of each, a new one where it has none; `wanted` has the day when it was last pulled."""
-    by_key = {naming.key: (naming, day) for naming, day in wanted.items()}
-    held = await _held(session, by_key)
-    missing = [_row(key, *by_key[key]) for key in sorted(by_key.keys() - held.keys())]
-    connection = await session.connection()
-    if missing:
-        await connection.execute(insert_into(session, PullName).on_conflict_do_nothing(), missing)
-        held |= await _held(session, {row["key"]: by_key[row["key"]] for row in missing})
-    for key in sorted(by_key):
-        naming, day = by_key[key]
-        number_, name, display_name, last_day = held[key]
-        if naming.found and (name, display_name) != (naming.name, naming.display_name):
-            name, display_name = naming.name, naming.display_name
-        elif day <= last_day:
-            continue
-        await session.exec(
-            update(PullName)
-            .where(col(PullName.id) == number_)
-            .values(name=name, display_name=display_name, last_day=max(day, last_day))
-        )
-    return {naming: held[key][0] for key, (naming, _) in by_key.items()}
+    waiting = {naming.key: (naming, day) for naming, day in wanted.items()}
+    numbers: dict[Naming, int] = {}
+    while waiting:
+        held = await _held(session, waiting)
+        missing = [_row(key, *waiting[key]) for key in sorted(waiting.keys() - held.keys())]
+        if missing:
+            connection = await session.connection()
+            await connection.execute(insert_into(session, PullName).on_conflict_do_nothing(), missing)
+            held |= await _held(session, (row["key"] for row in missing))
+        for key in sorted(waiting):
+            naming, day = waiting[key]
+            if await _renewed(session, held[key], naming, day):
+                numbers[naming] = held[key][0]
+                del waiting[key]
+    return numbers
 
 
-async def _held(session: AsyncSession, keys: Iterable[bytes]) -> dict[bytes, tuple[int, str, str, int]]:
-    found: dict[bytes, tuple[int, str, str, int]] = {}
+async def _renewed(session: AsyncSession, held: _Held, naming: Naming, day: int) -> bool:
+    """Write what is newer than what is held; tells whether the row was there, or nothing was to be written.
+
+    A row that is old may be deleted (`controlplane.analytics.keeper`) after it was found.
+    """
+    number_, name, display_name, last_day = held
+    if naming.found and (name, display_name) != (naming.name, naming.display_name):
+        name, display_name = naming.name, naming.display_name
+    elif day <= last_day:
+        return True
+    updated = await session.exec(
+        update(PullName)
+        .where(col(PullName.id) == number_)
+        .values(name=name, display_name=display_name, last_day=max(day, last_day))
+    )
+    return updated.rowcount > 0
+
+
+async def _held(session: AsyncSession, keys: Iterable[bytes]) -> dict[bytes, _Held]:
+    found: dict[bytes, _Held] = {}
     for chunk in _chunks(sorted(keys)):
         rows = await (await session.connection()).execute(
             select(

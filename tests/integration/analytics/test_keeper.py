@@ -1,17 +1,20 @@
 """How long pulls are kept, and months that are ready before they begin."""
 
+import asyncio
 from datetime import timedelta
 
-from sqlmodel import func, select
+from sqlalchemy import text
+from sqlmodel import col, delete, func, select, update
 
 from controlplane.analytics import partitions
 from controlplane.analytics.keeper import Keeper
 from controlplane.analytics.sums import PERSONAL
-from controlplane.analytics.times import Month, milliseconds
+from controlplane.analytics.times import DAY, Month, milliseconds
 from controlplane.model.database import Database
-from controlplane.model.pull_tables import Grain, PullName, PullRecord, PullSum
+from controlplane.model.pull_tables import Grain, NameKind, PullName, PullRecord, PullSum
 from tests.fakes.pulls import KEPT, Vendor
 from tests.fakes.rows import NOW
+from tests.fakes.waiting import until
 
 _YEAR = timedelta(days=365)
 
@@ -76,3 +79,50 @@ async def test_what_an_organization_leaves_behind_goes_with_it(vendor: Vendor) -
         await session.delete(vendor.organization)
     await _keeper(vendor.database, timedelta()).tidy()
     assert [await _count(vendor, table) for table in (PullRecord, PullSum, PullName)] == [0, 0, 0]
+
+
+async def _waits(database: Database, task: asyncio.Task[None]) -> None:
+    """Return when the task waits for a row that somebody holds."""
+
+    async def waiting() -> bool:
+        assert not task.done()
+        async with database.read() as session:
+            if session.get_bind().dialect.name == "sqlite":
+                # It has one writer at a time: there is nothing else to wait for.
+                return True
+            held = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool((await (await session.connection()).execute(held)).scalar_one())
+
+    await until(waiting)
+
+
+async def test_a_name_that_is_pulled_again_while_old_ones_go_stays(vendor: Vendor) -> None:
+    """The sweep has chosen it already, and waits for the pull to be stored."""
+    await vendor.report(vendor.pull())
+    later = NOW + KEPT + timedelta(days=2)
+    async with vendor.database.write() as session:
+        day = milliseconds(later) // DAY
+        await session.exec(
+            update(PullName).where(col(PullName.kind) == NameKind.ADDRESS).values(last_day=day)
+        )
+        sweep = asyncio.create_task(_keeper(vendor.database, later - NOW).tidy())
+        await _waits(vendor.database, sweep)
+    await sweep
+    assert await _count(vendor, PullName, kind=NameKind.ADDRESS) == 1
+    assert await _count(vendor, PullName, kind=NameKind.CLIENT) == 0
+
+
+async def test_a_name_that_goes_while_it_is_pulled_again_comes_back(vendor: Vendor) -> None:
+    """The pull has found its number already, and waits for the sweep: the event must not be left without."""
+    await vendor.report(vendor.pull())
+    later = NOW + KEPT + timedelta(days=2)
+    async with vendor.database.write() as session:
+        await session.exec(delete(PullName))
+        report = asyncio.create_task(vendor.report(vendor.pull(at=later), now=later))
+        await _waits(vendor.database, report)
+    await report
+    async with vendor.database.read() as session:
+        newest = select(PullRecord).order_by(col(PullRecord.time).desc()).limit(1)
+        stored = (await session.exec(newest)).one()
+        numbers = set(await session.exec(select(PullName.id)))
+    assert {stored.artifact_id, stored.tag_id, stored.address_id, stored.client_id} <= numbers
