@@ -69,13 +69,17 @@ class Database:
                 f"{SETTING} is not a database URL: give sqlite:///path/to/file or"
                 " postgresql://user:password@host/name."
             ) from error
+        migrating = engine.for_migrating(connections)
         try:
-            await migrate.to_head(connections)
+            await migrate.to_head(migrating)
         except BaseException as error:
             await connections.dispose()
             if isinstance(error, (DBAPIError, asyncpg.PostgresError, OSError)):
                 raise _refusal(url, error) from error
             raise
+        finally:
+            if migrating is not connections:
+                await migrating.dispose()
         return cls(connections)
 
     @asynccontextmanager

@@ -18,6 +18,8 @@ _WRITES: Final = "penstock_writes"
 _POOL_TIMEOUT: Final = 10
 # Seconds that a statement may take on PostgreSQL, for whatever it waits.
 _STATEMENT: Final = 60.0
+# The same of a migration, which may rebuild a large table, or wait until another replica has.
+_MIGRATION: Final = 3600.0
 # Milliseconds that a connection of SQLite waits for another process's write.
 _BUSY_TIMEOUT: Final = 10_000
 # Milliseconds after which PostgreSQL ends a transaction whose process says nothing: one that stands still
@@ -41,7 +43,7 @@ def create(url: URL) -> AsyncEngine:
         case "sqlite" if url.database and url.database != ":memory:":
             return _sqlite(url.set(drivername="sqlite+aiosqlite"))
         case "postgresql" | "postgres":
-            return _postgresql(url.set(drivername="postgresql+asyncpg"))
+            return _postgresql(url.set(drivername="postgresql+asyncpg"), _STATEMENT)
         case _:
             raise ValueError(f"no database for {url.drivername}")
 
@@ -56,6 +58,13 @@ def for_reading(engine: AsyncEngine) -> AsyncEngine:
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
     """Give the engine whose transactions may write."""
     return engine.execution_options(**{_WRITES: True})
+
+
+def for_migrating(engine: AsyncEngine) -> AsyncEngine:
+    """Give the engine whose statements may take their time; another one on PostgreSQL, to be disposed of."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return _postgresql(engine.url, _MIGRATION)
 
 
 def _sqlite(url: URL) -> AsyncEngine:
@@ -99,7 +108,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _postgresql(url: URL) -> AsyncEngine:
+def _postgresql(url: URL, statement: float) -> AsyncEngine:
     query = dict(url.query)
     # libpq's name for it, which people write; asyncpg has its own.
     if "sslmode" in query:
@@ -110,7 +119,7 @@ def _postgresql(url: URL) -> AsyncEngine:
         pool_timeout=_POOL_TIMEOUT,
         connect_args={
             "timeout": 10,
-            "command_timeout": _STATEMENT,
+            "command_timeout": statement,
             "server_settings": {"idle_in_transaction_session_timeout": _IDLE},
         },
     )

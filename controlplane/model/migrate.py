@@ -14,8 +14,8 @@ from clients.process.exits import ConfigurationError
 from controlplane.model import engine
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
-# Any number that nothing else locks: replicas that start at once migrate one after the other.
-_LOCK: Final = 0x70656E73
+LOCK: Final = 0x70656E73
+"""Any number that nothing else locks: replicas that start at once migrate one after the other."""
 
 
 async def to_head(connections: AsyncEngine) -> None:
@@ -25,7 +25,7 @@ async def to_head(connections: AsyncEngine) -> None:
     """
     async with engine.for_writing(connections).begin() as connection:
         if connections.dialect.name == "postgresql":
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         await connection.run_sync(_upgrade)
 
 

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
-from sqlmodel import col, select, update
+from sqlmodel import col, func, select, update
 
 from controlplane.model import engine, migrate
 from controlplane.model.database import Database, DatabaseUnavailable
@@ -62,6 +62,25 @@ async def test_migrations_and_tables_agree(postgres: Postgres) -> None:
     async with connections.connect() as connection:
         assert await connection.run_sync(_differences) == []
     await connections.dispose()
+
+
+async def test_a_migration_may_take_longer_than_a_statement(
+    postgres_copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a replica refused that waits for another's; transactions after it have their limit."""
+    url = await postgres_copies.url()
+    other = await Database.open(url)
+    monkeypatch.setattr(engine, "_STATEMENT", 0.2)
+    async with other.write() as session:
+        await session.exec(select(func.pg_advisory_xact_lock(migrate.LOCK)))
+        opening = asyncio.create_task(Database.open(url))
+        await asyncio.sleep(0.5)
+    opened = await opening
+    with pytest.raises(DatabaseUnavailable):
+        async with opened.read() as session:
+            await session.exec(select(func.pg_sleep(2)))
+    await opened.close()
+    await other.close()
 
 
 async def test_transactions(postgres: Postgres) -> None:
