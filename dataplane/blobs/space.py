@@ -6,18 +6,17 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from clients.oci.digest import Digest
-from dataplane.blobs.claim import SUFFIX, Claim
+from dataplane.blobs.abandoned import remove_abandoned
+from dataplane.blobs.claim import Claim
 from dataplane.blobs.held import alone_with
 from dataplane.blobs.lately import MOMENT
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.promised import missing, promised
-from dataplane.blobs.spool import SPOOL_SUFFIX
 from dataplane.blobs.store import BlobStore, Entry
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.trouble import Trouble
@@ -253,26 +252,3 @@ class Space:
     def _show(self, used: Used) -> None:
         self._measures.cache_bytes, self._measures.cache_blobs = used.size, used.blobs
         self._free()
-
-
-def remove_abandoned(folder: Path, before: float) -> None:
-    """Remove spools and claims that no process has, and that were last written before (epoch seconds).
-
-    Those from before a restart of the machine go at once. Raises OSError.
-    """
-    for name in {path.stem for suffix in (SUFFIX, SPOOL_SUFFIX) for path in folder.glob(f"*{suffix}")}:
-        spool, path = folder / f"{name}{SPOOL_SUFFIX}", folder / f"{name}{SUFFIX}"
-        written = [at for file in (spool, path) if (at := _written(file)) is not None]
-        is_old = bool(written) and max(written) < before
-        with suppress(FileNotFoundError), Claim(path, create=is_old) as claim:
-            if claim.take() and (is_old or claim.spool() is None):
-                spool.unlink(missing_ok=True)
-                claim.end()
-
-
-def _written(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        # A fill has ended since it was listed.
-        return None

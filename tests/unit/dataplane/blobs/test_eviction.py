@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from clients.process.exits import ConfigurationError
+from dataplane.blobs.abandoned import remove_abandoned
 from dataplane.blobs.errors import BlobFailed
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.held import alone_with
 from dataplane.blobs.lately import MOMENT
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.promised import promised
-from dataplane.blobs.space import Limits, remove_abandoned
+from dataplane.blobs.space import Limits
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, read, settled, spools, stored

@@ -1,0 +1,30 @@
+"""Spools and claims that processes left behind which ended in mid-fetch, and that nobody has gone on with."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from dataplane.blobs.claim import SUFFIX, Claim
+from dataplane.blobs.spool import SPOOL_SUFFIX
+
+
+def remove_abandoned(folder: Path, before: float) -> None:
+    """Remove spools and claims that no process has, and that were last written before (epoch seconds).
+
+    Those from before a restart of the machine go at once. Raises OSError.
+    """
+    for name in {path.stem for suffix in (SUFFIX, SPOOL_SUFFIX) for path in folder.glob(f"*{suffix}")}:
+        spool, path = folder / f"{name}{SPOOL_SUFFIX}", folder / f"{name}{SUFFIX}"
+        written = [at for file in (spool, path) if (at := _written(file)) is not None]
+        is_old = bool(written) and max(written) < before
+        with suppress(FileNotFoundError), Claim(path, create=is_old) as claim:
+            if claim.take() and (is_old or claim.spool() is None):
+                spool.unlink(missing_ok=True)
+                claim.end()
+
+
+def _written(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        # A fill has ended since it was listed.
+        return None
