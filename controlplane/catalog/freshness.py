@@ -30,13 +30,16 @@ _Key = tuple[str, str, bool, str]
 
 
 def age(artifact: Artifact, tag: Tag, now: datetime) -> timedelta:
-    """Give the time since the upstream last said what the tag stands for, to a pull or a sync."""
+    """Give the time since the upstream last said what the tag stands for, to a pull or a sync.
+
+    A time to come is of a clock that was wrong, by so much: it counts as one that is so far back.
+    """
     seen = [tag.update_time]
     if tag.seen_time is not None:
         seen.append(tag.seen_time)
     if artifact.tags_seen_time is not None and not (tag.left_out or tag.missing_runs):
         seen.append(artifact.tags_seen_time)
-    return now - max(seen)
+    return min(abs(now - time) for time in seen)
 
 
 class Freshness:

@@ -136,6 +136,25 @@ async def test_an_old_tag_is_asked_for_before_the_answer_where_that_is_wanted(
     assert (await resolver.manifest(artifact.uid, "1.0")).digest == str(new.digest)
 
 
+async def test_a_clock_that_was_ahead_keeps_no_tag_fresh(
+    database: Database, fake: FakeRegistry, resolver: Resolver, artifact: Artifact, clock: _Clock
+) -> None:
+    """What was seen at a time that has not come yet is old; seen again, it is as fresh as any other."""
+    await _follow(database, artifact, max_tag_age=5 * _MINUTE, revalidate_before_answer=True)
+    fake.add(make_image(seed=1), "team/app", ["1.0"])
+    first = await resolver.manifest(artifact.uid, "1.0")
+    fake.requests.clear()
+
+    clock.passed -= 60 * _MINUTE
+    found = await resolver.manifest(artifact.uid, "1.0")
+    assert (found.digest, found.max_age) == (first.digest, 5 * _MINUTE)
+    assert fake.totals() == {"HEAD manifests": 1}
+
+    new = fake.add(make_image(seed=2), "team/app", ["1.0"])
+    clock.passed += 6 * _MINUTE
+    assert (await resolver.manifest(artifact.uid, "1.0")).digest == str(new.digest)
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
 async def test_an_upstream_that_cannot_say_leaves_what_is_held(
     database: Database,
