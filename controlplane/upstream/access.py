@@ -58,7 +58,7 @@ class UpstreamAccess:
         said = [
             f"Requests to {origin} failed lately: its breaker is {state}."
             for origin, state in self._transport.breakers.states().items()
-            if host in origin
+            if _is_of(origin, host)
         ]
         pause = self._transport.rates.pauses.get(host, 0.0)
         if pause:
@@ -103,6 +103,11 @@ class UpstreamAccess:
             raise RuntimeError("this process was not given the stored credentials")
         source = self._credentials.stored(artifact.credential_id, upstream)
         return Target(upstream, source, artifact.ca_certificates)
+
+
+def _is_of(origin: str, host: str) -> bool:
+    """Tell whether an origin is an upstream's, or that of a realm beside it, as `auth.docker.io`."""
+    return f".{origin.partition('://')[2]}".endswith(f".{host}")
 
 
 def upstream_of(artifact: Artifact) -> Upstream:
