@@ -93,13 +93,20 @@ class Uses:
         self._refusals[key] = Refusals(address, token_uid, count, self._now())
 
     async def save(self, uses: Collection[Use], refusals: Collection[Refusals]) -> None:
-        """Write what was noted, in one transaction; an older use leaves a newer one as it is."""
+        """Write what was noted, in one transaction; an older use leaves a newer one as it is.
+
+        Times to come are those of a node whose clock is ahead: they count as now, so as to be older than what
+        comes after them.
+        """
         if not uses and not refusals:
             return
+        now = self._now()
+        uses = [replace(use, time=min(use.time, now)) for use in uses]
+        refusals = [replace(each, last_time=min(each.last_time, now)) for each in refusals]
         async with self._database.write(aside=True) as session:
             await _save_uses(session, uses)
             await _save_refusals(session, refusals)
-            await _forget(session, self._now() - _KEPT)
+            await _forget(session, now - _KEPT)
         for each in refusals:
             self._refused.labels("ended" if each.token_uid else "unknown").inc(each.count)
             _LOG.warning(

@@ -133,12 +133,29 @@ async def test_the_last_use_of_a_token_is_kept(database: Database) -> None:
     acme = await add_organization(database, "acme")
     _, token = await add_token(database, acme)
     uses = Uses(database, CollectorRegistry(), lambda: NOW)
-    first, second = NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)
+    first, second = NOW - timedelta(seconds=2), NOW - timedelta(seconds=1)
     await uses.save([Use(token.uid, second, "10.0.0.2"), Use(token.uid, first, "10.0.0.1")], [])
     await uses.save([Use(token.uid, first, "10.0.0.1")], [])
     async with database.read() as session:
         row = (await session.exec(select(AccessToken).where(col(AccessToken.uid) == token.uid))).one()
     assert (row.last_use_time, row.last_use_address) == (second, "10.0.0.2")
+
+
+async def test_a_node_whose_clock_is_ahead_hides_no_later_use(database: Database) -> None:
+    """What it says of tomorrow was now: tomorrow's uses are newer, and refusals are kept no longer."""
+    acme = await add_organization(database, "acme")
+    _, token = await add_token(database, acme)
+    clock = NOW
+    uses = Uses(database, CollectorRegistry(), lambda: clock)
+    ahead = NOW + timedelta(days=365)
+    await uses.save([Use(token.uid, ahead, "10.0.0.1")], [Refusals("10.0.0.1", "", 1, ahead)])
+    clock += timedelta(hours=1)
+    await uses.save([Use(token.uid, clock, "10.0.0.2")], [])
+    async with database.read() as session:
+        row = (await session.exec(select(AccessToken).where(col(AccessToken.uid) == token.uid))).one()
+        refused = (await session.exec(select(RefusedSignIn))).one()
+    assert (row.last_use_time, row.last_use_address) == (clock, "10.0.0.2")
+    assert refused.last_time == NOW
 
 
 async def test_refused_sign_ins_are_counted_by_address_and_token(database: Database) -> None:
