@@ -75,6 +75,7 @@ class Dialogue:
             username=account.username,
             authorization=held.value if held else "",
             ca_certificates=self._ca_certificates,
+            ca_host=self._own.host,
         )
         answer = await self._transport.fetch(request, limit=limit)
         if answer.status == 401 and self._is_own(answer.url):

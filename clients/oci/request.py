@@ -43,8 +43,10 @@ class Request:
     max_redirects: int = 5
     # Called before each attempt.
     attempted: Callable[[], None] | None = None
-    # PEM certificates to verify the host of `url` with, in place of the system's; empty for these.
+    # PEM certificates to verify `ca_host` with, in place of the system's; empty for these.
     ca_certificates: str = field(default="", repr=False)
+    # The upstream's own host; empty for that of `url`.
+    ca_host: str = ""
 
     @property
     def account(self) -> Account:

@@ -21,7 +21,7 @@ from clients.oci.challenge import Challenge, InvalidChallenge, parse_challenges
 from clients.oci.credential import Basic
 from clients.oci.errors import UpstreamDenied, UpstreamError, UpstreamInvalid
 from clients.oci.failure import refusal
-from clients.oci.origin import ForbiddenUrl, trusted_realm
+from clients.oci.origin import ForbiddenUrl, Origin, trusted_realm
 from clients.oci.request import Answer, Request
 from clients.oci.strict_json import InvalidJson, read_object
 from clients.oci.upstream import Upstream
@@ -153,6 +153,7 @@ class Tokens:
             authorization="" if credential is None else credential.header,
             max_redirects=0,
             ca_certificates=reader.ca_certificates,
+            ca_host=Origin.of(URL(upstream.base_url)).host,
         )
         asked, asked_at = self._clock(), self._now()
         if credential is None:

@@ -162,7 +162,8 @@ class Transport:
         if authorization:
             headers["Authorization"] = authorization
         session = self._session(allow_private=allow_private)
-        trust = self._trust.context(request.ca_certificates, own=_host(url) == _host(request.url))
+        own = _host(url) == (request.ca_host or _host(request.url))
+        trust = self._trust.context(request.ca_certificates, own=own)
         asked = {"http.request.method": request.method, "server.address": url.host or ""}
         with (
             self.breakers.watch(str(url.origin()), request.host) as outcome,

@@ -14,6 +14,7 @@ from clients.oci.transport import Transport
 from clients.oci.trust import InvalidCertificates, check_certificates
 from clients.oci.upstream import Upstream
 from tests.fakes.images import make_image
+from tests.fakes.internet import Internet
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import TokenService
 from tests.servers.certificates import Authority
@@ -76,6 +77,36 @@ async def test_tokens_are_got_under_the_same_bundle(
     registry = client(transport, private, authority.pem, Basic("alice", "secret"))
     assert (await registry.get_manifest("1.0")).digest == IMAGE.digest
     assert len(private.tokens.issued) == 1
+
+
+@pytest.mark.parametrize("name", ["auth.vendor.example", "registry.vendor.example"])
+async def test_a_token_service_elsewhere_may_be_a_public_one(
+    name: str, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's certificates vouch for it as well, but not for the registry's own host."""
+    public = Authority("Public")
+    known = tmp_path / "system.pem"
+    known.write_text(public.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(known))
+    internet = Internet(monkeypatch)
+    at = internet.address("registry.vendor.example")
+    elsewhere = internet.address("auth.vendor.example") if name.startswith("auth") else at
+    private = authority.issue(tmp_path, "registry.vendor.example").server_context()
+    async with (
+        FakeRegistry(host=at, ssl_context=private) as registry,
+        FakeRegistry(host=elsewhere, ssl_context=public.issue(tmp_path, name).server_context()) as desk,
+        Transport() as transport,
+    ):
+        registry.add(IMAGE, "team/app", ["1.0"])
+        port = desk.host.rpartition(":")[2]
+        registry.tokens = desk.tokens = TokenService(realm=f"https://{name}:{port}/token")
+        upstream = Upstream.parse(f"registry.vendor.example:{registry.host.rpartition(':')[2]}/team/app")
+        asked = Registry(transport, upstream, ca_certificates=authority.pem).check()
+        if name.startswith("auth"):
+            assert await asked == ["1.0"]
+        else:
+            with pytest.raises(UntrustedTls):
+                await asked
 
 
 async def test_blobs_are_fetched_under_the_bundle_of_the_access(
