@@ -88,19 +88,27 @@ class Supervisor:
         failures = 0
         while True:
             began = loop.time()
-            process = await start(plane.command, self._environment)
-            self._running[plane.title] = process
-            code = await process.wait()
-            if code == Exit.CONFIGURATION:
-                return code
-            if plane.title not in self._was_ready:
-                self._say(f"The {plane.title} ended {describe(code)} before it was ready; see above for why.")
-                return code if code > 0 else Exit.FAILED
+            try:
+                process = await start(plane.command, self._environment)
+            except OSError as error:
+                if plane.title not in self._was_ready:
+                    raise
+                # For want of memory or processes, which passes.
+                what = f"cannot be started ({(error.strerror or str(error)).lower()})"
+            else:
+                self._running[plane.title] = process
+                code = await process.wait()
+                what = f"ended {describe(code)}"
+                if code == Exit.CONFIGURATION:
+                    return code
+                if plane.title not in self._was_ready:
+                    self._say(f"The {plane.title} {what} before it was ready; see above for why.")
+                    return code if code > 0 else Exit.FAILED
             if loop.time() - began >= self._timing.settled:
                 failures = 0
             pause = self._timing.pauses[min(failures, len(self._timing.pauses) - 1)]
             failures += 1
-            self._say(f"The {plane.title} ended {describe(code)}; it starts again in {pause:g} s.")
+            self._say(f"The {plane.title} {what}; it starts again in {pause:g} s.")
             await asyncio.sleep(pause)
 
     async def _wait_until_ready(self, plane: Plane) -> None:

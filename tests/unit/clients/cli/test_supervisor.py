@@ -1,6 +1,7 @@
 """The supervisor, with tiny stand-ins for the planes."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.cli.child import start
 from clients.cli.supervisor import Plane, Supervisor, Timing
 from clients.process.listen import Address
 
@@ -110,6 +112,32 @@ async def test_one_that_crashes_starts_again():
         "The second ended by SIGKILL; it starts again in 0.02 s.",
         "The second ended by SIGKILL; it starts again in 0.02 s.",
     ]
+
+
+async def test_one_that_cannot_be_started_again_yet(monkeypatch):
+    """Want of memory passes: it is tried again like one that crashes, and the other one is left alone."""
+    run = Run(("first", SLEEPER), ("second", SLEEPER))
+    await run.announced.wait()
+    (pid,) = await pids("second", 1)
+    failures = [OSError(errno.ENOMEM, "Cannot allocate memory")] * 2
+
+    async def short(*arguments):
+        if failures:
+            raise failures.pop()
+        return await start(*arguments)
+
+    monkeypatch.setattr("clients.cli.supervisor.start", short)
+    os.kill(pid, signal.SIGKILL)
+    again = asyncio.create_task(pids("second", 2))
+    await asyncio.wait((again, run.task), return_when=asyncio.FIRST_COMPLETED)
+    again.cancel()
+    assert not run.task.done()
+    assert len(await pids("first", 1)) == 1
+    assert await run.stop() == 0
+    assert (
+        run.said[1:]
+        == ["The second cannot be started (cannot allocate memory); it starts again in 0.02 s."] * 2
+    )
 
 
 async def test_a_wrong_configuration_ends_everything():
