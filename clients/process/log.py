@@ -69,9 +69,9 @@ class ConsoleFormatter(logging.Formatter):
         extra = "".join(f" {key}={value}" for key, value in _fields(record).items())
         text = redact(record.getMessage()) + extra
         # It may quote what a stranger sent, which must not start a line of its own or command a terminal.
-        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-        line = f"{_time(record)} {record.levelname:<7} {record.name} {text}"
-        problem = _problem(self, record)
+        line = f"{_time(record)} {record.levelname:<7} {record.name} {_harmless(text)}"
+        # So may an exception, whose lines stay lines.
+        problem = "\n".join(map(_harmless, _problem(self, record).split("\n")))
         return f"{line}\n{problem}" if problem else line
 
 
@@ -91,6 +91,10 @@ class JsonFormatter(logging.Formatter):
         if problem:
             entry["exception"] = problem
         return json.dumps(entry, ensure_ascii=False)
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _time(record: logging.LogRecord) -> str:

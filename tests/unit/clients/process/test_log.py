@@ -59,6 +59,19 @@ def test_json_for_machines(capsys):
     }
 
 
+def test_a_traceback_commands_no_terminal(capsys):
+    """An exception may quote a stranger as well: its lines stay lines, other control characters are text."""
+    log.configure("info", "console")
+    try:
+        raise ValueError("sent \x1b[31m\rforged\nmore")
+    except ValueError:
+        logging.getLogger("penstock.test").exception("it failed")
+    err = capsys.readouterr().err
+    assert "ValueError: sent \\x1b[31m\\rforged\nmore\n" in err
+    assert "\x1b" not in err
+    assert "\r" not in err
+
+
 @pytest.mark.parametrize("format", log.FORMATS)
 def test_no_secret_in_any_part(capsys, format):
     """Message, arguments, fields, tracebacks."""
