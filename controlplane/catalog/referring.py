@@ -121,7 +121,7 @@ class Referring:
             if digest in present:
                 continue
             if sum(len(manifest.content) for manifest in fetched) + MAX_SIZE > _CONTENT:
-                await self._save(artifact, fetched)
+                await self._save(artifact, subject, fetched)
                 fetched = []
             try:
                 fetched.append(await registry.get_manifest(digest))
@@ -132,13 +132,16 @@ class Referring:
                 problem = error
                 break
         if fetched:
-            await self._save(artifact, fetched)
+            await self._save(artifact, subject, fetched)
         if problem is not None:
             raise problem
 
-    async def _save(self, artifact: Artifact, manifests: list[Manifest]) -> None:
+    async def _save(self, artifact: Artifact, subject: Digest, manifests: list[Manifest]) -> None:
         async with self._database.write() as session:
             await store.lock(session, artifact)
+            if not await _held(session, saved_id(artifact), [str(subject)]):
+                # A sync has dropped it meanwhile, with what referred to it: nothing would find these again.
+                return
             await store.save_manifests(session, saved_id(artifact), manifests, self._now())
 
 

@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from sqlmodel import select
 
+from controlplane.catalog import tagging
 from controlplane.catalog.referring import Referring
 from controlplane.catalog.resolve import Resolver
-from controlplane.model.artifact_tables import Artifact
+from controlplane.model.artifact_tables import Artifact, Manifest
 from controlplane.model.database import Database
+from controlplane.model.saved import saved_id
 from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.images import Image, make_artifact, make_image
 from tests.fakes.registry import FakeRegistry
@@ -92,3 +96,23 @@ async def test_annotations_are_read_of_so_much_and_no_more(
     assert {referrer.digest for referrer in found} == {str(it.digest) for it in signatures}
     assert sum(bool(referrer.annotations) for referrer in found if referrer.digest in large) == 2
     assert all(referrer.annotations for referrer in found if referrer.digest not in large)
+
+
+async def test_referrers_of_a_manifest_that_went_meanwhile_are_not_kept(
+    database: Database, access: UpstreamAccess, artifact: Artifact, fake: FakeRegistry, referring: Referring
+) -> None:
+    """A sync has dropped it while the upstream was asked: nothing would ever find them to drop them."""
+    image, signatures = await _signed(database, access, artifact, fake, [0])
+    opened = asyncio.Event()
+    fake.faults.add("manifests", reference=str(signatures[0].digest), pause_after=1, gate=opened)
+    fake.requests.clear()
+    asking = asyncio.create_task(referring.of(artifact.uid, image.digest))
+    await fake.asked("manifests")
+    async with database.write() as session:
+        now = datetime.now(UTC)
+        await tagging.remove_tags(database, session, saved_id(artifact), ["1.0"], now, listed=now)
+    opened.set()
+
+    assert (await asking)[0] == []
+    async with database.read() as session:
+        assert (await session.exec(select(Manifest.digest))).all() == []
