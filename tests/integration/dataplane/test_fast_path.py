@@ -57,6 +57,8 @@ async def two(setup: Setup, tmp_path: Path) -> AsyncIterator[Two]:
             for path in paths:
                 answer = await setup.request("GET", f"/v2/acme/app/{path}", base=base)
                 assert answer.status == 200
+        # A blob's last byte is there before it is stored.
+        await until(lambda: not setup.node._measures.running_fills + slow._measures.running_fills)
         yield Two(setup, slow, image)
 
 
