@@ -24,6 +24,9 @@ async def read(session: AsyncSession, before: Held | None = None) -> Held:
     (`Database.read`): otherwise an artifact could come without its organization.
     """
     row = (await session.exec(select(Singleton))).one()
+    if before and row.config_revision < before.revision:
+        # The database was put back to a backup: its revisions say nothing of what was read before.
+        before = None
     changed_at: dict[Section, int] = {each: getattr(row, each.column) for each in Section}
     sections: dict[Section, Entries] = {}
     rows = _Rows(session)

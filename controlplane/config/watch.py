@@ -107,6 +107,9 @@ class ConfigFeed:
         return self._snapshot[1]
 
     def _step(self, old: Held, new: Held) -> _Messages:
+        if new.revision < old.revision:
+            # Of a backup; nodes take no change that leads backwards.
+            return self._whole(new)
         # Nearly all watchers make the same step: it is compared once, and not once for each.
         if self._last_step is None or self._last_step[0] is not old or self._last_step[1] is not new:
             self._last_step = (old, new, difference(old, new))

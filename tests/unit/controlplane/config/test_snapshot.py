@@ -12,7 +12,7 @@ from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.roles import Role
 from controlplane.model.section import Section
-from controlplane.model.tables import Organization
+from controlplane.model.tables import Organization, Singleton
 from penstock.v1 import config_pb2, user_pb2
 from tests.fakes.rows import (
     NOW,
@@ -188,3 +188,24 @@ async def test_what_is_read_on_is_what_is_read_anew(database: Database) -> None:
     assert (await _read(database, held)).sections == {section: {} for section in Section}
     async with database.read() as session:
         assert (await session.exec(select(Artifact))).first() is None
+
+
+async def test_a_database_from_a_backup_is_read_anew(database: Database) -> None:
+    """It is behind what was read: what changed since the backup is not to stay with nodes."""
+    customer = await add_customer(database, await add_organization(database))
+    entitlement = await add_entitlement(database, customer, expires_in=timedelta(days=1))
+    async with database.read() as session:
+        saved = (await session.exec(select(Singleton))).one()
+    backup = saved.model_dump()
+    async with database.write() as session:
+        later = await database.raise_revision(session, Section.ENTITLEMENTS)
+        longer = update(Entitlement).values(expire_time=NOW + timedelta(days=99), config_revision=later)
+        await session.exec(longer)
+    before = await _read(database)
+
+    async with database.write() as session:
+        values = {"expire_time": entitlement.expire_time, "config_revision": entitlement.config_revision}
+        await session.exec(update(Entitlement).values(**values))
+        await session.exec(update(Singleton).values(**backup))
+
+    assert await _read(database, before) == await _read(database)

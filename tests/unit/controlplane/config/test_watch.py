@@ -6,9 +6,11 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sqlmodel import delete, update
 
 from controlplane.config.watch import ConfigFeed
 from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.tables import Organization, Singleton
 from penstock.v1 import node_pb2
 from tests.fakes.rows import add_artifact, add_organization, open_database
 
@@ -74,6 +76,18 @@ async def test_a_change_by_another_process_is_noticed(tmp_path: Path) -> None:
         await _next(responses)
         organization = await add_organization(other)
         assert [entry.uid for entry in (await _next(responses)).change.organizations] == [organization.uid]
+
+
+async def test_a_revision_that_goes_back_comes_as_a_snapshot(database: Database) -> None:
+    """The database was put back to a backup: nodes refuse a change that leads to an older revision."""
+    await add_organization(database, "acme")
+    async with _feed(database) as feed, aclosing(feed.watch()) as responses:
+        first = (await _next(responses)).snapshot
+        async with database.write() as session:
+            await session.exec(delete(Organization))
+            await session.exec(update(Singleton).values(config_revision=first.revision - 1))
+        back = (await _next(responses)).snapshot
+    assert (back.revision, list(back.organizations)) == (first.revision - 1, [])
 
 
 async def test_silence_is_filled_with_heartbeats(database: Database) -> None:
