@@ -100,13 +100,13 @@ class Detour:
     async def _pass(self) -> None:
         transfer, hash_ = self._transfer, self._hash
         if hash_ is not None and self._before is not None:
-            await self._threads.bulk(hash_.read, self._before.fileno(), transfer.position)
+            await self._threads.hash(hash_.read, self._before.fileno(), transfer.position)
         free = transfer.size if hash_ is None else transfer.size - HELD_BACK
         tail = bytearray()
         async with aclosing(transfer.chunks()) as chunks:
             async for chunk in chunks:
                 if hash_ is not None:
-                    await self._threads.bulk(hash_.add, chunk)
+                    await self._threads.hash(hash_.add, chunk)
                 at = transfer.position - len(chunk)
                 first = min(len(chunk), max(0, self._start - at))
                 last = max(first, free - at)

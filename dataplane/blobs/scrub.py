@@ -128,7 +128,7 @@ class Scrubber:
         digest_of_file = FileHash(digest)
         while (at := digest_of_file.position) < stored.size:
             stop = min(stored.size, at + _STEP)
-            await self._threads.bulk(digest_of_file.read, stored.file.fileno(), stop)
+            await self._threads.hash(digest_of_file.read, stored.file.fileno(), stop)
             self._measures.scrubbed_bytes += stop - at
             await self._sleep((stop - at) / self._rate)
         return digest_of_file.is_right()

@@ -26,8 +26,8 @@ _HASH_STEP = 8 * 1024 * 1024  # bytes that are read back before what has been ap
 class Spool:
     """One file that grows to `size` bytes; `keep_behind` runs beside `append`.
 
-    What was appended is written, and hashed from memory in the same trip to a thread. What another process
-    wrote is read back from the file; until that is hashed, what is appended is written all the same.
+    What was appended is written, and hashed from memory at the same time. What another process wrote is read
+    back from the file; until that is hashed, what is appended is written all the same.
     """
 
     def __init__(
@@ -86,15 +86,27 @@ class Spool:
             # In turns with writing: an upstream as quick as the disk would leave all of it to the end.
             if (hashed := self._hash.position) < self.written:
                 stop = min(self.written, hashed + _HASH_STEP)
-                await self._threads.bulk(self._hash.read, self._file.fileno(), stop)
+                await self._threads.hash(self._hash.read, self._file.fileno(), stop)
 
     async def _keep(self) -> None:
         chunks, length = self._pending, self._held
         self._pending, self._held = [], 0
         self._room.beat()
-        # While it is behind with what another process wrote, hashing reads these back later.
-        hash_ = self._hash if self._hash.position == self.written else None
-        await self._threads.bulk(_keep, self._file.fileno(), chunks, self.written, hash_)
+        if self._hash.position < self.written:
+            # Hashing is behind with what another process wrote, and reads these back later.
+            await self._write(chunks, length)
+            return
+        hashing = asyncio.create_task(self._threads.hash(self._hash.add, *chunks))
+        try:
+            await self._write(chunks, length)
+        except BaseException:
+            hashing.cancel()
+            await asyncio.wait([hashing])
+            raise
+        await hashing
+
+    async def _write(self, chunks: list[bytes | memoryview], length: int) -> None:
+        await self._threads.disk(_write, self._file.fileno(), chunks, self.written)
         self.written += length
         self.grown.beat()
 
@@ -123,12 +135,6 @@ class Spool:
     def leave(self) -> None:
         """Close the file, and leave it where it is, for whoever goes on with it."""
         self._file.close()
-
-
-def _keep(descriptor: int, chunks: list[bytes | memoryview], offset: int, hash_: FileHash | None) -> None:
-    _write(descriptor, chunks, offset)
-    if hash_ is not None:
-        hash_.add(*chunks)
 
 
 def _write(descriptor: int, chunks: list[bytes | memoryview], offset: int) -> None:

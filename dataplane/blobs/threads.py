@@ -2,18 +2,14 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Self, TypeVar
 
 Result = TypeVar("Result")
 
-# Each may have to wait for the disk.
-_THREADS = 8
-# What takes long yields to the event loop: a fill that is late holds up one blob, a loop that is late
-# every client.
-_NICENESS = 5
+# Writing waits for the disk more than it computes.
+_DISK_THREADS = 8
 
 
 async def in_thread(executor: Executor | None, function: Callable[..., Result], *arguments: object) -> Result:
@@ -37,32 +33,27 @@ async def in_thread(executor: Executor | None, function: Callable[..., Result], 
 
 
 class Threads:
-    """The threads of one blob cache: some for what is soon done, others for writing and hashing."""
+    """The threads of one blob cache: some for disk work, one a core for hashing."""
 
     def __init__(self) -> None:
-        self._disk = ThreadPoolExecutor(_THREADS, "blob-disk")
-        self._bulk = ThreadPoolExecutor(_THREADS, "blob-bulk", initializer=_be_nice)
+        self._disk = ThreadPoolExecutor(_DISK_THREADS, "blob-disk")
+        self._hash = ThreadPoolExecutor(os.cpu_count() or 1, "blob-hash")
 
     async def disk(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Run what reads or changes little on disk; see `in_thread`."""
+        """Run what reads or writes files; see `in_thread`."""
         return await in_thread(self._disk, function, *arguments)
 
-    async def bulk(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Run what writes or hashes many bytes; see `in_thread`."""
-        return await in_thread(self._bulk, function, *arguments)
+    async def hash(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run what computes; see `in_thread`."""
+        return await in_thread(self._hash, function, *arguments)
 
     def close(self) -> None:
         """End the threads; nothing may be running in them any more."""
         self._disk.shutdown()
-        self._bulk.shutdown()
+        self._hash.shutdown()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _be_nice() -> None:
-    # Linux schedules threads, not processes: this lowers the calling thread alone.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

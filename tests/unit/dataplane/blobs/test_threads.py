@@ -13,7 +13,7 @@ async def test_gives_the_result_or_the_error() -> None:
     with Threads() as threads:
         assert await threads.disk(max, 1, 2) == 2
         with pytest.raises(ZeroDivisionError):
-            await threads.bulk(divmod, 1, 0)
+            await threads.hash(divmod, 1, 0)
 
 
 @pytest.mark.parametrize("fails", [False, True])
