@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Final, Protocol, Self
 
 from clients.process.buffer import buffer
+from clients.process.buffers import Buffers
 from dataplane.blobs.detour import Detour, Detours
 from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
 from dataplane.blobs.store import OpenFile
@@ -25,6 +26,9 @@ QUICK: Final = 16
 _PROMPT: Final = 0.05
 FAR: Final = 8 * 1024 * 1024
 """Bytes from what is spooled to a wanted part, beyond which the part is asked for by itself."""
+# To clear a new one for each piece costs a twentieth of what it takes to encrypt it.
+_SPARE: Final = 8
+_buffers: Final = Buffers(LARGE, _SPARE)
 
 
 class Growth(Protocol):
@@ -68,6 +72,8 @@ class BlobReader:
         self._detours = detours
         self._detour: Detour | None = None
         self._part = (0, 0)
+        # Whether it has used any of the large buffers.
+        self._large = False
         self.size = size
         self.warm = growth is None and file is not None
         """Whether the blob was in the store when it was opened."""
@@ -140,6 +146,8 @@ class BlobReader:
             self._detour.close()
         if self._file is not None:
             self._file.close()
+        if self._large:
+            _buffers.trim()
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +159,11 @@ class BlobReader:
         """Read from the file; nothing, where that is not where the bytes are to be had."""
         if not length:
             return memoryview(b"")
-        piece = buffer(length)
+        if length > PIECE:
+            self._large = True
+            piece = _buffers.take()[:length]
+        else:
+            piece = buffer(length)
         failure = None
         try:
             # What is in the page cache, which nearly everything is, costs no trip to a thread ...
