@@ -1,7 +1,7 @@
 """Evens out the connections of a node's workers: one that has more than another gives it what comes next.
 
-The kernel spreads connections over workers by chance: of eight, one of two workers has six or more in every
-third case, and clients of large blobs wait for that one while the other has time.
+The kernel spreads connections over workers by chance: of eight, one of two workers has six or more in three
+of ten cases, and clients of large blobs wait for that one while the other has time.
 """
 
 import array
