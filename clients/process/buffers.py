@@ -5,8 +5,15 @@ from typing import Final
 
 from clients.process.buffer import HEADROOM
 
-# What CPython counts for a buffer that only its list and who asks refer to.
-_UNUSED: Final = 3
+
+def _count_unused() -> int:
+    """Tell what CPython counts for a buffer that only its list and who asks refer to, in this version."""
+    buffers = [bytearray()]
+    buffer = buffers[0]
+    return sys.getrefcount(buffer)
+
+
+_UNUSED: Final = _count_unused()
 
 
 class Buffers:

@@ -7,6 +7,8 @@ from typing import Final, Self
 _CELL: Final = 8
 # More than any worker has: nobody is to be given to it.
 _CLOSED: Final = 1 << 62
+# Connections that wait for a worker which has been stopped, or hangs: it is given no more.
+_HANGS: Final = 64
 
 
 class Loads:
@@ -61,7 +63,8 @@ class Loads:
     def of(self, index: int) -> int:
         """Tell how many connections a worker has, or is about to have; very many where it takes none."""
         row = index * self._width
-        return self._cells[row] + self._given(index) - self._cells[row + 1]
+        waiting = self._given(index) - self._cells[row + 1]
+        return self._cells[row] + waiting if waiting < _HANGS else _CLOSED
 
     def close(self) -> None:
         """Let go of it."""

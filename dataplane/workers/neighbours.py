@@ -6,6 +6,7 @@ of ten cases, and clients of large blobs wait for that one while the other has t
 
 import array
 import asyncio
+import os
 import random
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,8 @@ from dataplane.workers.share import Share
 # Connections that are taken before others get their turn.
 _TURN: Final = 128
 _LOOKS: Final = 4
+# Seconds after which to try again what there was no descriptor for.
+_PAUSE: Final = 0.2
 # For one descriptor.
 _ROOM: Final = socket.CMSG_SPACE(array.array("i").itemsize)
 
@@ -55,6 +58,10 @@ class Neighbours:
         self._inner = inner
         self._outer = outer
         self._take: Callable[[socket.socket, Any], None] | None = None
+        self._connections = 0
+        # Whether others are to give it some.
+        self._open = False
+        self._paused: asyncio.TimerHandle | None = None
         for end in (inner, *outer):
             end.settimeout(0)
 
@@ -64,21 +71,20 @@ class Neighbours:
         # Nobody gives anything yet: what waits was given to the worker before this one.
         waiting = list(self._arrived())
         self._loads.settle(self._index)
-        self._loads.has(self._index, 0)
+        self._go_on()
         self._serve(waiting)
-        asyncio.get_running_loop().add_reader(self._inner.fileno(), self._receive)
 
     def stop(self) -> None:
         """Take none any more."""
         if self._take is not None:
-            self._loads.shut(self._index)
-            asyncio.get_running_loop().remove_reader(self._inner.fileno())
+            self._shut()
             self._receive()
             self._take = None
 
     def has(self, connections: int) -> None:
         """Note how many connections this worker has."""
-        if self._take is not None:
+        self._connections = connections
+        if self._open:
             self._loads.has(self._index, connections)
 
     def give(self, connection: socket.socket) -> bool:
@@ -100,12 +106,40 @@ class Neighbours:
         connection.close()
         return True
 
+    def _go_on(self) -> None:
+        self._paused = None
+        self._open = True
+        self._loads.has(self._index, self._connections)
+        asyncio.get_running_loop().add_reader(self._inner.fileno(), self._receive)
+
+    def _shut(self) -> None:
+        self._open = False
+        self._loads.shut(self._index)
+        asyncio.get_running_loop().remove_reader(self._inner.fileno())
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
+
+    def _has_descriptors(self) -> bool:
+        """Tell whether there is one for a connection: received without, it would be lost."""
+        try:
+            os.close(os.dup(self._inner.fileno()))
+        except OSError:
+            return False
+        return True
+
     def _receive(self) -> None:
         self._serve(islice(self._arrived(), _TURN))
 
     def _arrived(self) -> Iterator[socket.socket]:
         """Give each connection that waits behind the door."""
         while True:
+            if not self._has_descriptors():
+                # What waits goes on to wait, as in the kernel's queue.
+                if self._open:
+                    self._shut()
+                    self._paused = asyncio.get_running_loop().call_later(_PAUSE, self._go_on)
+                return
             try:
                 _, ancillary, _, _ = self._inner.recvmsg(1, _ROOM, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
@@ -114,7 +148,6 @@ class Neighbours:
             descriptors = array.array("i")
             for _, _, content in ancillary:
                 descriptors.frombytes(content)
-            # None where this process had no descriptor left for it.
             for descriptor in descriptors:
                 yield socket.socket(fileno=descriptor)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -14,6 +15,7 @@ from dataplane.http.server import Server
 from dataplane.workers.loads import Loads
 from dataplane.workers.neighbours import Doors, Neighbours
 from dataplane.workers.share import Share
+from tests.fakes.descriptors import none_left
 from tests.fakes.waiting import until
 from tests.unit.dataplane.http.serving import CLOSE, get
 
@@ -30,6 +32,10 @@ class Crew:
         self.doors = Doors(COUNT)
         self.servers: dict[int, Server] = {}
         self._stack = stack
+        # One to pass on, made while there are descriptors.
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        stack.enter_context(socket.create_connection(listener.getsockname()))
+        self.passed = stack.enter_context(listener.accept()[0])
         self.port = 0
 
     def neighbours(self, index: int) -> Neighbours:
@@ -53,6 +59,11 @@ class Crew:
             self._stack.callback(writer.close)
         await self.have(before + count - waiting)
         return clients
+
+    def pass_on(self, index: int) -> None:
+        """Has a connection wait at the door of a worker, which has not seen it yet."""
+        socket.send_fds(self.doors.of(index)[1][index], [b"c"], [self.passed.fileno()])
+        self.loads.gave((index + 1) % COUNT, index)
 
     async def have(self, count: int) -> None:
         """Waits until workers have so many connections."""
@@ -120,6 +131,39 @@ async def test_a_worker_that_stops_is_given_nothing(crew: Crew) -> None:
     assert crew.connections() == [10, 10]
 
 
+async def test_a_worker_that_stops_stays_shut(crew: Crew) -> None:
+    """Also where it still takes what was at its door just then."""
+    crew.start(0, 1)
+    crew.pass_on(1)
+    stopping = asyncio.create_task(crew.servers.pop(1).stop(1))
+    await asyncio.sleep(0)
+    assert crew.loads.of(1) > 1 << 60
+    await crew.connect(6)
+    assert crew.connections() == [6]
+    await stopping
+
+
+async def test_a_worker_without_descriptors_leaves_connections_where_they_are(crew: Crew) -> None:
+    """The others are to give it no more; it has them as soon as it can."""
+    taken: list[socket.socket] = []
+    short = crew.neighbours(1)
+    short.start(lambda connection, _: taken.append(connection))
+    with none_left():
+        crew.pass_on(1)
+        await asyncio.sleep(0.05)
+        assert taken == []
+        assert crew.loads.of(1) > 1 << 60
+
+    async def has_them() -> bool:
+        return len(taken) == 1
+
+    await until(has_them)
+    short.has(1)
+    assert crew.loads.of(1) == 1
+    short.stop()
+    taken[0].close()
+
+
 async def test_what_was_on_its_way_to_a_worker_that_died_is_its_successors(crew: Crew) -> None:
     """It waits for that, as in the kernel's queue; and counts once."""
     died = crew.neighbours(1)
@@ -150,7 +194,18 @@ async def test_a_worker_whose_door_is_full_is_given_nothing(crew: Crew) -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
             outer.send(b"c")
+    crew.loads.has(1, 0)
     assert [await ask(client) for client in await crew.connect(5)] == [b"0"] * 5
+
+
+async def test_a_worker_that_does_not_take_what_it_is_given_is_given_no_more(crew: Crew) -> None:
+    """It hangs: only so many wait for it as a burst would bring."""
+    hangs = crew.neighbours(1)
+    hangs.start(lambda *_: None)
+    crew.start(0)
+    asyncio.get_running_loop().remove_reader(crew.doors.of(1)[0].fileno())
+    await crew.connect(200, waiting=64)
+    assert crew.connections() == [136]
 
 
 async def test_a_client_that_leaves_on_the_way_is_no_trouble(crew: Crew) -> None:
