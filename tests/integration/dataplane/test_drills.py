@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from clients.oci.transport import Timeouts, Transport
+from dataplane.blobs.lately import MOMENT
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
@@ -221,3 +222,5 @@ async def until_idle(node: Node) -> None:
         for name in ("requests_active", "connections", "fetches_running"):
             while await node.metric(f"penstock_node_{name} "):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
+    # For whoever comes next, files stay open for a moment.
+    await asyncio.sleep(2 * MOMENT)
