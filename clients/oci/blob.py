@@ -1,5 +1,6 @@
 """Reading a blob of an upstream as a stream (distribution specification, "Pulling blobs")."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,8 @@ from clients.oci.body import take_rest
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamInvalid
 from clients.oci.failure import refusal, translated
-from clients.oci.request import Request
+from clients.oci.pace import Pace
+from clients.oci.request import Request, Timeouts
 from clients.oci.transport import Transport, check_encoding
 
 # RFC 9110, section 14.4.
@@ -38,11 +40,17 @@ class BlobStream:
     """A blob, or its end, as it comes in; unverified, since only the reader has all of it."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, host: str, idle: float, *, offset: int, size: int | None
+        self,
+        response: aiohttp.ClientResponse,
+        host: str,
+        timeouts: Timeouts,
+        *,
+        offset: int,
+        size: int | None,
     ) -> None:
         self._response = response
         self._host = host
-        self._idle = idle
+        self._timeouts = timeouts
         # 200, or 206 where the answer is a part.
         self.status = response.status
         # Where in the blob the first byte stands: 0 where the upstream ignored the range.
@@ -52,22 +60,30 @@ class BlobStream:
         self.etag = response.headers.get("ETag", "")
 
     async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
-        """Yields the bytes as they arrive; raises UpstreamError where they end too soon or stop coming.
+        """Yields the bytes as they arrive; raises UpstreamError where they end too soon or come too slowly.
 
-        There is no limit on the whole time, nor on the amount where `size` is None.
+        The time is bounded by that and the size, and not at all by how long the reader takes. There is no
+        limit on the amount where `size` is None.
         """
         with translated(self._host):
-            taken = take_rest(self._response, self._idle)
+            taken = take_rest(self._response, self._timeouts.idle)
             if taken is None:
-                async for chunk in self._response.content.iter_any():
-                    yield chunk
+                content = self._response.content
+                pace = Pace(self._timeouts, content.set_exception)
+                try:
+                    while chunk := await pace.wait(content.readany):
+                        yield chunk
+                finally:
+                    pace.close()
                 return
             first, rest = taken
+            pace = Pace(self._timeouts, rest.fail)
             try:
                 yield first
-                while (piece := await rest.read()) is not None:
+                while piece := await pace.wait(rest.read):
                     yield piece
             finally:
+                pace.close()
                 rest.close()
 
 
@@ -94,14 +110,15 @@ async def open_blob(
     async with transport.open(request) as response:
         if response.status not in (200, 206):
             with translated(host):
-                body = await response.content.read(16 * 1024)
+                async with asyncio.timeout(transport.timeouts.total):
+                    body = await response.content.read(16 * 1024)
             what = f"the blob {digest} of {access.repository}"
             raise refusal(host, what, response.status, response.headers, body, secret=access.authorization)
         check_encoding(response, host)
         start, size = _extent(response, host)
         if start > offset:
             raise UpstreamInvalid(host, f"{host} left out a part of the blob {digest}.")
-        yield BlobStream(response, host, transport.idle, offset=start, size=size)
+        yield BlobStream(response, host, transport.timeouts, offset=start, size=size)
 
 
 def _extent(response: aiohttp.ClientResponse, host: str) -> tuple[int, int | None]:

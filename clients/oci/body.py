@@ -62,14 +62,14 @@ class Rest(asyncio.BufferedProtocol):
         transport.set_protocol(self)
         transport.resume_reading()
 
-    async def read(self) -> memoryview | None:
-        """Give the next bytes, None at their end.
+    async def read(self) -> memoryview:
+        """Give the next bytes, none at their end.
 
         Raises ConnectionError where the connection ends before them, TimeoutError where nothing comes.
         """
         while not self._ahead:
             if not self._missing:
-                return None
+                return memoryview(b"")
             if self._failure is not None:
                 raise self._failure
             self._waiter = self._loop.create_future()
@@ -94,6 +94,13 @@ class Rest(asyncio.BufferedProtocol):
         self._timer.cancel()
         self._transport.close()
         _buffers.trim()
+
+    def fail(self, failure: Exception) -> None:
+        """Give up what is missing, and tell the reader why once it has what is there."""
+        if self._missing and self._failure is None:
+            self._failure = failure
+            self.close()
+            self._wake()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - more is always welcome
         """See BufferedProtocol."""
@@ -121,18 +128,18 @@ class Rest(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         """See BufferedProtocol."""
-        self._fail(ConnectionResetError("The connection ended before the body did."))
+        self.fail(ConnectionResetError("The connection ended before the body did."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See BufferedProtocol."""
-        self._fail(exc or ConnectionResetError("The connection ended before the body did."))
+        self.fail(exc or ConnectionResetError("The connection ended before the body did."))
         self._before.connection_lost(exc)
 
     def _look(self) -> None:
         now = self._loop.time()
         # While the reader is behind, nothing can come.
         if not self._paused and now - self._heard >= self._idle:
-            self._fail(TimeoutError("Nothing has come for too long."))
+            self.fail(TimeoutError("Nothing has come for too long."))
             return
         come, self._before_look = self._before_look - self._missing, self._missing
         self._wait_for(_TURN if come >= _TURN and self._missing >= _TAIL else 1)
@@ -144,12 +151,6 @@ class Rest(asyncio.BufferedProtocol):
             self._turn = count
             with suppress(OSError):
                 self._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVLOWAT, count)
-
-    def _fail(self, failure: Exception) -> None:
-        if self._missing and self._failure is None:
-            self._failure = failure
-            self.close()
-            self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -27,6 +27,7 @@ from clients.oci.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
+from clients.oci.pace import TooSlow
 from clients.process.descriptors import is_shortage
 
 # Characters of an upstream's own explanation that are passed on.
@@ -45,6 +46,8 @@ def translated(host: str) -> Iterator[None]:
         raise ForbiddenAddress(host, f"{error}.") from error
     except aiohttp.ConnectionTimeoutError as error:
         raise UpstreamBroken(host, f"{host} could not be reached in time.") from error
+    except TooSlow as error:
+        raise UpstreamUnavailable(host, f"{host} sent {error}.") from error
     except TimeoutError as error:
         # aiohttp's own time-outs are of this class as well.
         raise UpstreamUnavailable(host, f"{host} did not answer in time.") from error

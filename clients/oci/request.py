@@ -74,3 +74,7 @@ class Timeouts:
     idle: float = 60
     # A whole answer that is read into memory; and an answer's headers, with all redirects, in any case.
     total: float = 120
+    # Bytes a second of a blob that are the least, over so many seconds of waiting for them. Who is slower may
+    # be asked again: this is less than any line that an image could be pulled over.
+    floor: int = 1000
+    window: float = 60

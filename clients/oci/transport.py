@@ -61,13 +61,12 @@ class Transport:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._allow_private = allow_private
-        self._timeouts = timeouts or Timeouts()
+        self.timeouts = timeouts or Timeouts()
+        """How long anything is waited for."""
         self._retry = retry or Retry()
         self._connections_per_host = connections_per_host
         self._trust = TrustStore(ssl_context)
         self._sleep = sleep
-        self.idle = self._timeouts.idle
-        """Seconds without a byte after which a body is given up."""
         self.tokens = Tokens(self.fetch, clock, now)
         self.breakers = Breakers(clock)
         self.rates = Rates(clock)
@@ -93,7 +92,7 @@ class Transport:
         the body inside `translated`.
         """
         with translated(request.host):
-            async with asyncio.timeout(self._timeouts.total):
+            async with asyncio.timeout(self.timeouts.total):
                 response = await self._follow(request)
         try:
             yield response
@@ -123,7 +122,7 @@ class Transport:
         if request.attempted is not None:
             request.attempted()
         try:
-            async with asyncio.timeout(self._timeouts.total), self.open(request) as response:
+            async with asyncio.timeout(self.timeouts.total), self.open(request) as response:
                 if Origin.of(response.url) == Origin.of(request.url):
                     self.rates.note(request.account, response.status, response.headers)
                 with translated(request.host):
@@ -195,7 +194,7 @@ class Transport:
     def _session(self, *, allow_private: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(allow_private)
         if session is None:
-            resolver = GuardedResolver(allow_private=allow_private, timeout=self._timeouts.connect)
+            resolver = GuardedResolver(allow_private=allow_private, timeout=self.timeouts.connect)
             connector = aiohttp.TCPConnector(
                 resolver=resolver,
                 limit=0,
@@ -205,7 +204,7 @@ class Transport:
                 connector=connector,
                 # Bounds the parts; the whole is bounded above, and for a blob not at all.
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.idle
+                    total=None, sock_connect=self.timeouts.connect, sock_read=self.timeouts.idle
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

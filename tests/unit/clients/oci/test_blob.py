@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -23,10 +24,15 @@ from clients.oci.transport import Transport
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.wire import send, wire
 
 BLOB = GeneratedBlob(seed=1, size=1_000_000)
 IMAGE = make_image([BLOB])
 CONTENT = content_of(BLOB)
+# Bounds that show soon, below which nothing is silent for long.
+DEMANDING = Timeouts(idle=30, total=0.5, floor=1000, window=0.2)
+# Seconds after which something goes on for ever.
+PATIENCE = 10
 
 
 @pytest.fixture(params=["short", "long"], autouse=True)
@@ -225,6 +231,46 @@ async def test_a_blob_that_stalls(access: BlobAccess, upstream: FakeRegistry) ->
         upstream.faults.add("blobs", rate=2_000_000)
         async with open_blob(transport, access, BLOB.digest) as stream:
             assert await read(stream) == CONTENT
+
+
+async def test_a_blob_that_drips(access: BlobAccess, upstream: FakeRegistry) -> None:
+    """Bytes that keep coming are not enough: too few of them while they are waited for end the transfer."""
+    upstream.faults.add("blobs", rate=50)
+    async with (
+        Transport(timeouts=DEMANDING) as transport,
+        asyncio.timeout(PATIENCE),
+        open_blob(transport, access, BLOB.digest) as stream,
+    ):
+        got = await read_until_error(stream, UpstreamUnavailable, "sent fewer than 1000 bytes a second")
+    assert CONTENT.startswith(got)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_a_body_that_drips_what_is_no_part_of_it(access: BlobAccess, status: int) -> None:
+    """The names of a chunk's extensions keep a connection busy without a byte for the reader."""
+
+    async def speak(writer: asyncio.StreamWriter) -> None:
+        await send(writer, f"HTTP/1.1 {status} -\r\nTransfer-Encoding: chunked\r\n\r\n5;".encode())
+        while True:
+            await send(writer, b"x")
+            await asyncio.sleep(0.02)
+
+    async with wire(speak) as url, Transport(timeouts=DEMANDING) as transport, asyncio.timeout(PATIENCE):
+        with pytest.raises(UpstreamUnavailable, match="bytes a second" if status == 200 else "in time"):
+            async with open_blob(transport, replace(access, base_url=url), BLOB.digest) as stream:
+                await read(stream)
+
+
+async def test_a_reader_that_is_slow(access: BlobAccess, upstream: FakeRegistry) -> None:
+    """Is not taken for a slow upstream: what the reader does between two pieces does not count."""
+    quick = Timeouts(idle=5, total=5, floor=400_000, window=0.05)
+    async with Transport(timeouts=quick) as transport, open_blob(transport, access, BLOB.digest) as stream:
+        got = bytearray()
+        async for chunk in stream.chunks():
+            got += chunk
+            if len(got) < BLOB.size:
+                await asyncio.sleep(0.1)
+    assert got == CONTENT
 
 
 async def test_a_reader_that_leaves(transport: Transport, access: BlobAccess, upstream: FakeRegistry) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from tests.unit.dataplane.blobs.reading import (
 )
 
 SIZE = 6 * MIB
+# Seconds after which something goes on for ever.
+PATIENCE = 10
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,20 @@ async def test_a_stalled_upstream_is_broken_off_and_resumed(
     gate.set()
 
     assert registry.requests[-1].headers["Range"] == f"bytes={MIB}-"
+    assert cache.measures.resumes == 1
+
+
+async def test_an_upstream_that_drips_is_broken_off_and_resumed(
+    cache: BlobCache, registry: FakeRegistry, source: RegistrySource
+) -> None:
+    """A byte now and then holds no fetch: what little came is kept, and the rest is asked for anew."""
+    registry.faults.add("blobs", rate=100, times=1)
+    timeouts = Timeouts(idle=30, floor=1000, window=0.3)
+
+    async with Transport(allow_private=True, timeouts=timeouts) as transport, asyncio.timeout(PATIENCE):
+        assert await pull(cache, source.blob, replace(source, transport=transport)) == content_of(source.blob)
+
+    assert int(registry.requests[-1].headers["Range"].removeprefix("bytes=").removesuffix("-")) > 0
     assert cache.measures.resumes == 1
 
 
