@@ -3,10 +3,10 @@
 import asyncio
 import socket
 
-from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from clients.oci.address import Address, AddressRefused, is_public, parse_address
+from clients.oci.lookups import Lookups
 
 
 class GuardedResolver(AbstractResolver):
@@ -20,7 +20,7 @@ class GuardedResolver(AbstractResolver):
     def __init__(self, *, allow_private: bool, timeout: float) -> None:
         self._allow_private = allow_private
         self._timeout = timeout
-        self._system = ThreadedResolver()
+        self._system = Lookups()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -42,8 +42,7 @@ class GuardedResolver(AbstractResolver):
         return kept
 
     async def close(self) -> None:
-        """Releases the system's resolver."""
-        await self._system.close()
+        """Does nothing: a look-up that is under way ends by itself."""
 
 
 def _address(text: str) -> Address:

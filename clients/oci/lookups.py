@@ -1,0 +1,72 @@
+"""Look-ups of names in threads of their own.
+
+The system's resolver blocks, for half a minute where a name server does not answer. In the threads of the
+event loop, of which there are few, a handful of such names would keep all waiting that reads a file there.
+"""
+
+import asyncio
+import socket
+import threading
+from contextlib import suppress
+from typing import Final
+
+from aiohttp.abc import ResolveResult
+
+# Names that are looked up at one time. Each has a thread, which stays until the system's resolver gives up.
+_MOST: Final = 16
+_NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+
+class Lookups:
+    """Asks the system's resolver; at most so many at a time, while the others wait."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._free = asyncio.Semaphore(most)
+
+    async def resolve(self, host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+        """Give the addresses of a host; raises OSError, and UnicodeError for what cannot be a name.
+
+        A caller may leave at any time; the place stays taken for as long as the resolver takes.
+        """
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[ResolveResult]] = loop.create_future()
+
+        def end(outcome: list[ResolveResult] | Exception) -> None:
+            self._free.release()
+            if found.done():
+                return
+            if isinstance(outcome, Exception):
+                found.set_exception(outcome)
+            else:
+                found.set_result(outcome)
+
+        def look() -> None:
+            outcome: list[ResolveResult] | Exception
+            try:
+                outcome = _look_up(host, port, family)
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                outcome = error
+            # The loop may have ended meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(end, outcome)
+
+        try:
+            # One that a process does not wait for at its end, as it does for those of a pool.
+            threading.Thread(target=look, name="name-lookup", daemon=True).start()
+        except RuntimeError as error:
+            self._free.release()
+            raise OSError(None, "there is no thread to resolve the name in") from error
+        return await found
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    results: list[ResolveResult] = []
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    for kind, _, protocol, _, address in found:
+        # Of a link-local address the number of the interface is a part.
+        text, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+        results.append(
+            ResolveResult(hostname=host, host=text, port=port, family=kind, proto=protocol, flags=_NUMERIC)
+        )
+    return results
