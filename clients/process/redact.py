@@ -27,8 +27,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # Signed URLs, and tokens in a query.
     (
         re.compile(
-            r"([?&](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)"
-            r"|signature|sig|policy|key-pair-id|access_token|refresh_token|token|password)=)[^\s&\"'#]+",
+            # Of AWS and what speaks S3, Google, Azure, CloudFront, Cloudflare, Akamai, Fastly, Alibaba,
+            # Tencent; after an & as it is, and as JSON and XML may have it.
+            r"((?:[?&;]|\\u0026)(?:x-(?:amz|goog|oss|cos|obs)-(?:signature|credential|security-token)"
+            r"|awsaccesskeyid|googleaccessid|ossaccesskeyid|signature|q-signature|sig|hmac|policy|key-pair-id"
+            r"|verify|cf_sign|hdnea|hdnts|hdntl|__token__|__gda__|fastly_token|auth_key|security-token"
+            r"|access_token|refresh_token|id_token|token|jwt|password)=)(?:(?!\\u0026)[^\s&\"'#])+",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",
