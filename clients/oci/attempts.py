@@ -14,7 +14,8 @@ from clients.oci.upstream import Upstream
 _PAUSE = 60.0
 _REMEMBERED = 10_000
 
-_Key = tuple[str, bool, Basic]
+# No secret: what was said of a credential is known for longer than the credential is there.
+_Key = tuple[str, bool, bytes]
 
 
 class Attempts:
@@ -89,4 +90,4 @@ class Attempts:
 
 
 def _key(upstream: Upstream, credential: Basic) -> _Key:
-    return (upstream.host, upstream.plain_http, credential)
+    return (upstream.host, upstream.plain_http, credential.fingerprint)

@@ -1,10 +1,15 @@
 """What a private registry is shown, and where that comes from."""
 
 import base64
+import secrets
 from dataclasses import dataclass, field
-from typing import Protocol
+from hashlib import blake2b
+from typing import Final, Protocol
 
 from clients.oci.errors import CredentialRefused
+
+# Without it, a password that is weak could be guessed from what stands for it.
+_KEY: Final = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +26,16 @@ class Basic:
     @property
     def header(self) -> str:
         """Value of the Authorization header."""
-        pair = f"{self.username}:{self.password}".encode()
-        return f"Basic {base64.b64encode(pair).decode()}"
+        return f"Basic {base64.b64encode(self._pair).decode()}"
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What stands for it where it is remembered, in this process, for longer than it is used."""
+        return blake2b(self._pair, key=_KEY, digest_size=32).digest()
+
+    @property
+    def _pair(self) -> bytes:
+        return f"{self.username}:{self.password}".encode()
 
 
 class CredentialSource(Protocol):

@@ -8,8 +8,8 @@ from clients.oci.credential import Basic, CredentialSource, Fixed
 from clients.oci.errors import CredentialRefused, UpstreamRateLimited
 from clients.oci.failure import refusal
 from clients.oci.origin import Origin
+from clients.oci.reader import Authorization, Reader
 from clients.oci.request import Account, Answer, Request
-from clients.oci.token import Authorization, Reader
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
 
@@ -109,7 +109,7 @@ class Dialogue:
                 raise tokens.attempts.refuse(self._upstream, credential)
             if answer.status in (200, 403, 404):
                 tokens.attempts.accept(self._upstream, credential)
-                tokens.takes_basic(reader, Authorization(request.authorization, None))
+                tokens.takes_basic(reader)
         return answer
 
     def _leave_alone(self, account: Account, what: str) -> None:

@@ -11,14 +11,14 @@ from clients.oci.credential import Basic, CredentialSource
 from clients.oci.descriptor import Descriptor
 from clients.oci.dialogue import Dialogue
 from clients.oci.digest import Digest
-from clients.oci.errors import UpstreamDenied, UpstreamInvalid, UpstreamNotFound
+from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamNotFound
 from clients.oci.manifest import MAX_SIZE, InvalidManifest, Manifest
 from clients.oci.media_types import ACCEPT_MANIFESTS, IMAGES, INDEXES, OCI_INDEX
+from clients.oci.reader import Authorization
 from clients.oci.reference import InvalidReference, parse_reference
 from clients.oci.referrers import list_referrers
 from clients.oci.request import Account, Answer, Kind, Request
 from clients.oci.tags import TagPages
-from clients.oci.token import Authorization
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
 
@@ -123,8 +123,8 @@ class Registry:
         if held is None:
             try:
                 await self.check()
-            except (UpstreamDenied, UpstreamInvalid, UpstreamNotFound):
-                # With a token, it is only the listing that is not to be had.
+            except UpstreamError:
+                # With a token, it is only the listing that is not to be had, or not now.
                 if await self._dialogue.held() is None:
                     raise
             held = await self._dialogue.held()

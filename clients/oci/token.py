@@ -6,11 +6,8 @@ until shortly before they end. With a Basic one, the registry wants the credenti
 """
 
 import asyncio
-import math
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -22,6 +19,7 @@ from clients.oci.credential import Basic
 from clients.oci.errors import UpstreamDenied, UpstreamError, UpstreamInvalid
 from clients.oci.failure import refusal
 from clients.oci.origin import ForbiddenUrl, Origin, trusted_realm
+from clients.oci.reader import Authorization, Held, Reader, ReaderKey
 from clients.oci.request import Answer, Request
 from clients.oci.strict_json import InvalidJson, read_object
 from clients.oci.upstream import Upstream
@@ -36,20 +34,7 @@ _RESERVE = 30.0
 _RESERVE_SHARE = 0.2
 # How long a registry that wanted no token is believed to want none.
 _OPEN_FOR = 300.0
-_REMEMBERED = 10_000
 _REFUSALS = frozenset({400, 401, 403, 404})
-
-
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """What reads one upstream repository.
-
-    `value` is for the Authorization header, to the upstream's own origin only; empty where it wants none.
-    `expires_at` is when that ends; None when it does not, or is empty.
-    """
-
-    value: str = field(repr=False)
-    expires_at: datetime | None
 
 
 class Fetch(Protocol):
@@ -58,18 +43,6 @@ class Fetch(Protocol):
     def __call__(self, request: Request, *, limit: int) -> Awaitable[Answer]:
         """Sends a request and reads at most `limit` bytes of its answer."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Who reads what: an upstream repository with a credential, or with none.
-
-    `ca_certificates` is as in Request.
-    """
-
-    upstream: Upstream
-    credential: Basic | None = None
-    ca_certificates: str = field(default="", repr=False, compare=False)
 
 
 class Tokens:
@@ -84,9 +57,8 @@ class Tokens:
         self._fetch = fetch
         self._clock = clock
         self._now = now
-        # With the time until which each may be used; the one that was used last stands last.
-        self._held: OrderedDict[Reader, tuple[Authorization, float]] = OrderedDict()
-        self._running: dict[Reader, asyncio.Task[Authorization]] = {}
+        self._held = Held(clock)
+        self._running: dict[ReaderKey, asyncio.Task[Authorization]] = {}
 
     async def close(self) -> None:
         """Ends fetches that are under way."""
@@ -97,23 +69,19 @@ class Tokens:
 
     def held(self, reader: Reader) -> Authorization | None:
         """Returns what is known to read an upstream and still good; None when nothing is known."""
-        authorization, until = self._held.get(reader, (None, 0.0))
-        if authorization is None or self._clock() >= until:
-            return None
-        self._held.move_to_end(reader)
-        return authorization
+        return self._held.get(reader)
 
     def forget(self, reader: Reader) -> None:
         """Drops what is known, so that it is found out anew."""
-        self._held.pop(reader, None)
+        self._held.forget(reader)
 
     def wants_none(self, reader: Reader) -> None:
         """Takes note that an upstream has just answered without being shown anything."""
-        self._keep(reader, Authorization("", None), self._clock() + _OPEN_FOR)
+        self._held.keep(reader, Authorization("", None), self._clock() + _OPEN_FOR)
 
-    def takes_basic(self, reader: Reader, authorization: Authorization) -> None:
-        """Takes note that an upstream has just taken a credential itself."""
-        self._keep(reader, authorization, math.inf)
+    def takes_basic(self, reader: Reader) -> None:
+        """Takes note that an upstream has just taken the reader's credential itself."""
+        self._held.keep_credential(reader)
 
     async def obtain(self, reader: Reader, challenges: Iterable[str], *, refused: str) -> Authorization:
         """Gets what the WWW-Authenticate headers `challenges` ask for.
@@ -129,16 +97,17 @@ class Tokens:
         challenge = _challenge(reader, challenges)
         if challenge.scheme == "basic" and reader.credential is not None:
             return Authorization(reader.credential.header, None)
-        task = self._running.get(reader)
+        key = reader.key
+        task = self._running.get(key)
         if task is None:
             # A task of its own, so that the one who asked first may leave while others wait.
             task = asyncio.create_task(self._obtain(reader, _token_url(reader.upstream, challenge)))
-            self._running[reader] = task
-            task.add_done_callback(lambda done: self._ended(reader, done))
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)
 
-    def _ended(self, reader: Reader, task: asyncio.Task[Authorization]) -> None:
-        del self._running[reader]
+    def _ended(self, key: ReaderKey, task: asyncio.Task[Authorization]) -> None:
+        del self._running[key]
         if not task.cancelled():
             # Everybody who waited may have left; the failure then interests nobody.
             task.exception()
@@ -166,7 +135,7 @@ class Tokens:
             raise _no_token(reader, request, answer)
         token, lifetime = _read(upstream, answer.body)
         authorization = Authorization(f"Bearer {token}", datetime.fromtimestamp(asked_at + lifetime, UTC))
-        self._keep(reader, authorization, asked + lifetime - min(_RESERVE, lifetime * _RESERVE_SHARE))
+        self._held.keep(reader, authorization, asked + lifetime - min(_RESERVE, lifetime * _RESERVE_SHARE))
         return authorization
 
     def _judge(self, upstream: Upstream, credential: Basic, status: int) -> None:
@@ -177,12 +146,6 @@ class Tokens:
             raise self.attempts.refuse(upstream, credential)
         if status == 200:
             self.attempts.accept(upstream, credential)
-
-    def _keep(self, reader: Reader, authorization: Authorization, until: float) -> None:
-        self._held[reader] = (authorization, until)
-        self._held.move_to_end(reader)
-        if len(self._held) > _REMEMBERED:
-            self._held.popitem(last=False)
 
 
 def _challenge(reader: Reader, headers: Iterable[str]) -> Challenge:

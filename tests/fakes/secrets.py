@@ -1,9 +1,11 @@
 """Whether a secret stands in some bytes: as it is, or in a form that anybody could turn back."""
 
 import base64
+import gc
 import json
 from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from urllib.parse import quote
 
 # Of a long token, a part is as bad as the whole; shorter ones are looked for whole.
@@ -32,3 +34,23 @@ def _forms_of(raw: bytes) -> Iterator[bytes]:
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
             yield encode(bytes(before) + raw)[first:last]
+
+
+def remembers(root: object, secret: str) -> bool:
+    """Tells whether a secret occurs in what an object holds: its attributes and containers, to the end.
+
+    Not in what it calls: functions and methods lead to all of the process.
+    """
+    seen: set[int] = set()
+    waiting: list[object] = [root]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen or callable(each) or isinstance(each, ModuleType):
+            continue
+        seen.add(id(each))
+        if isinstance(each, str | bytes):
+            if occurs(secret, each.encode() if isinstance(each, str) else each):
+                return True
+        else:
+            waiting += gc.get_referents(each)
+    return False

@@ -17,6 +17,7 @@ from tests.fakes.clock import Clock
 from tests.fakes.gates import BasicGate, BearerGate, Refusal
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.secrets import remembers
 from tests.servers.token_server import TokenServer
 
 IMAGE = make_image()
@@ -148,6 +149,21 @@ async def test_a_repository_that_is_not_there_says_nothing_against_the_password(
     for _ in range(2):
         with pytest.raises(UpstreamNotFound):
             await registry.check()
+
+
+async def test_no_password_stays_in_memory(
+    transport: Transport, upstream: FakeRegistry, gate: BasicGate
+) -> None:
+    """What a registry said of a credential is known after the credential is gone, and known without it."""
+    await client(transport, upstream, ALICE).check()
+    with pytest.raises(CredentialRefused):
+        await client(transport, upstream, WRONG).check()
+    for credential in (ALICE, WRONG):
+        assert not remembers(transport.tokens, credential.password)
+    await client(transport, upstream, ALICE).check()
+    with pytest.raises(CredentialRefused, match="tried again in"):
+        await client(transport, upstream, WRONG).check()
+    assert [password for _, password in gate.tried] == [ALICE.password, WRONG.password, ALICE.password]
 
 
 @pytest.fixture

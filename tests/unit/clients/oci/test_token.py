@@ -16,6 +16,7 @@ from clients.oci.registry import Registry
 from clients.oci.transport import Transport
 from tests.fakes.clock import Clock
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.secrets import remembers
 from tests.fakes.tokens import TokenService
 from tests.unit.clients.oci.asking import IMAGE, client
 
@@ -242,11 +243,12 @@ async def test_an_open_registry_wants_nothing(
     assert upstream.count() == 2
 
 
-async def test_a_listing_that_is_not_allowed_does_not_keep_blobs_back(
-    registry: Registry, upstream: FakeRegistry
+@pytest.mark.parametrize("status", [403, 404, 429, 500, 503])
+async def test_a_listing_that_is_not_to_be_had_does_not_keep_blobs_back(
+    registry: Registry, upstream: FakeRegistry, status: int
 ) -> None:
-    """The token is what matters."""
-    upstream.faults.add("tags", status=403)
+    """The token is what matters, and it was got before the listing failed."""
+    upstream.faults.add("tags", status=status)
     assert (await registry.authorization()).value == "Bearer fake-token-1"
 
 
@@ -254,6 +256,21 @@ async def test_a_repository_that_is_not_there(transport: Transport, upstream: Fa
     """Has no blobs to give access to."""
     with pytest.raises(UpstreamNotFound, match="does not have the tags of team/none"):
         await client(transport, upstream, "team/none").authorization()
+
+
+async def test_one_that_nobody_uses_goes_within_an_hour(
+    registry: Registry, transport: Transport, upstream: FakeRegistry, clock: Clock, service: TokenService
+) -> None:
+    """With a credential that was deleted nobody asks; what it got does not stay until it ends by itself."""
+    service.lifetime = 24 * 3600
+    await registry.check()
+    other = client(transport, upstream, "team/other")
+    for minutes in (0, 30, 31):
+        assert remembers(transport.tokens, "fake-token-1")
+        clock.now += minutes * 60
+        await other.check()
+    assert not remembers(transport.tokens, "fake-token-1")
+    assert len(service.issued) == 2
 
 
 async def test_closing_ends_a_fetch_under_way(upstream: FakeRegistry, service: TokenService) -> None:
@@ -270,7 +287,7 @@ async def test_what_is_remembered_is_bounded(
     transport: Transport, upstream: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The repository that was asked for longest ago is forgotten first."""
-    monkeypatch.setattr("clients.oci.token._REMEMBERED", 2)
+    monkeypatch.setattr("clients.oci.reader._REMEMBERED", 2)
     for name in ("a", "b", "a", "c", "a", "b"):
         upstream.add(IMAGE, name, ["1.0"])
         await client(transport, upstream, name).authorization()

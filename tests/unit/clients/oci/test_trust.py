@@ -1,5 +1,6 @@
 """Private certificate authorities: trusted for the upstream that names them, and for nobody else's sake."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -77,6 +78,23 @@ async def test_tokens_are_got_under_the_same_bundle(
     registry = client(transport, private, authority.pem, Basic("alice", "secret"))
     assert (await registry.get_manifest("1.0")).digest == IMAGE.digest
     assert len(private.tokens.issued) == 1
+
+
+async def test_a_bundle_that_does_not_vouch_fails_nobody_else(
+    transport: Transport, authority: Authority, private: FakeRegistry, tmp_path: Path
+) -> None:
+    """Of two artifacts that want the same token at once, each gets it by its own certificates, or not."""
+    another = Authority("Another")
+    tls = another.issue(tmp_path, "127.0.0.1").server_context()
+    async with FakeRegistry(ssl_context=tls) as desk:
+        private.tokens = desk.tokens = TokenService(realm=f"{desk.base_url}/token")
+        half, whole = authority.pem, authority.pem + another.pem
+        alice = Basic("alice", "secret")
+        failed, tags = await asyncio.gather(
+            *(client(transport, private, pem, alice).check() for pem in (half, whole)), return_exceptions=True
+        )
+    assert isinstance(failed, UntrustedTls)
+    assert tags == ["1.0"]
 
 
 @pytest.mark.parametrize("name", ["auth.vendor.example", "registry.vendor.example"])
