@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlmodel import col
 from sqlmodel import select as select_one
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -107,7 +107,9 @@ async def _named(session: AsyncSession, organization_id: int, kind: NameKind, te
     name = col(PullName.name)
     is_it: ColumnElement[bool] = (name == text) | (col(PullName.uid) == text)
     if kind is NameKind.CLIENT and text.endswith(ANY_ENDING):
-        is_it = name.startswith(text.removesuffix(ANY_ENDING), autoescape=True)
+        beginning = text.removesuffix(ANY_ENDING)
+        # Not LIKE, which SQLite takes for the same in large and small letters.
+        is_it = func.substr(name, 1, len(beginning)) == beginning
     statement = select(col(PullName.id)).where(
         col(PullName.organization_id) == organization_id, col(PullName.kind) == kind, is_it
     )

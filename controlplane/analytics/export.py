@@ -69,7 +69,7 @@ class Piece:
 async def pieces(database: Database, chosen: Chosen, shape: Format) -> AsyncGenerator[Piece, None]:
     """Give the file, newest pull first; with CSV the first piece is the line of column names.
 
-    Pulls that come meanwhile are not in it.
+    Of pulls that come meanwhile those are in it that are older than what was written by then.
     """
     names = Names()
     if shape is Format.CSV:

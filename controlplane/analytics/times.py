@@ -11,6 +11,8 @@ DAY: Final = 24 * HOUR
 """Milliseconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _MONTHS_A_YEAR: Final = 12
 
 
@@ -20,8 +22,8 @@ def milliseconds(moment: datetime) -> int:
 
 
 def moment(since_1970: int) -> datetime:
-    """Give the moment so many milliseconds after 1970."""
-    return _EPOCH + since_1970 * _MILLISECOND
+    """Give the moment so many milliseconds after 1970, or else the first or last that there is a name for."""
+    return _EPOCH + min(max(since_1970, _FIRST), _LAST) * _MILLISECOND
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -113,6 +113,32 @@ async def test_filters_combine(vendor: Vendor, pulls: PullServicer) -> None:
         assert await _tags(pulls, vendor, **fields) == expected, fields
 
 
+async def test_the_beginning_of_a_client_is_meant_to_the_letter(vendor: Vendor, pulls: PullServicer) -> None:
+    """`docker/*` is the engine and `Docker-Client/*` another program: on every database."""
+    await vendor.report(
+        vendor.pull(tag="engine", client="docker/20.10"), vendor.pull(tag="shout", client="DOCKER/20.10")
+    )
+    assert await _tags(pulls, vendor, client="docker/*") == ["engine"]
+    assert await _tags(pulls, vendor, client="DOCKER/*") == ["shout"]
+
+
+@pytest.mark.parametrize("period", [_Sums.PERIOD_UNSPECIFIED, _Sums.HOUR, _Sums.WEEK])
+async def test_sums_until_the_end_of_time(vendor: Vendor, pulls: PullServicer, period: Any) -> None:
+    """Who means no end says the last moment that there is; the day behind it needs no name of its own."""
+    await vendor.report(vendor.pull())
+    filter_ = pb.PullFilter()
+    filter_.end_time.FromJsonString("9999-12-31T23:59:59.999Z")
+    filter_.start_time.FromJsonString("0001-01-01T00:00:00Z")
+    answer = await pulls.SumPulls(
+        pb.SumPullsRequest(parent=_parent(vendor), filter=filter_, period=period), _CONTEXT
+    )
+    assert [each.pulls for each in answer.sums] == [1]
+    filter_.ClearField("start_time")
+    filter_.end_time.FromJsonString("0001-01-02T00:00:00Z")
+    answer = await pulls.SumPulls(pb.SumPullsRequest(parent=_parent(vendor), filter=filter_), _CONTEXT)
+    assert not answer.sums
+
+
 async def test_wrong_filters_are_told_all_at_once(vendor: Vendor, pulls: PullServicer) -> None:
     """Each with its field."""
     request = pb.ListPullsRequest(
