@@ -1,5 +1,6 @@
 """`penstock artifacts`."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -198,7 +199,10 @@ async def update(
     *,
     policy: PolicyOptions,
 ) -> None:
-    """Change an artifact; another upstream or credential starts a sync."""
+    """Change an artifact; another upstream or credential starts a sync.
+
+    What else is changed about syncs counts from the next one on.
+    """
     path = ArtifactPath.parse(artifact)
     changes = {
         "upstream": upstream,
@@ -230,6 +234,12 @@ async def update(
             updated = await control.artifacts.UpdateArtifact(request, timeout=_CHECK_TIMEOUT)
         synced = any(value is not None for field, value in changes.items() if field != "display_name")
         await _finish(session, control, updated, wait_for_sync and synced)
+    if wait_for_sync and not synced:
+        print(
+            f"This change starts no sync, so none was waited for: `penstock artifacts sync {path} --wait`"
+            " starts one.",
+            file=sys.stderr,
+        )
 
 
 @command(app, "delete", "penstock artifacts delete acme/redis")

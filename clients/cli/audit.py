@@ -1,6 +1,7 @@
 """`penstock audit`."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from clients.cli.command import application, command
 from clients.cli.output import Field, moment, show_list
 from clients.cli.session import Session
 from clients.cli.users import OrganizationArgument
+from clients.cli.when import past_option
 from clients.control import names
 from clients.control.paging import iterate
 from penstock.v1.audit_pb2 import AuditEntry, ListAuditEntriesRequest
@@ -20,8 +22,14 @@ app = application("audit", "Who changed what.")
 def outcome(entry: AuditEntry) -> str:
     """Say what was done, of a request that makes many changes."""
     return ", ".join(
-        f"{name}: {json.dumps(value)}" for name, value in sorted(MessageToDict(entry.outcome).items())
+        f"{name}: {_written(value)}" for name, value in sorted(MessageToDict(entry.outcome).items())
     )
+
+
+def _written(value: object) -> str:
+    # Numbers of a Struct are floating, and all of these are counts.
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return json.dumps(whole, ensure_ascii=False)
 
 
 FIELDS: tuple[Field[AuditEntry], ...] = (
@@ -39,6 +47,7 @@ FIELDS: tuple[Field[AuditEntry], ...] = (
     "list",
     "penstock audit list acme",
     "penstock audit list acme --email ann@example.com --method DeleteToken",
+    "penstock audit list acme --from 2030-01-01 --to 2030-02-01 --limit 0 --output json",
     "penstock audit list - --limit 20 --output json",
 )
 async def list_all(
@@ -52,7 +61,18 @@ async def list_all(
         str,
         typer.Option("--resource", help="Only changes of it, or below: its whole name.", show_default=False),
     ] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="From when on: 2030-01-31 (by UTC), a time, or 7d for so long ago.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help="Before when, likewise.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many; 0 for all.")] = 100,
 ) -> None:
     """List what was changed in an organization, newest first.
 
@@ -64,6 +84,13 @@ async def list_all(
         method=method,
         resource=resource,
     )
+    now = datetime.now(UTC)
+    if since is not None:
+        request.start_time.FromDatetime(past_option(since, now, "--from"))
+    if until is not None:
+        request.end_time.FromDatetime(past_option(until, now, "--to"))
     async with session.control() as control:
-        found = iterate(control.audit.ListAuditEntries, request, lambda page: page.audit_entries, limit=limit)
+        found = iterate(
+            control.audit.ListAuditEntries, request, lambda page: page.audit_entries, limit=limit or None
+        )
         await show_list(found, FIELDS, session.output)

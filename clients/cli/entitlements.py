@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from clients.cli.command import application, command
-from clients.cli.expiry import expiry_option
 from clients.cli.failure import Failure
 from clients.cli.output import Field, moment, show, show_deleted, show_list
 from clients.cli.session import Session
 from clients.cli.users import OrganizationArgument
+from clients.cli.when import NEVER, expiry_option
 from clients.control import names
 from clients.control.errors import translated
+from clients.control.names import ArtifactPath
 from clients.control.paging import iterate
 from clients.process.exits import Exit
 from penstock.v1.entitlement_pb2 import (
@@ -29,7 +30,9 @@ app = application("entitlements", "What customers may pull.")
 
 
 def _artifacts(entitlement: Entitlement) -> str:
-    return ", ".join(f"{names.last(grant.artifact)} ({_rule(grant.tags)})" for grant in entitlement.grants)
+    return ", ".join(
+        f"{ArtifactPath.parse(grant.artifact).path} ({_rule(grant.tags)})" for grant in entitlement.grants
+    )
 
 
 def _rule(rule: TagRule) -> str:
@@ -67,8 +70,7 @@ VersionsOption = Annotated[
     ),
 ]
 ExpiresOption = Annotated[
-    str | None,
-    typer.Option("--expires", help="In how long, like 30d, or when, like 2030-01-01.", show_default="never"),
+    str, typer.Option("--expires", help="In how long, like 30d, or when, like 2030-01-01 (by UTC).")
 ]
 DisplayNameOption = Annotated[
     str | None, typer.Option("--display-name", help="A name for people.", show_default=False)
@@ -92,7 +94,7 @@ async def create(
     artifact: ArtifactOption = None,
     tags: TagsOption = None,
     versions: VersionsOption = None,
-    expires: ExpiresOption = None,
+    expires: ExpiresOption = NEVER,
     display_name: DisplayNameOption = None,
 ) -> None:
     """Let a customer pull tags of artifacts.
@@ -112,8 +114,8 @@ async def create(
             display_name=display_name or "",
         ),
     )
-    if expires is not None:
-        request.entitlement.expire_time.FromDatetime(expiry_option(expires))
+    if (end := expiry_option(expires)) is not None:
+        request.entitlement.expire_time.FromDatetime(end)
     async with session.control() as control:
         with translated():
             created = await control.entitlements.CreateEntitlement(request)
@@ -190,8 +192,8 @@ async def update(
         raise Failure("Tags are those of artifacts: give --artifact as well.", Exit.USAGE)
     if expires is not None:
         request.update_mask.paths.append("expire_time")
-        if expires != "never":
-            request.entitlement.expire_time.FromDatetime(expiry_option(expires))
+        if (end := expiry_option(expires)) is not None:
+            request.entitlement.expire_time.FromDatetime(end)
     if display_name is not None:
         request.entitlement.display_name = display_name
         request.update_mask.paths.append("display_name")

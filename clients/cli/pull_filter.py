@@ -3,17 +3,14 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
 
-from clients.cli.failure import Failure
+from clients.cli.when import past_option
 from clients.control import names
-from clients.control.names import ArtifactPath
-from clients.process.duration import parse_duration
-from clients.process.exits import Exit
 from penstock.v1 import pull_pb2 as pb
 
 
@@ -48,9 +45,10 @@ class PullOptions:
     """Which pulls a command is about; the annotations are its options."""
 
     since: Annotated[
-        str | None, typer.Option("--from", help="From when on: 2030-01-31, a time, or 7d for so long ago.")
+        str | None,
+        typer.Option("--from", help="From when on: 2030-01-31 (by UTC), a time, or 7d for so long ago."),
     ] = None
-    until: Annotated[str | None, typer.Option("--to", help="Until when, likewise.")] = None
+    until: Annotated[str | None, typer.Option("--to", help="Before when, likewise.")] = None
     artifact: Annotated[str | None, typer.Option(help="Only this one, like acme/redis or redis.")] = None
     tag: Annotated[str | None, typer.Option(help="Only this tag.")] = None
     versions: Annotated[
@@ -83,17 +81,16 @@ class PullOptions:
             temperature=_TEMPERATURES[self.temperature],
         )
         if self.artifact:
-            slug = names.last(parent)
-            path = self.artifact if self.artifact.startswith(f"{slug}/") else f"{slug}/{self.artifact}"
-            chosen.artifact = ArtifactPath.parse(path).name
+            chosen.artifact = names.artifact(organization, self.artifact)
         if self.customer:
-            chosen.customer = f"{parent}/customers/{names.last(self.customer)}"
+            customer = self.customer.removeprefix(f"{names.last(parent)}/")
+            chosen.customer = names.customer(organization, customer)
         if self.user:
             chosen.user = names.user(organization, self.user)
         if self.since:
-            chosen.start_time.FromDatetime(_moment(self.since, now, "--from"))
+            chosen.start_time.FromDatetime(past_option(self.since, now, "--from"))
         if self.until:
-            chosen.end_time.FromDatetime(_moment(self.until, now, "--to"))
+            chosen.end_time.FromDatetime(past_option(self.until, now, "--to"))
         return chosen
 
 
@@ -116,18 +113,3 @@ def with_pull_options(function: Callable[..., Any]) -> Callable[..., Any]:
     call.__signature__ = inspect.Signature([*own, *keywords])  # type: ignore[attr-defined]  # any function has one
     call.__doc__ = function.__doc__
     return call
-
-
-def _moment(text: str, now: datetime, option: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            return now - parse_duration(text)
-        except (ValueError, OverflowError):
-            raise Failure(
-                f"{option} is {text!r}: give a date, like 2030-01-31, a time, like 2030-01-31T12:00:00Z, or"
-                " how long ago, like 7d.",
-                Exit.USAGE,
-            ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

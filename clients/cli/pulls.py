@@ -187,7 +187,10 @@ async def versions(
         str | None, typer.Option("--range", help="Only who is still on one of these, like 1.1.x.")
     ] = None,
 ) -> None:
-    """List which version each customer pulled last: who is still on which."""
+    """List which version each customer pulled last: who is still on which.
+
+    Of customers that pulled it by a tag in the last 90 days.
+    """
     request = pb.ListVersionHoldersRequest(
         parent=ArtifactPath.parse(artifact).name, version_range=within or ""
     )

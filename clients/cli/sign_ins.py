@@ -41,7 +41,7 @@ async def list_all(
         str,
         typer.Option("--token-id", help="Only those with this token, by its id.", show_default=False),
     ] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many; 0 for all.")] = 100,
 ) -> None:
     """List sign-ins that were refused with an organization's tokens.
 
@@ -53,6 +53,6 @@ async def list_all(
     )
     async with session.control() as control:
         found = iterate(
-            control.audit.ListRefusedSignIns, request, lambda page: page.refused_sign_ins, limit=limit
+            control.audit.ListRefusedSignIns, request, lambda page: page.refused_sign_ins, limit=limit or None
         )
         await show_list(found, FIELDS, session.output)

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from clients.cli.command import application, command
-from clients.cli.expiry import expiry_option
 from clients.cli.output import Field, Format, document, moment, show, show_deleted, show_json, show_list
 from clients.cli.roles import Role, written
 from clients.cli.session import Session
 from clients.cli.users import OrganizationArgument, UserArgument, find
+from clients.cli.when import NEVER, expiry_option
 from clients.control import names
 from clients.control.client import ControlClient
 from clients.control.errors import translated
@@ -27,7 +27,7 @@ app = application("tokens", "Access tokens of users, for pulls and this API.")
 
 FIELDS: tuple[Field[Token], ...] = (
     Field("token", lambda it: names.last(it.name)),
-    Field("user", lambda it: it.name.split("/")[3], listed=False),
+    Field("user", lambda it: it.name.split("/")[3]),
     Field("label", lambda it: it.label),
     Field("role", lambda it: written(it.role) or "the user's"),
     Field("ends with", lambda it: it.hint),
@@ -61,11 +61,8 @@ async def create(
         ),
     ] = None,
     expires: Annotated[
-        str | None,
-        typer.Option(
-            "--expires", help="In how long, like 30d, or when, like 2030-01-01.", show_default="never"
-        ),
-    ] = None,
+        str, typer.Option("--expires", help="In how long, like 30d, or when, like 2030-01-01 (by UTC).")
+    ] = NEVER,
     label: Annotated[str, typer.Option("--label", help="What it is for.", show_default=False)] = "",
 ) -> None:
     """Create a token and print it, once.
@@ -75,8 +72,8 @@ async def create(
     token = Token(label=label)
     if role is not None:
         token.role = role.value_in_api
-    if expires is not None:
-        token.expire_time.FromDatetime(expiry_option(expires))
+    if (end := expiry_option(expires)) is not None:
+        token.expire_time.FromDatetime(end)
     async with session.control() as control:
         parent = await find(control, organization, user)
         with translated():

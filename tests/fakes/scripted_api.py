@@ -17,7 +17,9 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from penstock.v1 import (
     artifact_pb2,
+    audit_pb2,
     credential_pb2,
+    customer_pb2,
     entitlement_pb2,
     node_pb2,
     organization_pb2,
@@ -25,7 +27,17 @@ from penstock.v1 import (
     user_pb2,
 )
 
-_FILES = (artifact_pb2, credential_pb2, entitlement_pb2, node_pb2, organization_pb2, pull_pb2, user_pb2)
+_FILES = (
+    artifact_pb2,
+    audit_pb2,
+    credential_pb2,
+    customer_pb2,
+    entitlement_pb2,
+    node_pb2,
+    organization_pb2,
+    pull_pb2,
+    user_pb2,
+)
 
 
 @dataclass(frozen=True, slots=True)

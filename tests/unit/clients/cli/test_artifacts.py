@@ -148,9 +148,13 @@ def test_update_names_what_changes(run, api):
 
 
 def test_waiting_for_a_change_that_syncs_nothing(run, api):
-    """Another display name starts no sync, so there is nothing to wait for."""
+    """Another name or policy starts no sync: there is nothing to wait for, and it is said."""
     api.answer("UpdateArtifact", SYNCED)
-    assert run("artifacts", "update", "acme/redis", "--display-name", "R", "--wait").code == 0
+    for change in (("--display-name", "R"), ("--newest", "5")):
+        result = run("artifacts", "update", "acme/redis", *change, "--wait")
+        assert result.code == 0
+        assert "starts no sync" in result.err
+        assert "starts no sync" not in run("artifacts", "update", "acme/redis", *change).err
     assert not api.requests("SyncArtifact")
 
 

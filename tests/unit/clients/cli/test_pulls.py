@@ -90,7 +90,31 @@ def test_filters_are_names_of_the_api(run, api):
     )
 
 
-@pytest.mark.parametrize("text", ["yesterday", "7", "2030-13-01"])
+@pytest.mark.parametrize(
+    ("artifact", "customer"),
+    [
+        ("team/app", "globex"),
+        ("acme/team/app", "acme/globex"),
+        ("organizations/acme/artifacts/team~app", "organizations/acme/customers/globex"),
+    ],
+)
+def test_names_in_filters_may_be_short_or_whole(run, api, artifact, customer):
+    """However an artifact and a customer are written elsewhere."""
+    api.answer("ListPulls", pb.ListPullsResponse())
+    assert run("pulls", "list", "acme", "--artifact", artifact, "--customer", customer).code == 0
+    (request,) = api.requests("ListPulls")
+    assert request.filter.artifact == "organizations/acme/artifacts/team~app"
+    assert request.filter.customer == "organizations/acme/customers/globex"
+
+
+def test_a_customer_of_another_organization_is_no_filter(run, api):
+    """Not taken for the one of the same id in this organization, whose pulls would be shown."""
+    done = run("pulls", "list", "acme", "--customer", "initech/globex")
+    assert done.code == 2
+    assert not api.calls
+
+
+@pytest.mark.parametrize("text", ["yesterday", "7", "2030-13-01", "0001-01-01T00:00:00+14:00", "999999999d"])
 def test_a_time_that_is_none(run, api, text):
     """The sentence shows how to write one, and nothing is asked."""
     done = run("pulls", "list", "acme", "--from", text)

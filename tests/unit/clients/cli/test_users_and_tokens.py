@@ -116,7 +116,17 @@ def test_role_label_and_expiry_of_a_token(run, api):
     assert timedelta(days=29) < left <= timedelta(days=30)
 
 
-@pytest.mark.parametrize("expires", ["", "soon", "30", "2001-01-01", "0s", "-1d", "99999999d"])
+def test_a_token_that_never_expires(run, api):
+    """As `--help` says of the default, so it may be said."""
+    api.answer("GetUser", CI)
+    api.answer("CreateToken", CreateTokenResponse(token=TOKEN, secret="pst_x"))
+    assert run("tokens", "create", "acme", "ci@example.com", "--expires", "never").code == 0
+    assert not api.requests("CreateToken")[0].token.HasField("expire_time")
+
+
+@pytest.mark.parametrize(
+    "expires", ["", "soon", "30", "2001-01-01", "0s", "-1d", "99999999d", "9999-12-31T23:59:59-14:00"]
+)
 def test_an_expiry_that_is_none(run, api, expires):
     """Wrong usage, before anything is asked."""
     result = run("tokens", "create", "acme", "ci@example.com", "--expires", expires)
@@ -126,11 +136,11 @@ def test_an_expiry_that_is_none(run, api, expires):
 
 
 def test_list_tokens_of_everybody(run, api):
-    """Without a user: all of the organization, without secrets."""
+    """Without a user: all of the organization, without secrets, each with whose it is: `delete` asks."""
     api.answer("ListTokens", ListTokensResponse(tokens=[TOKEN]))
     result = run("tokens", "list", "acme")
     assert api.requests("ListTokens")[0].parent == "organizations/acme/users/-"
-    assert "t1" in result.out
+    assert result.out.splitlines()[1].split()[:2] == ["t1", TOKEN.name.split("/")[3]]
     assert "wxyz" in result.out
 
 
