@@ -83,7 +83,12 @@ async def _supervise(settings: Settings, count: int) -> int:
         registry = reserve(Address.parse(settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN"), stack)
         listeners = bind(Address.parse(settings.node_listen, "PENSTOCK_NODE_LISTEN"), "PENSTOCK_NODE_LISTEN")
         node = Address(*listeners[0].getsockname()[:2])
-        supervisor = Supervisor(count, str(registry), settings.drain_timeout.total_seconds())
+        supervisor = Supervisor(
+            count,
+            str(registry),
+            settings.drain_timeout.total_seconds(),
+            settings.worker_timeout.total_seconds(),
+        )
         token = ScrapeToken(settings.metrics_token.get_secret_value())
         port = NodePort(supervisor.readiness, supervisor.exposition, supervisor.cached, token)
         server = Server(port.answer)

@@ -149,6 +149,12 @@ class Settings(BaseSettings):
         le=256,
         description="how many processes serve the registry together; 0 for one a processor core",
     )
+    worker_timeout: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(0),
+        description="after how long a worker that does nothing any more, as it hangs or was stopped, is"
+        " killed and replaced, like `30s`; 0 for never. A node of one process has nobody to do it",
+    )
     fast_path: bool = Field(
         default=True,
         description="whether ordinary requests for what is warm are answered in front of the parser; `false`"

@@ -1,37 +1,45 @@
-"""How many connections each of a node's workers has, in memory that all of them share."""
+"""How many connections each of a node's workers has, and when it last stirred, in memory that all share."""
 
 import mmap
 import os
+import time
+from collections.abc import Callable
 from typing import Final, Self
 
 _CELL: Final = 8
 # More than any worker has: nobody is to be given to it.
 _CLOSED: Final = 1 << 62
-# Connections that wait for a worker which has been stopped, or hangs: it is given no more.
+# Connections that wait for a worker before it is given no more.
 _HANGS: Final = 64
+# Nanoseconds after which a worker that has not stirred is given no more: it was stopped, or hangs.
+_STILL: Final = 1_000_000_000
+# Columns before those of the others.
+_OWN: Final = 3
 
 
 class Loads:
-    """One row for each worker: what it has, what it was given, and what it gave to each of the others.
+    """One row for each worker: what it has, took and gave to each of the others, and when it last stirred.
 
     Every cell is written by one process, and a whole word: there is no lock that a process which was stopped
     could keep. What is on its way from one worker to another counts as the other's.
+    `clock` gives nanoseconds, the same ones in all processes.
     """
 
-    def __init__(self, descriptor: int, count: int) -> None:
+    def __init__(self, descriptor: int, count: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Take over the descriptor, which the `count` workers of the node have inherited."""
+        self._clock = clock
         self._descriptor = descriptor
         self._count = count
-        self._width = 2 + count
+        self._width = _OWN + count
         self._memory = mmap.mmap(descriptor, count * self._width * _CELL)
         self._cells = memoryview(self._memory).cast("q")
 
     @classmethod
-    def create(cls, count: int) -> Self:
+    def create(cls, count: int, clock: Callable[[], int] = time.monotonic_ns) -> Self:
         """Make one in which no worker takes anything yet."""
         descriptor = os.memfd_create("penstock-loads", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, count * (2 + count) * _CELL)
-        loads = cls(descriptor, count)
+        os.ftruncate(descriptor, count * (_OWN + count) * _CELL)
+        loads = cls(descriptor, count, clock)
         for index in range(count):
             loads.shut(index)
         return loads
@@ -45,12 +53,25 @@ class Loads:
         self._cells[index * self._width] = connections
 
     def shut(self, index: int) -> None:
-        """Note that a worker takes nothing any more, or has ended."""
+        """Note that a worker takes nothing any more."""
         self._cells[index * self._width] = _CLOSED
+
+    def ended(self, index: int) -> None:
+        """Note, in its place, that a worker has ended."""
+        self.shut(index)
+        self._cells[index * self._width + 2] = 0
+
+    def stir(self, index: int) -> None:
+        """Note that a worker is not stopped, and does not hang."""
+        self._cells[index * self._width + 2] = self._clock()
+
+    def stirred(self, index: int) -> int:
+        """Tell when that was, by the clock; 0 before the first time."""
+        return self._cells[index * self._width + 2]
 
     def gave(self, index: int, other: int) -> None:
         """Note that a worker has given a connection to another."""
-        self._cells[index * self._width + 2 + other] += 1
+        self._cells[index * self._width + _OWN + other] += 1
 
     def took(self, index: int) -> None:
         """Note that a worker has taken one that another gave it."""
@@ -63,6 +84,8 @@ class Loads:
     def of(self, index: int) -> int:
         """Tell how many connections a worker has, or is about to have; very many where it takes none."""
         row = index * self._width
+        if self._clock() - self._cells[row + 2] > _STILL:
+            return _CLOSED
         waiting = self._given(index) - self._cells[row + 1]
         return self._cells[row] + waiting if waiting < _HANGS else _CLOSED
 
@@ -73,4 +96,4 @@ class Loads:
         os.close(self._descriptor)
 
     def _given(self, index: int) -> int:
-        return sum(self._cells[2 + index :: self._width])
+        return sum(self._cells[_OWN + index :: self._width])

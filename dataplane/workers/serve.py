@@ -22,6 +22,7 @@ from dataplane.workers.crew import Crew
 from dataplane.workers.loads import Loads
 from dataplane.workers.neighbours import Neighbours
 from dataplane.workers.share import Share
+from dataplane.workers.watchdog import stir
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ async def serve(settings: Settings, share: Share, descriptor: int, shared: Seque
 
     `shared` are the descriptors of what the node's workers share: board, clocks, loads, and doors.
     """
-    board, clocks, loads, *doors = shared
+    board, clocks, loads_of_all, *doors = shared
+    loads = Loads(loads_of_all, share.count)
     inner, *outer = (socket.socket(fileno=each) for each in doors)
     channel = await Channel.of(socket.socket(fileno=descriptor))
     signals = Signals()
@@ -46,20 +48,20 @@ async def serve(settings: Settings, share: Share, descriptor: int, shared: Seque
     def tell(what: str, said: object = True) -> None:
         channel.send({what: said})
 
-    listening: asyncio.Task[None] | None = None
+    tasks = [asyncio.create_task(stir(loads, share.index))]
     try:
         crew = Crew(
             share,
             Board(board),
             Clocks(clocks),
-            Neighbours(share, Loads(loads, share.count), inner, outer),
+            Neighbours(share, loads, inner, outer),
             lambda message: tell("configuration", message),
             lambda sentence: tell("trouble", sentence),
             lambda artifact_uid, digest: tell("resolved", [artifact_uid, str(digest)]),
             hand_over=channel.send,
         )
         node = Node(settings, crew=crew)
-        listening = asyncio.create_task(_listen(channel, node, crew, signals))
+        tasks.append(asyncio.create_task(_listen(channel, node, crew, signals)))
         await run(node, signals, lambda: tell("ready"))
         channel.send(node.report())
     except ConfigurationError as error:
@@ -67,9 +69,9 @@ async def serve(settings: Settings, share: Share, descriptor: int, shared: Seque
         channel.send({"failure": str(error)})
         return Exit.CONFIGURATION
     finally:
-        if listening is not None:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await channel.close()
     return Exit.OK
 

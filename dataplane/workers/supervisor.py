@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from dataplane.workers.loads import Loads
 from dataplane.workers.neighbours import Doors
 from dataplane.workers.questions import WorkerGone
 from dataplane.workers.share import Share
+from dataplane.workers.watchdog import Watchdog
 from dataplane.workers.worker import Worker
 
 _LOG = logging.getLogger(__name__)
@@ -38,14 +38,19 @@ _QUESTIONS: Final = 8
 
 
 class Supervisor:
-    """Starts `count` workers whose registry is at `registry` (`host:port`), and replaces those that end."""
+    """Starts `count` workers whose registry is at `registry` (`host:port`), and replaces those that end.
 
-    def __init__(self, count: int, registry: str, drain: float) -> None:
+    So it does with those that hang for `patience` seconds, if it is not 0.
+    """
+
+    def __init__(self, count: int, registry: str, drain: float, patience: float) -> None:
         self._count = count
         self._environment = os.environ | {"PENSTOCK_REGISTRY_LISTEN": registry}
         self._drain = drain
+        self._patience = patience
         self._workers: dict[int, Worker] = {}
         self._restarts = 0
+        self._hangs = 0
         self._draining = asyncio.Event()
         self._asking = asyncio.Semaphore(_QUESTIONS)
         # Workers that have not served yet, since the start of the node.
@@ -73,11 +78,15 @@ class Supervisor:
             for index in range(self._count)
         ]
         stopping = asyncio.create_task(stop.wait())
+        watching = asyncio.create_task(
+            Watchdog(self._patience).run(self._loads, lambda: self._workers, self._hangs_now)
+        )
         try:
             await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._draining.set()
             stopping.cancel()
+            watching.cancel()
             hurrying = asyncio.create_task(self._hurry(at_once))
             for worker in self._workers.values():
                 worker.terminate()
@@ -86,7 +95,7 @@ class Supervisor:
                 worker.kill()
             codes = await asyncio.gather(*keepers, return_exceptions=True)
             hurrying.cancel()
-            await asyncio.gather(stopping, hurrying, return_exceptions=True)
+            await asyncio.gather(stopping, watching, hurrying, return_exceptions=True)
             self._close()
         for code in codes:
             if isinstance(code, BaseException):
@@ -111,6 +120,11 @@ class Supervisor:
                 "penstock_node_worker_restarts",
                 "Worker processes that ended and were replaced.",
                 self._restarts,
+            ),
+            CounterMetricFamily(
+                "penstock_node_worker_hangs",
+                "Worker processes that did nothing any more and were killed.",
+                self._hangs,
             ),
         ]
         lost = fates(lost=self._lost + self._stock.lost)
@@ -180,15 +194,20 @@ class Supervisor:
                 self._fold(parcel)
         if self._draining.is_set():
             worker.terminate()
-        code = await worker.run()
-        self._loads.shut(share.index)
+        end = await worker.run()
+        self._loads.ended(share.index)
         del self._workers[share.index]
         self._pass_on(share, {"configuration": {"interruption": "the worker that follows it has ended"}})
         self._past = sums.add([self._past, sums.counters(worker.metrics)])
         self._leave_alone()
         if worker.failure:
             raise ConfigurationError(worker.failure)
-        return _describe(code)
+        return end
+
+    def _hangs_now(self, index: int) -> None:
+        _LOG.error("Worker %d has done nothing for %g seconds, and is killed.", index, self._patience)
+        self._hangs += 1
+        self._workers[index].kill()
 
     def _serves(self, index: int, announce: Callable[[], None]) -> None:
         if self._awaited == {index}:
@@ -229,7 +248,3 @@ class Supervisor:
         await at_once.wait()
         for worker in self._workers.values():
             worker.terminate()
-
-
-def _describe(code: int) -> str:
-    return f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"

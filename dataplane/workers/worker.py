@@ -87,12 +87,12 @@ class Worker:
                 raise
         return cls(process, await Channel.of(here), ready, told, noted)
 
-    async def run(self) -> int:
-        """Listen to it until it ends; gives its exit code, negative for a signal."""
+    async def run(self) -> str:
+        """Listen to it until it ends; tells how it came to its end."""
         try:
             async for message in self._channel.received():
                 self._take(message)
-            return await self._process.wait()
+            return _describe(await self._process.wait())
         finally:
             self._reported.set()
             self.questions.end()
@@ -142,3 +142,7 @@ class Worker:
     def _signal(self, number: int) -> None:
         if self._process.returncode is None:
             os.kill(self._process.pid, number)
+
+
+def _describe(code: int) -> str:
+    return f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"

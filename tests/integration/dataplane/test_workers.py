@@ -193,6 +193,54 @@ async def test_a_worker_that_dies_is_replaced(
             assert await node.process.get(path, late) == image.manifest
 
 
+async def test_a_worker_that_hangs_is_replaced(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """What others had passed on to it is its successor's; it is said why, and counted."""
+    image = make_image()
+    token = offer(plane, fake, image)
+    path = "/v2/acme/app/manifests/1.0"
+    async with node_of(plane, tmp_path / "data", 2, WORKER_TIMEOUT="2s") as node:
+        await node.process.get(path, token)
+        before = node.workers()
+        os.kill(max(before), signal.SIGSTOP)
+        # Half of them are in its own queue, and end with it; of the others it is given every second.
+        answers = await asyncio.gather(
+            *(node.process.get(path, token) for _ in range(40)), return_exceptions=True
+        )
+        assert {answer for answer in answers if isinstance(answer, bytes)} == {image.manifest}
+        broken = [answer for answer in answers if isinstance(answer, Exception)]
+        assert all(isinstance(each, ConnectionError | AssertionError) for each in broken)
+        await node.restarted(1)
+        await node.serving(2)
+        assert max(before) not in node.workers()
+        assert await node.metric("penstock_node_worker_hangs_total") == 1
+        for _ in range(20):
+            assert await node.process.get(path, token) == image.manifest
+    assert "Worker 1 has done nothing for 2 seconds, and is killed." in node.process.errors
+
+
+async def test_a_node_that_was_stopped_as_a_whole_goes_on(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """A container that is paused, or a machine that sleeps: nobody hangs, whoever wakes first."""
+    image = make_image()
+    token = offer(plane, fake, image)
+    async with node_of(plane, tmp_path / "data", 2, WORKER_TIMEOUT="1s") as node:
+        workers = node.workers()
+        whole = [node.process.process.pid, *workers]
+        for pid in reversed(whole):
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        for pid in whole:
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(0.3)
+        for _ in range(20):
+            assert await node.process.get("/v2/acme/app/manifests/1.0", token) == image.manifest
+        assert node.workers() == workers
+        assert await node.metric("penstock_node_worker_hangs_total") == 0
+
+
 async def test_what_is_cached_is_told_by_any_worker(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:

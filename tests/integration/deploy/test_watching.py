@@ -22,7 +22,11 @@ DOCUMENT = ROOT / "docs" / "metrics.md"
 _METRIC = re.compile(r"\bpenstock_[a-z0-9_]+")
 _ROW = re.compile(r"^\| `(penstock_[a-z0-9_]+)` \|", re.MULTILINE)
 # A node of one process, as on a machine with one core, has none of them.
-_OF_SEVERAL = {"penstock_node_workers", "penstock_node_worker_restarts_total"}
+_OF_SEVERAL = {
+    "penstock_node_workers",
+    "penstock_node_worker_hangs_total",
+    "penstock_node_worker_restarts_total",
+}
 # What Prometheus makes of a histogram.
 _PARTS = ("_bucket", "_sum", "_count")
 

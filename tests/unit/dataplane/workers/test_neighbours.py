@@ -28,7 +28,8 @@ class Crew:
     """What a supervisor has, and the workers that it started."""
 
     def __init__(self, stack: AsyncExitStack) -> None:
-        self.loads = Loads.create(COUNT)
+        self.now = 1
+        self.loads = Loads.create(COUNT, lambda: self.now)
         self.doors = Doors(COUNT)
         self.servers: dict[int, Server] = {}
         self._stack = stack
@@ -39,7 +40,8 @@ class Crew:
         self.port = 0
 
     def neighbours(self, index: int) -> Neighbours:
-        """Gives a worker's view of the others."""
+        """Gives a worker's view of the others; it stirs, once."""
+        self.loads.stir(index)
         return Neighbours(Share(index, COUNT), self.loads, *self.doors.of(index))
 
     def start(self, *indices: int) -> None:
@@ -174,7 +176,7 @@ async def test_what_was_on_its_way_to_a_worker_that_died_is_its_successors(crew:
     clients = await crew.connect(10, waiting=5)
     assert crew.connections() == [5]
     # That is what a supervisor does then.
-    crew.loads.shut(1)
+    crew.loads.ended(1)
     await crew.connect(3)
     assert crew.connections() == [8]
     crew.start(1)
@@ -206,6 +208,30 @@ async def test_a_worker_that_does_not_take_what_it_is_given_is_given_no_more(cre
     asyncio.get_running_loop().remove_reader(crew.doors.of(1)[0].fileno())
     await crew.connect(200, waiting=64)
     assert crew.connections() == [136]
+
+
+async def test_a_worker_that_hangs_is_given_nothing(crew: Crew) -> None:
+    """Not even the few that it would have a place for; once it goes on, it has its share again."""
+    hangs = crew.neighbours(1)
+    hangs.start(lambda *_: None)
+    crew.start(0)
+    crew.now += 1_100_000_000
+    crew.loads.stir(0)
+    assert [await ask(client) for client in await crew.connect(5)] == [b"0"] * 5
+    crew.loads.stir(1)
+    asyncio.get_running_loop().remove_reader(crew.doors.of(1)[0].fileno())
+    await crew.connect(6, waiting=3)
+
+
+async def test_workers_that_were_all_stopped_keep_what_they_accept(crew: Crew) -> None:
+    """Until the others have shown themselves: who goes on first gives nothing to who may never do."""
+    crew.start(0, 1, 2)
+    crew.now += 3_600_000_000_000
+    await crew.connect(12)
+    for index in range(COUNT):
+        crew.loads.stir(index)
+    await crew.connect(30)
+    assert sum(crew.connections()) == 42
 
 
 async def test_a_client_that_leaves_on_the_way_is_no_trouble(crew: Crew) -> None:
