@@ -11,7 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from controlplane.model.sqlite import SqliteConnection
+from controlplane.model import sqlite
 
 _WRITES: Final = "penstock_writes"
 # Seconds that a transaction waits for one of the connections.
@@ -68,7 +68,9 @@ def for_migrating(engine: AsyncEngine) -> AsyncEngine:
 
 
 def _sqlite(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, pool_timeout=_POOL_TIMEOUT, connect_args={"factory": SqliteConnection})
+    engine = create_async_engine(
+        url, pool_timeout=_POOL_TIMEOUT, connect_args={"async_creator_fn": sqlite.connect}
+    )
     _listen(engine, "connect", _prepare_sqlite)
     _listen(engine, "begin", _begin_sqlite)
     return engine

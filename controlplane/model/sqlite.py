@@ -1,8 +1,11 @@
-"""A connection to SQLite that is closed when it is told to be."""
+"""Connections to SQLite that are closed when they are told to be, also while they open."""
 
+import asyncio
 import sqlite3
 from typing import Any
 from weakref import WeakSet
+
+import aiosqlite
 
 
 class SqliteConnection(sqlite3.Connection):
@@ -30,3 +33,30 @@ class SqliteConnection(sqlite3.Connection):
         for cursor in cursors:
             cursor.close()
         super().close()
+
+
+async def connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    """Open a connection as `aiosqlite.connect` does; whoever is cancelled meanwhile has it closed first.
+
+    Its thread opens the file in any case. Left to itself, that would be open for as long as something refers
+    to it, and nobody could wait for its end.
+    """
+    connection = aiosqlite.connect(*arguments, factory=SqliteConnection, **options)
+    # What is not closed when the process ends must not keep it.
+    connection._thread.daemon = True  # noqa: SLF001 - aiosqlite has no other way to say it
+    opening = asyncio.create_task(_opened(connection))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait([asyncio.create_task(_closed(opening))])
+        raise
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    return await connection
+
+
+async def _closed(opening: asyncio.Task[aiosqlite.Connection]) -> None:
+    await asyncio.wait([opening])
+    if not opening.cancelled() and opening.exception() is None:
+        await opening.result().close()

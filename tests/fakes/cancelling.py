@@ -15,17 +15,21 @@ class CancelledAt:
 
     def __await__(self) -> Generator[Any, None, None]:
         running = self._coroutine.__await__()
-        cancelled = False
+        thrown: BaseException | None = None
         while True:
             try:
-                future: Any = running.throw(asyncio.CancelledError()) if cancelled else running.send(None)
+                future: Any = running.send(None) if thrown is None else running.throw(thrown)
             except StopIteration:
                 return
-            cancelled = self.waited == self._moment
+            thrown = None
             self.waited += 1
-            if cancelled:
+            if self.waited == self._moment + 1:
                 # As Task.cancel does, but at this very moment.
                 future._asyncio_future_blocking = False
                 future.cancel()
-            else:
+                thrown = asyncio.CancelledError()
+                continue
+            try:
                 yield future
+            except BaseException as error:  # noqa: BLE001 - it is for the coroutine, whatever it is
+                thrown = error
