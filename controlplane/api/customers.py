@@ -118,6 +118,7 @@ class CustomerServicer(CustomerServiceServicer):
             check_etag(request.etag, _etag(found.row), str(name))
             if not request.force:
                 await _refuse_unless_empty(session, found)
+            await lock(session, col(User.id), Hold.GOES, col(User.customer_id) == found.row.id)
             # Entitlements go by the database, with the customer; users do not, so as not to go unnoticed.
             await session.exec(delete(User).where(col(User.customer_id) == found.row.id))
             await lock(session, col(Entitlement.id), Hold.GOES, col(Entitlement.customer_id) == found.row.id)

@@ -136,7 +136,7 @@ class OrganizationServicer(OrganizationServiceServicer):
             if not request.force:
                 await _refuse_unless_empty(session, row)
             # They go with it, but in an order that is the database's.
-            for table in (Credential, Artifact, Customer, Entitlement):
+            for table in (Credential, Artifact, Customer, User, Entitlement):
                 await lock(session, col(table.id), Hold.GOES, col(table.organization_id) == row.id)
             await session.delete(row)
             await self._database.raise_revision(session)

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controlplane.catalog.store import insert_into
 from controlplane.model.access_tables import RefusedSignIn
 from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.locks import Hold, lock
 from controlplane.model.tables import AccessToken, Organization, User
 
 _LOG = logging.getLogger(__name__)
@@ -140,6 +141,9 @@ async def _save_uses(session: AsyncSession, uses: Collection[Use]) -> None:
             latest[use.token_uid] = use
     if not latest:
         return
+    owners = select(AccessToken.user_id).where(col(AccessToken.uid).in_(latest))
+    # Whoever deletes them takes their tokens in an order that is the database's.
+    await lock(session, col(User.id), Hold.STAYS, col(User.id).in_(owners))
     connection = await session.connection()
     # In the order of uids, so that two processes that write the same tokens never wait in a circle.
     await connection.execute(

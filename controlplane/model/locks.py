@@ -45,13 +45,21 @@ class Hold(Enum):
 
 
 async def lock(
-    session: AsyncSession, key: Mapped[int | None], hold: Hold, *which: ColumnElement[bool]
+    session: AsyncSession,
+    key: Mapped[int | None],
+    hold: Hold,
+    *which: ColumnElement[bool],
+    skip: bool = False,
 ) -> list[int]:
     """Lock rows of one table until the transaction ends; gives their ids, of those that are there.
 
-    `key` is the column of ids, as `col` gives it; `which` chooses among the rows of its table.
+    `key` is the column of ids, as `col` gives it; `which` chooses among the rows of its table. With `skip`,
+    rows for which it would have to wait are left out.
     """
     found = await session.exec(
-        select(key).where(*which).order_by(key).with_for_update(read=hold.shared, key_share=hold.leaves_key)
+        select(key)
+        .where(*which)
+        .order_by(key)
+        .with_for_update(read=hold.shared, key_share=hold.leaves_key, skip_locked=skip)
     )
     return [row for row in found if row is not None]

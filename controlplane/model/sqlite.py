@@ -43,7 +43,7 @@ async def connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:
     """
     connection = aiosqlite.connect(*arguments, factory=SqliteConnection, **options)
     # What is not closed when the process ends must not keep it.
-    connection._thread.daemon = True  # noqa: SLF001 - aiosqlite has no other way to say it
+    connection._thread.daemon = True
     opening = asyncio.create_task(_opened(connection))
     try:
         return await asyncio.shield(opening)

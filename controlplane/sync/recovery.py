@@ -4,10 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
+from controlplane.model.artifact_tables import Artifact
 from controlplane.model.clock import milliseconds
+from controlplane.model.locks import Hold, lock
 from controlplane.model.sync_tables import SyncJob, SyncLease
 from controlplane.sync.jobs import end, new_job
 from penstock.v1 import artifact_pb2
@@ -27,9 +31,11 @@ _LEASE_STAYS: Final = 24 * 3600 * 1000
 
 async def beat(session: AsyncSession, owners: Collection[str], lasting: timedelta) -> set[str]:
     """Say that these runs go on, and give those that still may."""
+    which = (col(SyncJob.owner).in_(owners), col(SyncJob.state) == _Job.RUNNING)
+    await lock(session, col(Artifact.id), Hold.STAYS, col(Artifact.id).in_(_artifacts(*which)))
     alive = await session.exec(
         update(SyncJob)
-        .where(col(SyncJob.owner).in_(owners), col(SyncJob.state) == _Job.RUNNING)
+        .where(*which)
         .values(lease_until=milliseconds(session) + lasting // timedelta(milliseconds=1))
         .returning(col(SyncJob.owner))
         .execution_options(synchronize_session=False)
@@ -41,7 +47,7 @@ async def waits(session: AsyncSession) -> bool:
     """Tell whether any job runs, as the table has it, whose control plane is not heard of."""
     found = await session.exec(
         select(SyncJob.id)
-        .where(SyncJob.state == _Job.RUNNING, col(SyncJob.lease_until) <= milliseconds(session))
+        .where(col(SyncJob.state) == _Job.RUNNING, col(SyncJob.lease_until) <= milliseconds(session))
         .limit(1)
     )
     return found.first() is not None
@@ -49,24 +55,16 @@ async def waits(session: AsyncSession) -> bool:
 
 async def recover(session: AsyncSession, now: datetime) -> Sequence[SyncJob]:
     """End the jobs that are not heard of, and give the jobs that take them up, by the same triggers."""
-    found = await session.exec(
-        select(SyncJob)
-        .where(SyncJob.state == _Job.RUNNING, col(SyncJob.lease_until) <= milliseconds(session))
-        .order_by(col(SyncJob.id))
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
-    return await _take_up(session, found.all(), LOST, now)
+    lost = (col(SyncJob.state) == _Job.RUNNING, col(SyncJob.lease_until) <= milliseconds(session))
+    return await _take_up(session, await _locked(session, *lost, most=BATCH), LOST, now)
 
 
 async def give_up(
     session: AsyncSession, owners: Collection[str], error: str, now: datetime
 ) -> Sequence[SyncJob]:
     """End the jobs of these owners that still run, and give the jobs that take them up."""
-    found = await session.exec(
-        select(SyncJob).where(col(SyncJob.owner).in_(owners), SyncJob.state == _Job.RUNNING).with_for_update()
-    )
-    return await _take_up(session, found.all(), error, now)
+    theirs = (col(SyncJob.owner).in_(owners), col(SyncJob.state) == _Job.RUNNING)
+    return await _take_up(session, await _locked(session, *theirs), error, now)
 
 
 async def take_back(session: AsyncSession, instance: str, now: datetime) -> Sequence[SyncJob]:
@@ -79,12 +77,8 @@ async def take_back(session: AsyncSession, instance: str, now: datetime) -> Sequ
         .where(col(SyncLease.token).startswith(f"{instance}.", autoescape=True))
         .values(expires_at=0)
     )
-    found = await session.exec(
-        select(SyncJob)
-        .where(SyncJob.state == _Job.RUNNING, col(SyncJob.owner).startswith(f"{instance}.", autoescape=True))
-        .with_for_update()
-    )
-    return await _take_up(session, found.all(), STOPPED, now)
+    its = (col(SyncJob.state) == _Job.RUNNING, col(SyncJob.owner).startswith(f"{instance}.", autoescape=True))
+    return await _take_up(session, await _locked(session, *its), STOPPED, now)
 
 
 async def forget(session: AsyncSession, before: datetime) -> int:
@@ -108,6 +102,34 @@ async def forget(session: AsyncSession, before: datetime) -> int:
     )
     deleted = await session.exec(delete(SyncJob).where(col(SyncJob.id).in_(old)))
     return deleted.rowcount
+
+
+def _artifacts(*which: ColumnElement[bool], most: int | None = None) -> SelectOfScalar[int]:
+    return select(SyncJob.artifact_id).where(*which).order_by(col(SyncJob.id)).limit(most)
+
+
+async def _locked(
+    session: AsyncSession, *which: ColumnElement[bool], most: int | None = None
+) -> Sequence[SyncJob]:
+    """Lock jobs that are to be taken up, and before them their artifacts, which get other jobs.
+
+    With `most`, no more than so many, and none of artifacts that would have to be waited for: the next look
+    finds them again.
+    """
+    artifacts = await lock(
+        session,
+        col(Artifact.id),
+        Hold.CHANGES,
+        col(Artifact.id).in_(_artifacts(*which, most=most)),
+        skip=most is not None,
+    )
+    found = await session.exec(
+        select(SyncJob)
+        .where(*which, col(SyncJob.artifact_id).in_(artifacts))
+        .order_by(col(SyncJob.id))
+        .with_for_update()
+    )
+    return found.all()
 
 
 async def _take_up(

@@ -55,7 +55,8 @@ class Notes:
             pending, self._pending = self._pending, {}
             try:
                 async with self._database.write(aside=True) as session:
-                    for credential_id, (minute, sentence) in pending.items():
+                    # In the order in which all lock them (see `controlplane.model.locks`).
+                    for credential_id, (minute, sentence) in sorted(pending.items()):
                         await session.exec(_update(credential_id, minute, sentence))
             except DatabaseUnavailable as error:
                 _LOG.warning("What upstreams said of %d credentials is not kept: %s", len(pending), error)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
@@ -19,6 +20,21 @@ from tests.fakes.rows import NOW
 LONG = timedelta(minutes=5)
 # A lease that is over when it begins.
 OVER = timedelta(0)
+
+
+async def add_running(session: AsyncSession, artifact: Artifact, owner: str) -> None:
+    """Adds a job that somebody runs, and is heard of."""
+    session.add(
+        SyncJob(
+            uid=new_uid(),
+            artifact_id=saved_id(artifact),
+            state=artifact_pb2.SyncJob.RUNNING,
+            trigger=artifact_pb2.SyncJob.MANUAL,
+            create_time=NOW,
+            owner=owner,
+            lease_until=1 << 60,
+        )
+    )
 
 
 class Claims:

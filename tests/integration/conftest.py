@@ -1,14 +1,21 @@
 """A PostgreSQL server for all tests that want an empty database in it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.util import await_only
 
 from controlplane.model.database import Database
 from tests.fakes.rows import open_database
 from tests.servers.postgres import Postgres
+
+# Seconds, at most, before each statement: any of one transaction may come before any of the other.
+_PAUSE = 0.006
 
 
 class Copies:
@@ -46,3 +53,15 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     database = await Database.open(await request.getfixturevalue("postgres_copies").url())
     yield database
     await database.close()
+
+
+@pytest.fixture
+def pauses() -> Iterator[Callable[[], None]]:
+    """Give what makes every transaction from then on pause before each of its statements."""
+    chance = random.Random(7)
+
+    def pause(*_: object) -> None:
+        await_only(asyncio.sleep(chance.uniform(0, _PAUSE)))
+
+    yield lambda: event.listen(Engine, "before_cursor_execute", pause)
+    event.remove(Engine, "before_cursor_execute", pause)

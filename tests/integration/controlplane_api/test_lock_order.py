@@ -1,23 +1,16 @@
 """Changes that touch the same rows at once, on a real PostgreSQL: none waits for one that waits for it."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from sqlalchemy.util import await_only
 
 from clients.control.errors import ControlError, translated
-from controlplane.model.database import Database
 from controlplane.model.naming import new_uid
 from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2, customer_pb2, entitlement_pb2, organization_pb2
 from penstock.v1 import credential_pb2 as credentials
-from tests.fakes.claims import Claims
-from tests.fakes.rows import add_artifact
 from tests.integration.conftest import Copies
 from tests.servers.control_plane import Plane, on_database
 
@@ -25,8 +18,6 @@ pytestmark = pytest.mark.real
 
 # Of each pair. They run at once, and wait for each other's revision of the configuration as well.
 _ROUNDS = 4
-# Seconds, at most, before each statement: any of one transaction may come before any of the other.
-_PAUSE = 0.006
 
 
 @pytest.fixture
@@ -34,18 +25,6 @@ async def plane(postgres_copies: Copies, settings: Settings) -> AsyncIterator[Pl
     """Run a fresh control plane on PostgreSQL."""
     async with on_database(await postgres_copies.url(), settings) as plane:
         yield plane
-
-
-@pytest.fixture
-def pauses() -> Iterator[Callable[[], None]]:
-    """Give what makes every transaction from then on pause before each of its statements."""
-    chance = random.Random(7)
-
-    def pause(*_: object) -> None:
-        await_only(asyncio.sleep(chance.uniform(0, _PAUSE)))
-
-    yield lambda: event.listen(Engine, "before_cursor_execute", pause)
-    event.remove(Engine, "before_cursor_execute", pause)
 
 
 async def _artifact(plane: Plane, number: int, credential: str = "") -> artifact_pb2.Artifact:
@@ -201,18 +180,3 @@ async def test_changes_at_once_do_not_wait_in_a_circle(
     ended = await asyncio.gather(*(ends(change(shop)) for shop in shops for change in (one, other)))
     assert "" in ended
     assert "DATABASE_UNAVAILABLE" not in ended, ended
-
-
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_a_run_ends_while_its_artifact_changes(database: Database, pauses: Callable[[], None]) -> None:
-    """The job is ended by one of the two, and none is given up."""
-    claims = Claims(database)
-    artifacts = [await add_artifact(database, "example.com/app") for _ in range(_ROUNDS)]
-    runs = [(artifact, await claims.run(artifact)) for artifact in artifacts]
-    pauses()
-    changes = [claims.request(artifact, artifact_pb2.SyncJob.CREDENTIAL_CHANGE) for artifact, _ in runs]
-    ends = [claims.finish(run, artifact_pb2.SyncJob.SUCCEEDED) for _, run in runs]
-    await asyncio.gather(*changes, *ends)
-    states = [job.state for job in await claims.jobs()]
-    assert artifact_pb2.SyncJob.RUNNING not in states
-    assert states.count(artifact_pb2.SyncJob.PENDING) == _ROUNDS
