@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # Chunks that wait for their reader; with the tail, what a detour costs in memory.
 _AHEAD: Final = 2
+# Bytes of a blob's beginning that are read and hashed at a time.
+_HASH_STEP: Final = 8 * 1024 * 1024
 
 
 class Detour:
@@ -100,13 +102,16 @@ class Detour:
     async def _pass(self) -> None:
         transfer, hash_ = self._transfer, self._hash
         if hash_ is not None and self._before is not None:
-            await self._threads.hash(hash_.read, self._before.fileno(), transfer.position)
+            while hash_.position < transfer.position:
+                # In turns with other detours; who leaves waits for no more than one.
+                stop = min(transfer.position, hash_.position + _HASH_STEP)
+                await self._threads.hash_aside(hash_.read, self._before.fileno(), stop)
         free = transfer.size if hash_ is None else transfer.size - HELD_BACK
         tail = bytearray()
         async with aclosing(transfer.chunks()) as chunks:
             async for chunk in chunks:
                 if hash_ is not None:
-                    await self._threads.hash(hash_.add, chunk)
+                    await self._threads.hash_aside(hash_.add, chunk)
                 at = transfer.position - len(chunk)
                 first = min(len(chunk), max(0, self._start - at))
                 last = max(first, free - at)

@@ -33,11 +33,12 @@ async def in_thread(executor: Executor | None, function: Callable[..., Result], 
 
 
 class Threads:
-    """The threads of one blob cache: some for disk work, one a core for hashing."""
+    """The threads of one blob cache: some for disk work, one a core for hashing, and as many for detours."""
 
     def __init__(self) -> None:
         self._disk = ThreadPoolExecutor(_DISK_THREADS, "blob-disk")
         self._hash = ThreadPoolExecutor(os.cpu_count() or 1, "blob-hash")
+        self._detour = ThreadPoolExecutor(os.cpu_count() or 1, "blob-detour")
 
     async def disk(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Run what reads or writes files; see `in_thread`."""
@@ -47,10 +48,15 @@ class Threads:
         """Run what computes; see `in_thread`."""
         return await in_thread(self._hash, function, *arguments)
 
+    async def hash_aside(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run what computes for one reader alone, beside what all wait for; see `in_thread`."""
+        return await in_thread(self._detour, function, *arguments)
+
     def close(self) -> None:
         """End the threads; nothing may be running in them any more."""
         self._disk.shutdown()
         self._hash.shutdown()
+        self._detour.shutdown()
 
     def __enter__(self) -> Self:
         return self
