@@ -89,13 +89,14 @@ class Redirects:
             return None
         try:
             async with asyncio.timeout(_PATIENCE):
-                if not await self._has(digest, size):
+                if not await self._has(digest, size, address):
                     return None
                 url = await self._signer.url(self._bucket.key(digest))
         except Exception as error:  # noqa: BLE001 - whatever credentials come from, the blob can be had here
             _LOG.warning("blob %s is sent, not redirected to %s: %r", digest, self._bucket.place, error)
             return None
         if url is not None:
+            self._bucket.sightings.sent(digest, address)
             self._measures.redirects += 1
             self._measures.redirected_bytes += length
         return url
@@ -104,13 +105,13 @@ class Redirects:
         """Break off what is under way."""
         await self._looks.stop()
 
-    async def _has(self, digest: Digest, size: int) -> bool:
+    async def _has(self, digest: Digest, size: int, address: str) -> bool:
         if self._bucket.pauses:
             return False
-        seen = self._bucket.sightings.has(digest, size)
+        seen = self._bucket.sightings.has(digest, size, address)
         if seen is None:
             await self._looks.run(digest, lambda: self._look(digest))
-            seen = self._bucket.sightings.has(digest, size)
+            seen = self._bucket.sightings.has(digest, size, address)
         return bool(seen)
 
     async def _look(self, digest: Digest) -> None:

@@ -213,6 +213,24 @@ async def test_a_redirect_costs_no_look_into_the_bucket_each_time(redirecting: R
     assert [asked.partition(" ")[0] for asked in redirecting.s3.asked] == ["HEAD"]
 
 
+async def test_a_client_that_comes_back_is_not_sent_again_to_what_is_gone(
+    redirecting: Redirecting, aws: None, moto: Moto
+) -> None:
+    """S3 answers its first request, which nobody here can heal; before the next, it is looked for again."""
+    await redirecting.node(s3_redirect="always")
+    now = [1000.0]
+    redirecting.sightings()._clock = lambda: now[0]
+    assert (await redirecting.setup.get(f"blobs/{redirecting.large}")).status == 307
+    async with BucketClient(Place(redirecting.bucket, "cache", moto.url)) as client:
+        assert await Bucket(client).remove(redirecting.large)
+
+    now[0] += 1
+    answer = await redirecting.setup.get(f"blobs/{redirecting.large}")
+
+    assert answer.status == 200
+    assert answer.body == redirecting.content[redirecting.large]
+
+
 async def test_nobody_is_sent_to_what_another_node_dropped(
     redirecting: Redirecting, aws: None, moto: Moto
 ) -> None:

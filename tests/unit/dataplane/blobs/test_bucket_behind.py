@@ -45,6 +45,21 @@ async def test_what_one_node_fetched_the_next_has_from_the_bucket(
     assert two.measures.hits == 1
 
 
+async def test_what_was_lost_a_moment_after_it_was_seen_comes_from_upstream(
+    make_node: Callable[..., Any], bucket: Bucket
+) -> None:
+    """What a node remembers of the bucket decides nothing where it reads itself: no client notices."""
+    one, two = await make_node("one"), await make_node("two")
+    await filled(one, BLOB)
+    assert await bucket.size(BLOB.digest) == BLOB.size
+    await bucket.client.ask("delete_object", Key=bucket.key(BLOB.digest))
+    assert bucket.sightings.has(BLOB.digest, BLOB.size)
+
+    source = ScriptedSource(BLOB)
+    assert await pull(two, BLOB, source) == content_of(BLOB)
+    assert source.asked == [0]
+
+
 async def test_what_the_hot_tier_evicts_stays_in_the_bucket(
     make_node: Callable[..., Any], tmp_path: Path
 ) -> None:
