@@ -10,7 +10,8 @@ from penstock.v1.pull_pb2 import PullEvent
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LONGEST: Final = 200
-_MOST_BYTES: Final = 1 << 60
+# 16 TiB, more than anything that is pulled at once: half a million such pulls still fit into one sum.
+_MOST_BYTES: Final = 1 << 44
 _MOST_BLOBS: Final = 1 << 30
 # How far the clock of a node may be before this one.
 _AHEAD: Final = timedelta(days=1)
@@ -58,7 +59,8 @@ class Event:
     def parse(cls, message: PullEvent, *, now: datetime, keep: timedelta) -> Self:
         """Read an event; raises ValueError with a sentence.
 
-        Events that are older than what is kept, or of a clock that is a day ahead, cannot be stored.
+        Events that are older than what is kept, or of a clock that is a day ahead, cannot be stored. Numbers
+        that no pull has are cut to the nearest that one could have.
         """
         if not _ID.fullmatch(message.id):
             raise ValueError("its id is not 32 hexadecimal digits")

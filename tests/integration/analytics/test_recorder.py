@@ -132,6 +132,15 @@ async def test_events_that_cannot_be_stored_do_not_hold_up_others(vendor: Vendor
     assert (stored.bytes_sent, stored.bytes_redirected, stored.warm_blobs) == (0, 0, 2**30)
 
 
+async def test_impossible_numbers_of_bytes_lose_no_report(vendor: Vendor) -> None:
+    """What a node says of each pull is cut to what one could be: no sum of them is too large to be stored."""
+    wrong = [vendor.pull(bytes_sent=2**63 - 1, bytes_redirected=2**60) for _ in range(20)]
+    await vendor.report(*wrong, vendor.pull(bytes_sent=10))
+    assert len(await _stored(vendor)) == 21
+    (total,) = await _sums(vendor, Grain.DAY, Shape.TOTAL)
+    assert (total.bytes_sent, total.bytes_redirected) == (20 * 2**44 + 10, 20 * 2**44)
+
+
 async def test_a_report_of_nothing_that_can_be_stored_is_counted(vendor: Vendor) -> None:
     """That nothing of it is left hides nothing."""
     await vendor.report(vendor.pull(id="nonsense"), vendor.pull(at=NOW - timedelta(days=91)))
