@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, text
 from sqlmodel import SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from controlplane.analytics import partitions
+from controlplane.analytics import partitions, sweep
 from controlplane.analytics.sums import LENGTH, PERSONAL, SHAPES
 from controlplane.analytics.times import DAY, HOUR, Month, milliseconds
 from controlplane.model.database import Database, DatabaseUnavailable
@@ -77,7 +77,9 @@ class Keeper:
         """Make the tables of the next months, delete what is too old, and tell the database's planner."""
         now = self._now()
         await self._prepare(now)
-        events, sums = milliseconds(now - self._events), milliseconds(now - self._sums)
+        async with self._database.write() as session:
+            time = await sweep.believed(session, now)
+        events, sums = milliseconds(time - self._events), milliseconds(time - self._sums)
         await self._drop_months(events)
         async with self._database.read() as session:
             alive = set(await session.exec(select(Organization.id)))

@@ -41,6 +41,8 @@ class Singleton(SQLModel, table=True):
     tokens_revision: int = _revision()
     customers_revision: int = _revision()
     entitlements_revision: int = _revision()
+    # What time it was when old pulls were last looked for, as far as the clock was believed.
+    pulls_swept_time: datetime | None = None
 
 
 class Organization(SQLModel, table=True):

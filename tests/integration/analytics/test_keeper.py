@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 from sqlmodel import col, delete, func, select, update
 
@@ -12,6 +13,7 @@ from controlplane.analytics.sums import PERSONAL
 from controlplane.analytics.times import DAY, Month, milliseconds
 from controlplane.model.database import Database
 from controlplane.model.pull_tables import Grain, NameKind, PullName, PullRecord, PullSum
+from controlplane.model.tables import Singleton
 from tests.fakes.pulls import KEPT, Vendor
 from tests.fakes.rows import NOW
 from tests.fakes.waiting import until
@@ -21,6 +23,14 @@ _YEAR = timedelta(days=365)
 
 def _keeper(database: Database, later: timedelta) -> Keeper:
     return Keeper(database, events=KEPT, sums=_YEAR, now=lambda: NOW + later)
+
+
+async def _tidy(database: Database, later: timedelta) -> None:
+    """Look, an hour after somebody else did."""
+    async with database.write() as session:
+        before = NOW + later - timedelta(hours=1)
+        await session.exec(update(Singleton).values({col(Singleton.pulls_swept_time): before}))
+    await _keeper(database, later).tidy()
 
 
 async def _count(vendor: Vendor, table: type[PullRecord | PullSum | PullName], **fields: int) -> int:
@@ -35,10 +45,10 @@ async def test_old_pulls_go_and_their_sums_stay_longer(vendor: Vendor) -> None:
     await vendor.report(vendor.pull("hank"), vendor.pull("bill", tag="2.0"))
     days = await _count(vendor, PullSum, grain=Grain.DAY)
 
-    await _keeper(vendor.database, KEPT - timedelta(days=1)).tidy()
+    await _tidy(vendor.database, KEPT - timedelta(days=1))
     assert await _count(vendor, PullRecord) == 2
 
-    await _keeper(vendor.database, KEPT + timedelta(days=1)).tidy()
+    await _tidy(vendor.database, KEPT + timedelta(days=1))
     assert await _count(vendor, PullRecord) == 0
     assert await _count(vendor, PullSum, grain=Grain.HOUR) == 0
     # Of people only as long as of events: two sums of each such series.
@@ -48,15 +58,42 @@ async def test_old_pulls_go_and_their_sums_stay_longer(vendor: Vendor) -> None:
     # Of names those that the other sums tell apart: an artifact, two tags, two customers.
     assert await _count(vendor, PullName) == 5
 
-    await _keeper(vendor.database, _YEAR + timedelta(days=2)).tidy()
+    await _tidy(vendor.database, _YEAR + timedelta(days=2))
     assert await _count(vendor, PullSum) == 0
     assert await _count(vendor, PullName) == 0
+
+
+async def test_a_clock_that_is_far_ahead_deletes_next_to_nothing(
+    vendor: Vendor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only what would have gone in the next days anyway; the operator is told, and has the hours to act."""
+    await vendor.report(vendor.pull(at=NOW - timedelta(days=89)), vendor.pull(at=NOW - timedelta(days=80)))
+    await vendor.report(vendor.pull())
+
+    await _keeper(vendor.database, 70 * _YEAR).tidy()
+    assert "If the clock is wrong" in caplog.text
+    assert await _count(vendor, PullRecord) == 2
+
+    caplog.clear()
+    await _tidy(vendor.database, timedelta())
+    assert not caplog.text
+    assert await _count(vendor, PullRecord) == 2
+
+
+async def test_what_nobody_looked_at_for_years_goes_a_day_an_hour(vendor: Vendor) -> None:
+    """Where nothing is pulled any more, what is too old goes all the same."""
+    await vendor.report(vendor.pull(at=NOW - timedelta(days=85)), vendor.pull())
+    left = []
+    for _ in range(6):
+        await _keeper(vendor.database, 3 * _YEAR).tidy()
+        left.append(await _count(vendor, PullRecord))
+    assert (left[0], left[-1]) == (2, 1)
 
 
 async def test_months_are_made_ahead_and_dropped_whole(vendor: Vendor) -> None:
     """On PostgreSQL the next two months are ready, one that is too old is no table any more."""
     await vendor.report(vendor.pull(at=NOW - timedelta(days=40)))
-    await _keeper(vendor.database, timedelta()).tidy()
+    await _tidy(vendor.database, timedelta())
     async with vendor.database.read() as session:
         if session.get_bind().dialect.name == "sqlite":
             return
@@ -65,7 +102,7 @@ async def test_months_are_made_ahead_and_dropped_whole(vendor: Vendor) -> None:
     old = Month.of(milliseconds(NOW - timedelta(days=40)))
     assert {old, this_month, this_month.next, this_month.next.next} <= set(made)
 
-    await _keeper(vendor.database, KEPT).tidy()
+    await _tidy(vendor.database, KEPT)
     async with vendor.database.read() as session:
         made = await partitions.months(session)
     assert old not in made
@@ -77,7 +114,7 @@ async def test_what_an_organization_leaves_behind_goes_with_it(vendor: Vendor) -
     await vendor.report(vendor.pull())
     async with vendor.database.write() as session:
         await session.delete(vendor.organization)
-    await _keeper(vendor.database, timedelta()).tidy()
+    await _tidy(vendor.database, timedelta())
     assert [await _count(vendor, table) for table in (PullRecord, PullSum, PullName)] == [0, 0, 0]
 
 
@@ -105,7 +142,7 @@ async def test_a_name_that_is_pulled_again_while_old_ones_go_stays(vendor: Vendo
         await session.exec(
             update(PullName).where(col(PullName.kind) == NameKind.ADDRESS).values(last_day=day)
         )
-        sweep = asyncio.create_task(_keeper(vendor.database, later - NOW).tidy())
+        sweep = asyncio.create_task(_tidy(vendor.database, later - NOW))
         await _waits(vendor.database, sweep)
     await sweep
     assert await _count(vendor, PullName, kind=NameKind.ADDRESS) == 1
