@@ -77,3 +77,5 @@ class Configuration:
     """The same by the uid of their customer, for those that have any."""
     revoked: Mapping[bytes, Principal] = field(repr=False, compare=False)
     """Owners of tokens that were taken back lately, by their SHA-256, as far as this process saw it."""
+    passed_over: Mapping[str, str] = field(repr=False, compare=False)
+    """What this version does not understand, and goes on without: sentences, by the uid of the entry."""

@@ -1,7 +1,9 @@
 """Entries of a configuration, each checked by itself: messages of the control plane to values."""
 
 import re
+from collections.abc import Callable, Iterable
 from sys import intern
+from typing import TypeVar
 
 from clients.oci.pattern import InvalidPattern, TagPattern
 from clients.oci.platform import InvalidPlatform, check_platform
@@ -18,12 +20,18 @@ _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _HASH_LENGTH = 32
 _NO_RULES = CacheRules()
 
+_RuleT = TypeVar("_RuleT", TagPattern, str)
+
 # Uids are interned where many entries name the same: a hundred thousand entitlements name a few thousand
 # customers and artifacts.
 
 
 class InvalidConfiguration(ValueError):
     """A configuration that contradicts itself; `str()` is one sentence that says where."""
+
+
+class NotUnderstood(ValueError):
+    """An entry with a value that this version does not know, and that allows nothing; `str()` says which."""
 
 
 def organization(entry: config_pb2.OrganizationConfig) -> OrganizationEntry:
@@ -42,8 +50,11 @@ def customer(entry: config_pb2.CustomerConfig) -> CustomerEntry:
     return CustomerEntry(intern(entry.uid), intern(entry.organization_uid), entry.customer_id)
 
 
-def artifact(entry: config_pb2.ArtifactConfig) -> ArtifactEntry:
-    """Read an artifact."""
+def artifact(entry: config_pb2.ArtifactConfig, passed_over: Callable[[str], None]) -> ArtifactEntry:
+    """Read an artifact.
+
+    `passed_over` is told of rules for the cache that are not understood: it is served without them.
+    """
     _check_uid("artifact", entry.uid)
     try:
         check_repository(entry.repository)
@@ -54,32 +65,40 @@ def artifact(entry: config_pb2.ArtifactConfig) -> ArtifactEntry:
         intern(entry.organization_uid),
         entry.repository,
         entry.content_revision,
-        _rules(entry),
+        _rules(entry, passed_over),
     )
 
 
-def _rules(entry: config_pb2.ArtifactConfig) -> CacheRules:
+def _rules(entry: config_pb2.ArtifactConfig, passed_over: Callable[[str], None]) -> CacheRules:
     if not (entry.pin_tags or entry.prefetch_tags or entry.prefetch_platforms):
         return _NO_RULES
-    try:
-        return CacheRules(
-            tuple(map(TagPattern.parse, entry.pin_tags)),
-            tuple(map(TagPattern.parse, entry.prefetch_tags)),
-            tuple(map(check_platform, entry.prefetch_platforms)),
-        )
-    except (InvalidPattern, InvalidPlatform) as error:
-        raise InvalidConfiguration(
-            f"The artifact {entry.uid} has a cache rule that cannot be used: {error}"
-        ) from error
+
+    def known(parse: Callable[[str], _RuleT], texts: Iterable[str]) -> tuple[_RuleT, ...]:
+        rules = []
+        for text in texts:
+            try:
+                rules.append(parse(text))
+            except (InvalidPattern, InvalidPlatform) as error:
+                passed_over(f"The artifact {entry.uid} is served without a rule for the cache: {error}")
+        return tuple(rules)
+
+    pin_tags = known(TagPattern.parse, entry.pin_tags)
+    platforms = known(check_platform, entry.prefetch_platforms)
+    if entry.prefetch_platforms and not platforms:
+        # Without any, the tags alone would have all platforms fetched.
+        return CacheRules(pin_tags)
+    return CacheRules(pin_tags, known(TagPattern.parse, entry.prefetch_tags), platforms)
 
 
 def principal(entry: config_pb2.TokenConfig) -> Principal:
-    """Read the owner of a token."""
+    """Read the owner of a token; raises NotUnderstood as well."""
     _check_uid("token", entry.uid)
     if len(entry.sha256) != _HASH_LENGTH:
         raise InvalidConfiguration(f"The token {entry.uid} has a hash that is not SHA-256.")
-    if entry.role == Role.ROLE_UNSPECIFIED or entry.role not in Role.values():
-        raise InvalidConfiguration(f"The token {entry.uid} has the unknown role {entry.role}.")
+    if entry.role == Role.ROLE_UNSPECIFIED:
+        raise InvalidConfiguration(f"The token {entry.uid} has no role.")
+    if entry.role not in Role.values():
+        raise NotUnderstood(f"The token {entry.uid} has the unknown role {entry.role}.")
     return Principal(
         entry.uid,
         intern(entry.user_uid),
@@ -91,7 +110,10 @@ def principal(entry: config_pb2.TokenConfig) -> Principal:
 
 
 def entitlement(entry: config_pb2.EntitlementConfig) -> Entitlement:
-    """Read an entitlement. One without grants, or for an artifact that is not there, opens nothing."""
+    """Read an entitlement; raises NotUnderstood as well.
+
+    One without grants, or for an artifact that is not there, opens nothing.
+    """
     _check_uid("entitlement", entry.uid)
     try:
         grants = tuple(
@@ -106,9 +128,8 @@ def entitlement(entry: config_pb2.EntitlementConfig) -> Entitlement:
             for grant in entry.grants
         )
     except InvalidRule as error:
-        raise InvalidConfiguration(
-            f"The entitlement {entry.uid} has a rule that cannot be used: {error}"
-        ) from error
+        # What is left of a rule without its unknown parts may name more than the whole.
+        raise NotUnderstood(f"The entitlement {entry.uid} has a rule that cannot be used: {error}") from error
     return Entitlement(entry.uid, intern(entry.customer_uid), grants, _end(entry))
 
 

@@ -148,7 +148,20 @@ class ConfigWatch:
         else:
             if revision != self._state.revision:
                 _LOG.info("Configuration revision %d is in force.", revision)
+            self._say_passed_over(configuration)
             self._state.take(configuration)
+
+    def _say_passed_over(self, configuration: Configuration) -> None:
+        current = self._state.configuration
+        sentences = configuration.passed_over
+        if sentences and (current is None or sentences != current.passed_over):
+            _LOG.warning(
+                "Revision %d is in force without what this version does not understand, of %d entries; "
+                "update this node. The last one: %s",
+                configuration.revision,
+                len(sentences),
+                list(sentences.values())[-1],
+            )
 
     def _refuse(self, revision: int, cause: str) -> None:
         reason = f"Revision {revision} is refused: {cause}"

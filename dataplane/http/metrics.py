@@ -157,6 +157,12 @@ class _Looks(Collector):
             "Whether the newest configuration was refused by this node.",
             1 if self._state.refusal else 0,
         )
+        configuration = self._state.configuration
+        yield GaugeMetricFamily(
+            "penstock_node_config_passed_over",
+            "Entries of the configuration that this version of the node does not understand.",
+            0 if configuration is None else len(configuration.passed_over),
+        )
         lookups = CounterMetricFamily(
             "penstock_node_manifest_lookups",
             "Manifests that were found, by where; stale: in place of the control plane, which was away.",

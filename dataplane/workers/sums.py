@@ -14,6 +14,7 @@ _HIGHEST: Final = frozenset(
         "penstock_node_cache_blobs",
         "penstock_node_cache_bytes",
         "penstock_node_config_age_seconds",
+        "penstock_node_config_passed_over",
         "penstock_node_config_refused",
         "penstock_node_disk_bytes",
         "penstock_node_disk_free_bytes",

@@ -25,6 +25,11 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Configuration(_message.Message):
     """All that a node must know to say who may pull what. It names things and holds no
     secret: tokens are hashes, and upstream credentials are not in it.
+
+    Nodes may be older than the control plane. A field that may be passed over by who does not know it has a
+    number from 100 on, in these messages and in TagRule; one below may take away what the entry allows without
+    it. Nodes that do not know such a field of an artifact, a token or an entitlement go on without the entry,
+    and refuse a configuration with one elsewhere. Entries only ever add to what others allow.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

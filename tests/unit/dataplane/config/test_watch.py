@@ -232,6 +232,24 @@ async def test_something_new_in_the_stream_is_passed_over(plane: FakeControlPlan
         assert plane.calls["WatchConfig"] == 1
 
 
+async def test_a_newer_control_plane_is_followed(
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is not understood is passed over, and said once; nothing is refused, and later changes come."""
+    artifact = plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved") as node:
+        await until(lambda: node.knows("acme/app"))
+        artifact.cache = {"pin_tags": ["{newest}"]}
+        for _ in range(3):
+            plane.touch(artifact)
+        plane.add_artifact("acme/other")
+        await until(lambda: node.knows("acme/other"))
+        await until(lambda: plane.reports and plane.reports[-1].revision == node.state.revision)
+        assert plane.reports[-1].config_error == ""
+        assert plane.calls["WatchConfig"] == 1
+    assert len([text for text in caplog.messages if "{newest}" in text and "update this node" in text]) == 1
+
+
 async def test_silence_is_a_broken_stream(plane: FakeControlPlane, tmp_path: Path) -> None:
     """A connection that is dead without having ended is given up."""
     plane.heartbeat = 1000
