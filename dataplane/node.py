@@ -26,7 +26,6 @@ from dataplane.http.node_port import NodePort
 from dataplane.http.pace import Rates
 from dataplane.http.readiness import details
 from dataplane.http.server import Server
-from dataplane.http.tls import server_context
 from dataplane.join import join
 from dataplane.place import prepare_data_dir
 from dataplane.recording import Recording
@@ -88,7 +87,7 @@ class Node:
             limits=settings.server_limits,
             hits=self._hits,
             quick=self._answers.quickly if settings.fast_path else None,
-            tls=server_context(settings.tls_certificate, settings.tls_key),
+            tls=settings.tls.served() if settings.tls else None,
             ids=self._answers.ids,
             traced=True,
             descriptors=self._descriptors,

@@ -16,12 +16,12 @@ from clients.process.exits import ConfigurationError
 from clients.process.listen import Address
 from clients.process.place import DEFAULT_DATA_DIR
 from clients.process.size import parse_size
+from clients.process.tls import KeyFiles
 from dataplane.blobs.place import Place
 from dataplane.events.measures import LABELS
 from dataplane.http.limits import Limits
 from dataplane.http.pace import Rates
 from dataplane.http.redirects import Rule
-from dataplane.http.tls import server_context
 
 _PREFIX: Final = "PENSTOCK_"
 _OTHER_FILES: Final = 128
@@ -251,10 +251,16 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
         settings.blob_directory(settings.data_dir)
         _ = settings.redirect_rule
-        server_context(settings.tls_certificate, settings.tls_key)
+        if settings.tls is not None:
+            settings.tls.served()
         for field in ("registry_listen", "node_listen", "address"):
             Address.parse(getattr(settings, field), f"{_PREFIX}{field.upper()}")
         return settings
+
+    @property
+    def tls(self) -> KeyFiles | None:
+        """What the registry's port shows; None where it speaks in clear. Raises ConfigurationError."""
+        return KeyFiles.of("PENSTOCK_TLS", self.tls_certificate, self.tls_key)
 
     @property
     def rates(self) -> Rates:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -11,7 +10,9 @@ from typing import Any, Final
 from tornado.http1connection import HTTP1ConnectionParameters
 
 from clients.process.listener import Listener
+from clients.process.replaced import Replaced
 from clients.process.request_id import RequestIds
+from clients.process.tls import Identity
 from dataplane.descriptors import Descriptors
 from dataplane.http.connection import Connection
 from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES
@@ -33,9 +34,10 @@ class Server:
     """Serves on sockets that listen already.
 
     `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits` counts
-    what `limits` did. With `tls` everything is encrypted. `ids` names requests whose clients gave no name;
-    those that `quick` leaves alone begin traces if they are `traced`. `descriptors` is told when there are
-    none left. With `others`, connections are shared evenly.
+    what `limits` did. With `tls` everything is encrypted, each connection with the certificate that is
+    current. `ids` names requests whose clients gave no name; those that `quick` leaves alone begin traces if
+    they are `traced`. `descriptors` is told when there are none left. With `others`, connections are shared
+    evenly.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Server:
         limits: Limits = _NO_LIMITS,
         hits: Hits | None = None,
         quick: Quick | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Replaced[Identity] | None = None,
         ids: RequestIds | None = None,
         traced: bool = False,
         descriptors: Descriptors | None = None,
@@ -141,7 +143,7 @@ class Server:
             if self._tls is None:
                 Connection(connection, host, self._service).start()
             else:
-                SealedConnection.accept(connection, self._tls, host, self._service).start()
+                SealedConnection.accept(connection, self._tls.current().context, host, self._service).start()
         except OSError:
             # It was closed as soon as it was made.
             connection.close()

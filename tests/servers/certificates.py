@@ -48,11 +48,18 @@ class Authority:
         """For a client in this process that trusts this authority and no other."""
         return ssl.create_default_context(cadata=self.pem)
 
-    def issue(self, directory: Path, *hosts: str) -> KeyPair:
-        """Makes a server's certificate for names and addresses."""
+    def write(self, directory: Path) -> Path:
+        """Its own certificate, in a file."""
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "ca.pem"
+        path.write_text(self.pem)
+        return path
+
+    def issue(self, directory: Path, *hosts: str, expired: bool = False) -> KeyPair:
+        """Makes a certificate for names and addresses, in files of the first one's name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
-        builder = _builder(subject, self._name, key)
+        builder = _builder(subject, self._name, key, ended=expired)
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         # Verifiers that go by RFC 5280 strictly, as Python's of later versions, want it.
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -83,8 +90,10 @@ def write(directory: Path, name: str, certificate: x509.Certificate, key: Key) -
     return pair
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: Key, *, ended: bool = False
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC) - timedelta(days=2 if ended else 0)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -3,18 +3,16 @@
 import asyncio
 import random
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from clients.process.exits import ConfigurationError
+from clients.process.tls import KeyFiles
 from dataplane.http.limits import Hits, Limits
 from dataplane.http.message import Answer, Chunk, Pieces, Request
 from dataplane.http.server import Server
-from dataplane.http.tls import server_context
 from tests.servers.certificates import Authority
 
 CONTENT = random.Random(2).randbytes(5_000_001)
@@ -30,7 +28,7 @@ class Sealed:
         self.sent = 0
         pair = self.authority.issue(directory, "127.0.0.1")
         limits = Limits(idle=0.3, stall=0.3)
-        tls = server_context(pair.certificate, pair.key)
+        tls = KeyFiles("PENSTOCK_TLS", pair.certificate, pair.key).served()
         self.server = Server(self.answer, self.count, limits=limits, hits=self.hits, tls=tls)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
@@ -101,22 +99,3 @@ async def test_clients_that_do_not_speak_tls(sealed: Sealed) -> None:
     writer.write(f"HEAD / HTTP/1.1\r\nHost: x\r\n{CLOSE}\r\n".encode())
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
     writer.close()
-
-
-def test_certificates_that_are_none(tmp_path: Path) -> None:
-    """One sentence that names the setting, and nothing that asks at a terminal."""
-    pair, other = Authority().issue(tmp_path, "127.0.0.1"), Authority().issue(tmp_path, "localhost")
-    nonsense = tmp_path / "nonsense"
-    nonsense.write_text("nothing")
-    for certificate, key, setting in (
-        (tmp_path / "absent", pair.key, "PENSTOCK_TLS_CERTIFICATE"),
-        (pair.certificate, tmp_path / "absent", "PENSTOCK_TLS_KEY"),
-        (None, pair.key, "PENSTOCK_TLS_CERTIFICATE"),
-        (nonsense, pair.key, "PENSTOCK_TLS_CERTIFICATE"),
-        (pair.certificate, other.key, "PENSTOCK_TLS_KEY"),
-        (pair.certificate, None, "PENSTOCK_TLS_KEY"),
-    ):
-        with pytest.raises(ConfigurationError, match=setting):
-            server_context(certificate, key)
-    assert isinstance(server_context(pair.certificate, pair.key), ssl.SSLContext)
-    assert server_context(None, None) is None
