@@ -72,7 +72,8 @@ async def _serve(settings: Settings) -> None:
         if plane.new_admin_token is not None:
             place = prepare(settings.data_dir) / ADMIN_TOKEN_FILE
             print(f"Administrator's token, shown once and kept in {place}: {plane.new_admin_token}")
-        print(f"Control plane ready: gRPC at {plane.grpc}, HTTP at {plane.http}.", flush=True)
+        sealed = ", both with TLS" if plane.tls else ""
+        print(f"Control plane ready: gRPC at {plane.grpc}, HTTP at {plane.http}{sealed}.", flush=True)
         await stop.wait()
 
 

@@ -74,6 +74,7 @@ class Running:
 
     grpc: Address
     http: Address
+    tls: bool
     # Only when the installation was started for the first time.
     new_admin_token: str | None
 
@@ -104,7 +105,8 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
     """
     async with AsyncExitStack() as stack:
         directory = prepare(settings.data_dir)
-        grpc_port = GrpcPort(Address.parse(settings.grpc_listen, "PENSTOCK_GRPC_LISTEN"))
+        tls = settings.tls.served() if settings.tls else None
+        grpc_port = GrpcPort(Address.parse(settings.grpc_listen, "PENSTOCK_GRPC_LISTEN"), tls)
         http_sockets = bind(
             Address.parse(settings.http_listen, "PENSTOCK_HTTP_LISTEN"), "PENSTOCK_HTTP_LISTEN"
         )
@@ -205,7 +207,9 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 registry=registry,
                 last_syncs=LastSyncs(database, registry),
                 scrape_token=ScrapeToken(settings.metrics_token.get_secret_value()),
+                certified=settings.controlplane_tls_client_ca is not None,
             ),
+            tls,
         )
         http.start(http_sockets)
         stack.push_async_callback(http.stop)
@@ -218,5 +222,6 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         yield Running(
             grpc=grpc_port.address,
             http=Address(*http_sockets[0].getsockname()[:2]),
+            tls=tls is not None,
             new_admin_token=new_admin_token,
         )

@@ -12,6 +12,7 @@ from clients.process import log, tracing
 from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
 from clients.process.place import DEFAULT_DATA_DIR
+from clients.process.tls import KeyFiles
 from controlplane.analytics.measures import LABELS, split_labels
 from controlplane.sync.cron import parse_time_zone
 from controlplane.sync.hosts import PARALLEL, SHARE
@@ -59,6 +60,19 @@ class Settings(BaseSettings):
     grpc_listen: str = Field(default="127.0.0.1:8081", description="address of the gRPC API")
     http_listen: str = Field(
         default="127.0.0.1:8082", description="address of the control plane's health, metrics and REST routes"
+    )
+    controlplane_tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with a certificate and those that signed it: the gRPC API and the HTTP port"
+        " then speak TLS, and nothing else",
+    )
+    controlplane_tls_key: Path | None = Field(
+        default=None, description="PEM file with the key of that certificate"
+    )
+    controlplane_tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file with the certificates of who signs those of clients: whoever calls the API must"
+        " show one then, beside the token",
     )
     database_url: str = Field(
         default="",
@@ -183,6 +197,16 @@ class Settings(BaseSettings):
         # Elsewhere an empty variable is one that is not set.
         set_to_nothing = os.environ.get(_CRON) == ""
         return given if {"sync_cron", _CRON} & given.keys() or not set_to_nothing else given | {_CRON: ""}
+
+    @property
+    def tls(self) -> KeyFiles | None:
+        """What both ports show; None where they speak in clear. Raises ConfigurationError."""
+        return KeyFiles.of(
+            "PENSTOCK_CONTROLPLANE_TLS",
+            self.controlplane_tls_certificate,
+            self.controlplane_tls_key,
+            self.controlplane_tls_client_ca,
+        )
 
     @property
     def schedule(self) -> Schedule:

@@ -1,6 +1,7 @@
 """`penstock dataplane`: runs a node until SIGTERM or SIGINT; exits with a code of `clients.process.exits`."""
 
 import asyncio
+import logging
 import resource
 import sys
 from collections.abc import Callable, Coroutine
@@ -22,6 +23,8 @@ from dataplane.workers.reserve import reserve
 from dataplane.workers.share import Share, cores
 from dataplane.workers.supervisor import Supervisor
 
+_LOG = logging.getLogger(__name__)
+
 
 def main(arguments: list[str]) -> int:
     """Run a node, or one worker of it (`--worker <index>/<count> <descriptors>`); gives the exit code."""
@@ -36,13 +39,21 @@ def main(arguments: list[str]) -> int:
                 work = _work(settings, Share.parse(share), int(channel), [int(each) for each in shared])
                 return _trace_and_run(settings, work)
             case _ if count == 1:
+                warn(settings)
                 return _trace_and_run(settings, _serve(settings))
             case _:
+                warn(settings)
                 # uvloop cannot give a process a group of its own.
                 return _run(_supervise(settings, count), asyncio.new_event_loop)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return Exit.CONFIGURATION
+
+
+def warn(settings: Settings) -> None:
+    """Say once for the whole node what is not as it should be."""
+    if settings.target.is_exposed:
+        _LOG.warning("On the way to the control plane %s", settings.target.warning)
 
 
 def _trace_and_run(settings: Settings, work: Coroutine[Any, Any, int]) -> int:

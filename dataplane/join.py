@@ -8,7 +8,6 @@ from typing import Final
 
 from clients.control.client import ControlClient
 from clients.process.exits import ConfigurationError
-from clients.process.listen import Address
 from clients.process.place import NODE_TOKEN_FILE, read_secret
 from dataplane.settings import Settings
 
@@ -19,10 +18,9 @@ _TOKEN_POLL: Final = 0.25
 
 async def join(settings: Settings, data_dir: Path) -> ControlClient:
     """Make the client, once there is a token; raises ConfigurationError where that can be none."""
-    address = Address.parse(settings.address, "PENSTOCK_ADDRESS")
     token = settings.node_token.get_secret_value() or await _wait_for_token(data_dir / NODE_TOKEN_FILE)
     try:
-        return ControlClient(str(address), token)
+        return ControlClient(str(settings.target), token, settings.trust)
     except ValueError as error:
         raise ConfigurationError(f"PENSTOCK_NODE_TOKEN cannot be used: {error}.") from error
 

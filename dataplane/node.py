@@ -213,7 +213,7 @@ class Node:
             room = self._share.of(self._settings.manifest_memory_max_bytes)
             resolution = Resolution.make(control, transport, disk, self._lookups, room, stack)
             saved = SavedConfiguration(data_dir / "node" / "configuration.pb")
-            watch = self._crew.watch(client.nodes, self.state, saved, self._version)
+            watch = self._crew.watch(client, self.state, saved, self._version)
             await watch.start_from_saved()
             self._answers.begin(resolution, storage, self._metrics, self._recording.recorder)
             await self._recording.fold(data_dir, client.nodes)

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clients.control.target import Target
+from clients.control.trust import Trust
 from clients.process import log, tracing
 from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
@@ -67,7 +69,26 @@ class Settings(BaseSettings):
         description="the token that Prometheus shows for `/metrics` (`Authorization: Bearer`); without it, it"
         " is for everybody who reaches the address",
     )
-    address: str = Field(default="127.0.0.1:8081", description="where the control plane's gRPC API is")
+    address: str = Field(
+        default="127.0.0.1:8081",
+        description="where the control plane's gRPC API is; `https://host:port` where it speaks TLS",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file with the certificates to trust for the control plane, in place of those of the"
+        " system",
+    )
+    server_name: str = Field(
+        default="",
+        description="the name that the control plane's certificate must have, where it is not the host in"
+        " `PENSTOCK_ADDRESS`",
+    )
+    client_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate to show to a control plane that wants one, and those that"
+        " signed it",
+    )
+    client_key: Path | None = Field(default=None, description="PEM file with the key of that certificate")
     node_token: SecretStr = Field(
         default=SecretStr(""),
         description="the token that admits a node to the control plane; without it, the file `node-token` in"
@@ -253,9 +274,22 @@ class Settings(BaseSettings):
         _ = settings.redirect_rule
         if settings.tls is not None:
             settings.tls.served()
-        for field in ("registry_listen", "node_listen", "address"):
+        if settings.target.tls:
+            settings.trust.certificates()
+        settings.trust.check_use(settings.target)
+        for field in ("registry_listen", "node_listen"):
             Address.parse(getattr(settings, field), f"{_PREFIX}{field.upper()}")
         return settings
+
+    @property
+    def target(self) -> Target:
+        """Where the control plane is; raises ConfigurationError."""
+        return Target.parse(self.address)
+
+    @property
+    def trust(self) -> Trust:
+        """How to be sure of it; raises ConfigurationError."""
+        return Trust.of(self.ca_file, self.server_name, self.client_certificate, self.client_key)
 
     @property
     def tls(self) -> KeyFiles | None:

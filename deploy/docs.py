@@ -12,11 +12,15 @@ from typer.core import TyperGroup
 import controlplane.settings
 import dataplane.settings
 from clients.cli.main import app
+from clients.control.target import ADDRESS_SETTING
+from clients.control.trust import CA_SETTING, CERTIFICATE_SETTING, KEY_SETTING, NAME_SETTING
 
 ROOT = Path(__file__).parent.parent
 _KIBIBYTE = 1024
 _SIZES = {"GiB": _KIBIBYTE**3, "MiB": _KIBIBYTE**2, "KiB": _KIBIBYTE}
 _DURATIONS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+# What the command reads as nodes do.
+_OF_COMMAND = (ADDRESS_SETTING, CA_SETTING, NAME_SETTING, CERTIFICATE_SETTING, KEY_SETTING)
 PLANES = {"control plane": controlplane.settings.Settings, "node": dataplane.settings.Settings}
 
 
@@ -28,6 +32,8 @@ def settings_table() -> str:
             variable = str(field.validation_alias or f"PENSTOCK_{name.upper()}")
             readers, *_ = rows.setdefault(variable, ([], _default(field), field.description or ""))
             readers.append(plane)
+    for variable in _OF_COMMAND:
+        rows[variable][0].append("command")
     rows["PENSTOCK_TOKEN"] = (
         ["command"],
         "`admin-token` in the data directory",

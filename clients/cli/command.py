@@ -11,7 +11,7 @@ import typer
 from clients.cli.failure import explain
 from clients.cli.output import Format
 from clients.cli.session import Session
-from clients.control.errors import ControlError
+from clients.control.errors import ControlError, Unreachable
 
 P = ParamSpec("P")
 
@@ -84,7 +84,13 @@ async def _called(
     try:
         await function(session, **arguments)
     except ControlError as error:
-        raise explain(error, session.address) from error
+        why = ""
+        if isinstance(error, Unreachable):
+            # Loads what a command that succeeds does without.
+            from clients.control.diagnosis import diagnose  # noqa: PLC0415
+
+            why = await diagnose(session.target, session.trust)
+        raise explain(error, str(session.target), why) from error
 
 
 def _epilog(examples: tuple[str, ...]) -> str:

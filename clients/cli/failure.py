@@ -33,11 +33,11 @@ _CODES: Final[tuple[tuple[type[errors.ControlError], Exit], ...]] = (
 _UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-def explain(error: errors.ControlError, address: str) -> Failure:
-    """Say what a call to the control plane at this address ended with."""
+def explain(error: errors.ControlError, address: str, why: str = "") -> Failure:
+    """Say what a call to the control plane at this address ended with; `why` nothing reached it, if known."""
     code = next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAILED)
     if isinstance(error, errors.Unreachable):
-        return Failure(_unreached(error, address), code)
+        return Failure(why or _unreached(error, address), code)
     lines = tuple(f"{it.field.rpartition('.')[2]}: {it.description}" for it in error.violations)
     if len(lines) == 1:
         return Failure(lines[0], code)

@@ -32,7 +32,7 @@ _SUMMARY = """A self-hosted OCI pull-through cache: one registry in front of man
 
 \b
 Settings:
-  PENSTOCK_ADDRESS   gRPC API of the control plane, 127.0.0.1:8081 by default
+  PENSTOCK_ADDRESS   gRPC API of the control plane, 127.0.0.1:8081 by default; https://host:port for TLS
   PENSTOCK_TOKEN     access token; by default what $PENSTOCK_DATA_DIR/admin-token holds
   PENSTOCK_DATA_DIR  where `penstock up` keeps everything, ./data by default
 

@@ -1,5 +1,6 @@
 """What a command knows when it runs: where the control plane is, as whom to call it, how to print."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -7,9 +8,10 @@ from typing import Final
 from clients.cli.failure import Failure
 from clients.cli.output import Format
 from clients.control.client import ControlClient
+from clients.control.target import ADDRESS_SETTING, Target
 from clients.control.token import is_well_formed
+from clients.control.trust import Trust
 from clients.process.exits import Exit
-from clients.process.listen import Address
 from clients.process.place import ADMIN_TOKEN_FILE, data_dir, read_secret
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:8081"
@@ -24,10 +26,14 @@ class Session:
     output: Format
 
     @property
-    def address(self) -> str:
-        """`host:port` of the gRPC API; raises ConfigurationError where the setting is wrong."""
-        text = self.environment.get("PENSTOCK_ADDRESS") or DEFAULT_ADDRESS
-        return str(Address.parse(text, "PENSTOCK_ADDRESS"))
+    def target(self) -> Target:
+        """Where the gRPC API is; raises ConfigurationError where the setting is wrong."""
+        return Target.parse(self.environment.get(ADDRESS_SETTING) or DEFAULT_ADDRESS)
+
+    @property
+    def trust(self) -> Trust:
+        """How to be sure of it, where it speaks TLS; raises ConfigurationError."""
+        return Trust.of_environment(self.environment)
 
     def token(self) -> str:
         """Give PENSTOCK_TOKEN, or what the first start left in the data directory.
@@ -55,5 +61,12 @@ class Session:
         return token
 
     def control(self) -> ControlClient:
-        """Give a client of the control plane; raises as `address` and `token` do."""
-        return ControlClient(self.address, self.token())
+        """Give a client of the control plane; raises as `target`, `trust` and `token` do.
+
+        A token that others could read on its way is sent all the same, with a warning on standard error.
+        """
+        target, token = self.target, self.token()
+        client = ControlClient(str(target), token, self.trust)
+        if target.is_exposed:
+            print(f"penstock: warning: {target.warning}", file=sys.stderr)
+        return client

@@ -19,11 +19,16 @@ _PATIENCE: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """A process to run: what people call it, its command line, where it answers `/readyz`."""
+    """A process: what people call it, its command line, where it answers `/readyz`, and if by https."""
 
     title: str
     command: tuple[str, ...]
     health: Address
+    tls: bool = False
+
+
+async def _answers(plane: Plane) -> bool:
+    return await is_ready(plane.health.dialled, tls=plane.tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Supervisor:
         environment: Mapping[str, str],
         say: Callable[[str], None],
         timing: Timing | None = None,
-        ready: Callable[[Address], Awaitable[bool]] = is_ready,
+        ready: Callable[[Plane], Awaitable[bool]] = _answers,
     ) -> None:
         self._planes = planes
         self._environment = environment
@@ -114,10 +119,11 @@ class Supervisor:
     async def _wait_until_ready(self, plane: Plane) -> None:
         loop = asyncio.get_running_loop()
         worth_a_line = loop.time() + _PATIENCE
-        while not await self._ready(plane.health.dialled):
+        while not await self._ready(plane):
             if loop.time() >= worth_a_line:
+                scheme = "https" if plane.tls else "http"
                 self._say(
-                    f"Still waiting for the {plane.title}: http://{plane.health.dialled}/readyz says why."
+                    f"Still waiting for the {plane.title}: {scheme}://{plane.health.dialled}/readyz says why."
                 )
                 worth_a_line = loop.time() + _PATIENCE
             await asyncio.sleep(_POLL)

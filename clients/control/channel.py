@@ -1,4 +1,4 @@
-"""Channels to the control plane: message limits, keep-alive, and the caller's token on every call."""
+"""Channels to the control plane: TLS, message limits, keep-alive, and the caller's token on every call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,6 +7,9 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from clients.control.renewed import RenewedChannel
+from clients.control.target import Target
+from clients.control.trust import Certificates, Trust
 from clients.process import request_id as request_ids
 from clients.process import tracing
 
@@ -40,20 +43,32 @@ OPTIONS: Final[tuple[tuple[str, int], ...]] = (
 _ENDING: Final[set[asyncio.Task[None]]] = set()
 
 
-def connect(address: str, token: str) -> grpc.aio.Channel:
-    """Give a channel to `host:port` that says on every call who is calling.
+def connect(address: str, token: str, trust: Trust | None = None) -> grpc.aio.Channel:
+    """Give a channel to `host:port`, or by TLS to `https://host:port`, that says on every call who calls.
 
     Nothing is sent before the first call. A unary call without a time-out gets DEFAULT_TIMEOUT;
-    streams get none. Raises ValueError for a token that cannot be sent.
+    streams get none. Raises ValueError for a token that cannot be sent, and ConfigurationError for an
+    address that is none, and certificates that cannot be used.
     """
+    target, trust = Target.parse(address), trust or Trust()
+    trust.check_use(target)
     if not token.isascii() or not token.isprintable():
         raise ValueError("the token holds characters that no token has")
     authorization = f"Bearer {token}"
-    return grpc.aio.insecure_channel(
-        address,
-        options=OPTIONS,
-        interceptors=(_UnaryCaller(authorization), _StreamCaller(authorization)),
-    )
+    interceptors = (_UnaryCaller(authorization), _StreamCaller(authorization))
+    where = str(target.address)
+    if not target.tls:
+        return grpc.aio.insecure_channel(where, options=OPTIONS, interceptors=interceptors)
+    name = trust.server_name
+    options = (*OPTIONS, ("grpc.ssl_target_name_override", name)) if name else OPTIONS
+
+    def by_tls(certificates: Certificates) -> grpc.aio.Channel:
+        credentials = grpc.ssl_channel_credentials(
+            certificates.authorities, certificates.key, certificates.chain
+        )
+        return grpc.aio.secure_channel(where, credentials, options=options, interceptors=interceptors)
+
+    return RenewedChannel(trust.certificates(), by_tls)
 
 
 # One class for each kind of call: grpc.aio files an interceptor under the first kind that it is.

@@ -4,6 +4,9 @@ from types import TracebackType
 from typing import Self
 
 from clients.control.channel import connect
+from clients.control.diagnosis import diagnose
+from clients.control.target import Target
+from clients.control.trust import Trust
 from penstock.v1.artifact_pb2_grpc import ArtifactServiceStub
 from penstock.v1.audit_pb2_grpc import AuditServiceStub
 from penstock.v1.credential_pb2_grpc import CredentialServiceStub
@@ -18,12 +21,14 @@ from penstock.v1.user_pb2_grpc import UserServiceStub
 class ControlClient:
     """The services of one control plane, called as the owner of one token.
 
-    `async with ControlClient("127.0.0.1:8081", token) as control: ...`, or `close()` at the end.
+    `async with ControlClient("127.0.0.1:8081", token) as control: ...`, or `close()` at the end; by TLS
+    `ControlClient("https://penstock.example.com:8081", token)`, with a Trust where that takes more.
     The stubs raise gRPC's errors: call them under `clients.control.errors.translated()`.
     """
 
-    def __init__(self, address: str, token: str) -> None:
-        self.channel = connect(address, token)
+    def __init__(self, address: str, token: str, trust: Trust | None = None) -> None:
+        self._where = Target.parse(address), trust or Trust()
+        self.channel = connect(address, token, trust)
         self.organizations = OrganizationServiceStub(self.channel)
         self.customers = CustomerServiceStub(self.channel)
         self.entitlements = EntitlementServiceStub(self.channel)
@@ -33,6 +38,10 @@ class ControlClient:
         self.artifacts = ArtifactServiceStub(self.channel)
         self.pulls = PullServiceStub(self.channel)
         self.nodes = NodeServiceStub(self.channel)
+
+    async def diagnose(self) -> str:
+        """Say what is wrong with TLS on the way there, after an Unreachable; empty where nothing is."""
+        return await diagnose(*self._where)
 
     async def close(self) -> None:
         """Close the connection; calls that are under way are cancelled."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import grpc
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # it ships no types
@@ -16,6 +17,8 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address, check_free
+from clients.process.replaced import Replaced
+from clients.process.tls import Identity
 from controlplane.api.interceptor import Front
 from penstock.v1 import (
     artifact_pb2,
@@ -114,11 +117,15 @@ class Servicers:
 
 
 class GrpcPort:
-    """A server on one address; raises ConfigurationError where that cannot be listened on."""
+    """A server on one address; raises ConfigurationError where that cannot be listened on.
 
-    def __init__(self, address: Address) -> None:
+    With `tls` it speaks nothing else, and each connection gets the certificate that is current.
+    """
+
+    def __init__(self, address: Address, tls: Replaced[Identity] | None = None) -> None:
         check_free(address, SETTING)
         self.address = address
+        self._tls = tls
         self._health = health.aio.HealthServicer()
         self._front: Front | None = None
         self._server: grpc.aio.Server | None = None
@@ -138,7 +145,7 @@ class GrpcPort:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
-            port = server.add_insecure_port(str(self.address))
+            port = self._listen(server)
         except RuntimeError as error:
             raise ConfigurationError(
                 f"{self.address} cannot be listened on: set {SETTING} to another address."
@@ -149,6 +156,19 @@ class GrpcPort:
         for name in SERVICES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
+    def _listen(self, server: grpc.aio.Server) -> int:
+        if self._tls is None:
+            return server.add_insecure_port(str(self.address))
+        tls = self._tls
+        identity = tls.current()
+        credentials = grpc.dynamic_ssl_server_credentials(
+            _shown(identity),
+            # Asked on threads of gRPC's, once for each connection.
+            lambda: _shown(tls.current()),
+            require_client_authentication=bool(identity.client_ca),
+        )
+        return server.add_secure_port(str(self.address), credentials)
+
     async def stop(self) -> None:
         """Take no more calls, end streams, and give the others ten seconds to end."""
         await self._health.enter_graceful_shutdown()
@@ -156,3 +176,9 @@ class GrpcPort:
             self._front.drain()
         if self._server is not None:
             await self._server.stop(_GRACE)
+
+
+def _shown(identity: Identity) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(identity.key, identity.chain)], identity.client_ca or None
+    )

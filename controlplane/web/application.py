@@ -21,8 +21,13 @@ def application(
     registry: CollectorRegistry,
     last_syncs: LastSyncs,
     scrape_token: ScrapeToken,
+    certified: bool = False,
 ) -> Application:
-    """Make the application; its requests are counted in `registry`."""
+    """Make the application; its requests are counted in `registry`.
+
+    With `certified` the API is for clients with a certificate. Health and metrics are not: whoever asks for
+    these has a token, or none, and is told nothing that needs more.
+    """
     requests = Counter(
         "penstock_http_requests",
         "Requests that were answered on the HTTP port, by route and status.",
@@ -39,7 +44,7 @@ def application(
             (r"/healthz", Healthz),
             (r"/readyz", Readyz, {"readiness": readiness}),
             (r"/metrics", Metrics, {"registry": registry, "last_syncs": last_syncs, "token": scrape_token}),
-            (r"/api/v1/.*", Rest, {"routes": routes, "gate": gate}),
+            (r"/api/v1/.*", Rest, {"routes": routes, "gate": gate, "certified": certified}),
         ],
         default_handler_class=NothingHere,
         log_function=count,

@@ -6,11 +6,13 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, SSLIOStream
 from tornado.web import Application
 
 from clients.process.descriptors import Shortage
 from clients.process.listener import Listener
+from clients.process.replaced import Replaced
+from clients.process.tls import Identity
 
 # Bytes; more than any request here needs.
 _MAX_BODY: Final = 1 << 20
@@ -19,9 +21,13 @@ _IDLE: Final = 75
 
 
 class WebServer:
-    """Answers by an application on listening sockets, which it owns, from `start` to `stop`."""
+    """Answers by an application on listening sockets, which it owns, from `start` to `stop`.
 
-    def __init__(self, application: Application) -> None:
+    With `tls` it speaks https only, and each connection gets the certificate that is current.
+    """
+
+    def __init__(self, application: Application, tls: Replaced[Identity] | None = None) -> None:
+        self._tls = tls
         self._server = HTTPServer(application, max_body_size=_MAX_BODY, idle_connection_timeout=_IDLE)
         self._listening = ExitStack()
 
@@ -38,4 +44,20 @@ class WebServer:
         await self._server.close_all_connections()
 
     def _take(self, connection: socket.socket, address: Any) -> None:
-        self._server.handle_stream(IOStream(connection), address)
+        if self._tls is None:
+            stream = IOStream(connection)
+        else:
+            try:
+                stream = self._sealed(connection, self._tls.current())
+            except OSError:
+                # It was closed as soon as it was made.
+                connection.close()
+                return
+        self._server.handle_stream(stream, address)
+
+    def _sealed(self, connection: socket.socket, identity: Identity) -> SSLIOStream:
+        connection.settimeout(0)
+        # The time-out of a first request counts the handshake as well.
+        return SSLIOStream(
+            identity.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        )

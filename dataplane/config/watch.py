@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from clients.control.errors import ControlError, Unauthenticated, translated
+from clients.control.errors import ControlError, Unauthenticated, Unreachable, translated
 from dataplane.config.configuration import Configuration
 from dataplane.config.draft import InvalidConfiguration, apply, from_message
 from dataplane.config.pieces import BrokenPieces, whole
@@ -31,10 +31,15 @@ class _StreamEnded(Exception):
     """The stream is of no more use, and a new one will be; `str()` says why."""
 
 
+async def _undiagnosed() -> str:
+    return ""
+
+
 class ConfigWatch:
     """Keeps a ConfigState up to date. A stream that breaks changes nothing: what is in force stays.
 
-    With a `relay`, the other workers of the node are told of everything. `silence` is in seconds: a stream
+    With a `relay`, the other workers of the node are told of everything. `diagnose` is asked for a sentence
+    when the control plane cannot be reached. `silence` is in seconds: a stream
     that is quiet for longer is taken to be dead.
     """
 
@@ -46,6 +51,7 @@ class ConfigWatch:
         version: str,
         *,
         relay: Relay | None = None,
+        diagnose: Callable[[], Awaitable[str]] = _undiagnosed,
         silence: float = _SILENCE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -54,9 +60,10 @@ class ConfigWatch:
         self._saved = saved
         self._version = version
         self._relay = relay
+        self._diagnose = diagnose
         self._silence = silence
         self._sleep = sleep
-        self._told = ""
+        self._told = ("", "")
         self._refused = 0
 
     async def start_from_saved(self) -> None:
@@ -86,7 +93,10 @@ class ConfigWatch:
             except (ControlError, _StreamEnded) as error:
                 if not self._state.interruption:
                     pause = _FIRST_PAUSE
-                self._interrupted(error)
+                self._state.interrupt(str(error))
+                # gRPC says little of what TLS was refused for.
+                why = await self._diagnose() if isinstance(error, Unreachable) else ""
+                self._interrupted(error, why.rstrip("."))
             await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads nodes, guards nothing
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -173,7 +183,7 @@ class ConfigWatch:
     def _connected(self) -> None:
         if self._state.interruption:
             self._state.follow()
-            self._told = ""
+            self._told = ("", "")
             _LOG.info("Following the control plane's configuration.")
 
     def _tell(self, message: node_pb2.WatchConfigResponse) -> None:
@@ -181,14 +191,14 @@ class ConfigWatch:
             taken = message.HasField("change") and message.change.to_revision == self._state.revision
             self._relay.tell(message.change if taken else None)
 
-    def _interrupted(self, error: ControlError | _StreamEnded) -> None:
-        self._state.interrupt(str(error))
+    def _interrupted(self, error: ControlError | _StreamEnded, why: str) -> None:
+        self._state.interrupt(why or str(error))
         if self._relay is not None:
             self._relay.interrupted()
         # Said once for each reason, and not at every try.
-        if self._told == type(error).__name__:
+        if self._told == (type(error).__name__, why):
             return
-        self._told = type(error).__name__
+        self._told = (type(error).__name__, why)
         going_on = (
             f"this node goes on with revision {self._state.revision}"
             if self._state.configuration
@@ -197,7 +207,7 @@ class ConfigWatch:
         if isinstance(error, Unauthenticated):
             _LOG.error("The control plane refuses this node's token (%s); %s.", error, going_on)
         else:
-            _LOG.warning("The configuration is not being followed (%s); %s.", error, going_on)
+            _LOG.warning("The configuration is not being followed (%s); %s.", why or error, going_on)
 
     async def _save(self) -> None:
         saved = self._state.configuration

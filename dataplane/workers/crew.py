@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from clients.control.client import ControlClient
 from clients.oci.digest import Digest
 from dataplane.config.board import Board
 from dataplane.config.relay import ConfigFollow, Message, Relay
@@ -16,7 +17,6 @@ from dataplane.events.records import Record
 from dataplane.http.clocks import Clocks
 from dataplane.workers.neighbours import Neighbours
 from dataplane.workers.share import Share
-from penstock.v1.node_pb2_grpc import NodeServiceStub
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class Crew:
                 self.noted.lost += parcel.size
 
     def watch(
-        self, nodes: NodeServiceStub, state: ConfigState, saved: SavedConfiguration, version: str
+        self, control: ControlClient, state: ConfigState, saved: SavedConfiguration, version: str
     ) -> ConfigWatch | ConfigFollow:
         """Make what keeps this process' configuration up to date: one of the crew asks the control plane."""
         if self.board is None:
-            return ConfigWatch(nodes, state, saved, version)
+            return ConfigWatch(control.nodes, state, saved, version, diagnose=control.diagnose)
         if self.share.leads:
             relay = Relay(state, self.board, self.received, self.send)
-            return ConfigWatch(nodes, state, saved, version, relay=relay)
+            return ConfigWatch(control.nodes, state, saved, version, relay=relay, diagnose=control.diagnose)
         return ConfigFollow(state, self.board, saved, self.received, self.send)

@@ -97,6 +97,10 @@ def test_database_newer_than_the_code(stopped: Penstock, plane: str) -> None:
         ("controlplane", "DATABASE_URL", "oracle://somewhere"),
         ("controlplane", "LOG_LEVEL", "shouting"),
         ("up", "HTTP_LISTEN", "127.0.0.1:99999"),
+        ("controlplane", "CONTROLPLANE_TLS_CERTIFICATE", "/absent"),
+        ("up", "CONTROLPLANE_TLS_CERTIFICATE", "/proc/self"),
+        ("dataplane", "ADDRESS", "http://127.0.0.1:1"),
+        ("dataplane", "CA_FILE", "/absent"),
     ],
 )
 def test_setting_that_makes_no_sense(stopped: Penstock, plane: str, name: str, value: str) -> None:

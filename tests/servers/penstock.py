@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import ssl
 import sys
 import time
 from collections.abc import Mapping
@@ -62,10 +63,19 @@ class Penstock:
     """One installation on free ports.
 
     `together` runs it as `penstock up`, one process and its children; otherwise as `penstock controlplane`
-    and `penstock dataplane`, which can then be stopped, killed and started one by one.
+    and `penstock dataplane`, which can then be stopped, killed and started one by one. With
+    `tls`, whose settings are among the others, that is how the control plane is asked whether it is ready.
     """
 
-    def __init__(self, directory: Path, *, together: bool = True, settings: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        together: bool = True,
+        settings: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ):
+        self.tls = tls
         directory.mkdir(parents=True, exist_ok=True)
         self.data = directory / "data"
         self.registry, self.grpc, self.http, self.node = (f"127.0.0.1:{port}" for port in free_ports(4))
@@ -75,7 +85,7 @@ class Penstock:
             GRPC_LISTEN=self.grpc,
             HTTP_LISTEN=self.http,
             NODE_LISTEN=self.node,
-            ADDRESS=self.grpc,
+            ADDRESS=self.grpc if tls is None else f"https://{self.grpc}",
             **(settings or {}),
         )
         planes = ("up",) if together else ("controlplane", "dataplane")
@@ -106,7 +116,10 @@ class Penstock:
 
     def _ready(self, plane: str) -> bool:
         addresses = {"controlplane": [self.http], "dataplane": [self.node], "up": [self.http, self.node]}
-        return all(http.answers(address, "/readyz") for address in addresses[plane])
+        return all(
+            http.answers(address, "/readyz", tls=self.tls if address == self.http else None)
+            for address in addresses[plane]
+        )
 
     def wait_served(self, path: str, token: str) -> None:
         """Waits until the data plane, if it runs, has heard of a change or found the control plane again."""

@@ -6,13 +6,14 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
+import grpc
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from tornado.iostream import StreamClosedError
 
 from clients.process import request_id as request_ids
 from clients.process import tracing
-from controlplane.api.errors import Violation, invalid
+from controlplane.api.errors import ApiError, Violation, invalid
 from controlplane.api.gate import Gate
 from controlplane.api.translate import translate
 from controlplane.web import errors
@@ -32,10 +33,23 @@ class Rest(Handler):
     route = "none"
     """The method that answered, for metrics."""
 
-    def initialize(self, routes: Routes, gate: Gate) -> None:
-        """Take what is served, and who admits."""
+    def initialize(self, routes: Routes, gate: Gate, certified: bool) -> None:
+        """Take what is served, who admits, and whether that takes a certificate of the client."""
         self._routes = routes
         self._gate = gate
+        self._certified = certified
+
+    def prepare(self) -> None:
+        """Refuse clients without a certificate where they need one, before they learn anything."""
+        if self._certified and not self.request.get_ssl_certificate():
+            self.fail(
+                ApiError(
+                    grpc.StatusCode.PERMISSION_DENIED,
+                    "CLIENT_CERTIFICATE_REQUIRED",
+                    "This control plane wants a certificate of its clients, beside the token: show one that"
+                    " it knows who signed.",
+                )
+            )
 
     async def get(self) -> None:
         """Answer, like the others, with what the method that the path stands for gives."""

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from clients.process.exits import ConfigurationError
+from dataplane.__main__ import warn
 from dataplane.blobs.place import Place
 from dataplane.settings import Settings
+from tests.servers.certificates import Authority
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,38 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.address == "127.0.0.1:8081"
     assert settings.drain_timeout == timedelta(seconds=30)
     assert settings.blob_directory(Path("/d")) == Path("/d/blobs")
+
+
+def test_how_to_be_sure_of_the_control_plane(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its certificates, and a node's own, are looked at before anything is started."""
+    authority = Authority()
+    own = authority.issue(tmp_path, "node")
+    for name, value in (
+        ("ADDRESS", "https://penstock.example:8081"),
+        ("CA_FILE", str(authority.write(tmp_path))),
+        ("SERVER_NAME", "other.example"),
+        ("CLIENT_CERTIFICATE", str(own.certificate)),
+        ("CLIENT_KEY", str(own.key)),
+    ):
+        monkeypatch.setenv(f"PENSTOCK_{name}", value)
+    assert str(Settings.load().target) == "https://penstock.example:8081"
+    for name, value in (
+        ("ADDRESS", "penstock.example:8081"),
+        ("CA_FILE", str(own.key)),
+        ("CLIENT_CERTIFICATE", ""),
+        ("CLIENT_KEY", str(tmp_path / "absent")),
+    ):
+        with monkeypatch.context() as wrong:
+            wrong.setenv(f"PENSTOCK_{name}", value)
+            with pytest.raises(ConfigurationError, match=f"PENSTOCK_{name}"):
+                Settings.load()
+
+
+@pytest.mark.parametrize(("address", "warned"), [("127.0.0.1:1", False), ("controlplane:1", True)])
+def test_a_token_that_others_can_read(address: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """It is sent in clear to another machine, with a warning."""
+    warn(Settings(address=address))
+    assert ("the token is sent in clear to controlplane:1" in caplog.text) is warned
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import grpc
 import pytest
 
 from clients.cli import organizations
+from clients.cli.output import Format
+from clients.cli.session import Session
 from clients.control.token import TokenKind, new_token
 from tests.fakes.scripted_api import Refusal
 
@@ -58,13 +60,33 @@ def test_nobody_listens(run, monkeypatch):
         assert part in result.err
 
 
-@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:8081", "127.0.0.1:99999", "127.0.0.1:"])
+@pytest.mark.parametrize(
+    "address", ["nonsense", "http://127.0.0.1:8081", "https://", "127.0.0.1:99999", "127.0.0.1:"]
+)
 def test_an_address_that_is_none(run, api, monkeypatch, address):
     """A wrong setting is named."""
     monkeypatch.setenv("PENSTOCK_ADDRESS", address)
     result = run("organizations", "list")
     assert result.code == 78
     assert "PENSTOCK_ADDRESS" in result.err
+
+
+@pytest.mark.parametrize(
+    ("address", "warning"),
+    [
+        ("127.0.0.1:8081", ""),
+        ("https://controlplane:1", ""),
+        ("controlplane:1", "penstock: warning: the token is sent in clear to controlplane:1"),
+    ],
+)
+async def test_a_token_that_others_can_read(capsys, address, warning):
+    """It is sent in clear to another machine, with a warning."""
+    environment = {"PENSTOCK_ADDRESS": address, "PENSTOCK_TOKEN": new_token(TokenKind.USER)}
+    # Nothing is sent before the first call.
+    await Session(environment, Format.TABLE).control().close()
+    said = capsys.readouterr().err
+    assert said.startswith(warning)
+    assert bool(said) is bool(warning)
 
 
 def test_no_token(run, api, monkeypatch):

@@ -1,0 +1,135 @@
+"""Both ports of a control plane with a certificate, and clients that show one."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from clients.process import replaced
+from clients.process.exits import ConfigurationError
+from controlplane.server import running
+from controlplane.settings import Settings
+from penstock.v1.node_pb2 import CreateNodeRequest, WatchConfigRequest
+from penstock.v1.organization_pb2 import CreateOrganizationRequest
+from tests.integration.controlplane_api.sealed import Sealed, answered, der, started
+from tests.servers.certificates import Authority
+
+
+@pytest.fixture
+async def sealed(settings: Settings, tmp_path: Path) -> AsyncIterator[Sealed]:
+    """A control plane with a certificate for the address that it listens on."""
+    async with started(settings, tmp_path, "127.0.0.1") as found:
+        yield found
+
+
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked at whenever something is wanted of them."""
+    monkeypatch.setattr(replaced, "_LOOK", 0.0)
+
+
+async def test_both_ports(sealed: Sealed) -> None:
+    """The API by gRPC and by REST, health and metrics; and nothing in clear."""
+    assert await sealed.ask() == ""
+    context = sealed.authority.client_context()
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert (await sealed.get(path, context)).status == 200
+    token = {"Authorization": f"Bearer {sealed.token}"}
+    assert (await sealed.get("/api/v1/organizations", context, **token)).status == 200
+    with pytest.raises(ConnectionError):
+        await sealed.get("/readyz", None)
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_a_renewed_certificate(sealed: Sealed, tmp_path: Path) -> None:
+    """New connections to both ports get it; the others go on; clients notice nothing."""
+    async with sealed.client() as client:
+        assert await answered(client) == ""
+        assert await sealed.shown() == [der(sealed.pair)] * 2
+        renewed = sealed.authority.issue(tmp_path / "renewed", "127.0.0.1")
+        sealed.replace(renewed)
+        assert await sealed.shown() == [der(renewed)] * 2
+        assert await answered(client) == ""
+    assert await sealed.ask() == ""
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_a_renewal_that_fails(sealed: Sealed, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Half of one, or nonsense: what there was is shown, and that is said, without the key."""
+    before = der(sealed.pair)
+    other = sealed.authority.issue(tmp_path / "other", "127.0.0.1")
+    with caplog.at_level(logging.ERROR):
+        sealed.pair.certificate.write_bytes(other.certificate.read_bytes())
+        assert await sealed.shown() == [before] * 2
+    assert "PENSTOCK_CONTROLPLANE_TLS_CERTIFICATE" in caplog.text
+    assert "PRIVATE" not in caplog.text
+    sealed.pair.key.write_bytes(other.key.read_bytes())
+    assert await sealed.shown() == [der(other)] * 2
+
+
+async def test_a_certificate_that_cannot_be_used(settings: Settings, tmp_path: Path) -> None:
+    """It ends the start, with the setting's name."""
+    pair = Authority().issue(tmp_path, "127.0.0.1")
+    named = {"controlplane_tls_certificate": pair.certificate, "controlplane_tls_key": tmp_path / "absent"}
+    with pytest.raises(ConfigurationError, match="PENSTOCK_CONTROLPLANE_TLS_KEY"):
+        async with running(settings.model_copy(update=named)):
+            pass
+
+
+@pytest.fixture
+async def wanting(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[Sealed, Authority]]:
+    """A control plane that wants certificates of its clients, and who signs them."""
+    clients = Authority("Clients")
+    authority = clients.write(tmp_path / "clients")
+    async with started(settings, tmp_path, "127.0.0.1", controlplane_tls_client_ca=authority) as found:
+        yield found, clients
+
+
+async def test_clients_that_show_a_certificate(wanting: tuple[Sealed, Authority]) -> None:
+    """Are heard by gRPC and by REST, as whom their token says; who shows none is not; health is for all."""
+    sealed, clients = wanting
+    assert await sealed.ask(trust=sealed.own(clients)) == ""
+    assert "ends connections after the handshake" in await sealed.ask()
+    context = sealed.authority.client_context()
+    token = {"Authorization": f"Bearer {sealed.token}"}
+    refused = await sealed.get("/api/v1/organizations", context, **token)
+    assert (refused.status, refused.json()["details"][0]["reason"]) == (403, "CLIENT_CERTIFICATE_REQUIRED")
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert (await sealed.get(path, context)).status == 200
+    mine = clients.issue(sealed.directory / "rest", "client")
+    context.load_cert_chain(mine.certificate, mine.key)
+    assert (await sealed.get("/api/v1/organizations", context, **token)).status == 200
+    assert (await sealed.get("/api/v1/organizations", context)).status == 401
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_clients_whose_certificate_is_no_good(wanting: tuple[Sealed, Authority], expired: bool) -> None:
+    """Signed by somebody else, or expired: refused, and the client is told which certificate it showed."""
+    sealed, clients = wanting
+    said = await sealed.ask(trust=sealed.own(clients if expired else Authority("Nobody"), expired=expired))
+    assert "does not take the certificate in PENSTOCK_CLIENT_CERTIFICATE" in said
+    assert "CN=Clients" in said if expired else "CN=Nobody" in said
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_a_client_whose_certificate_is_renewed(wanting: tuple[Sealed, Authority]) -> None:
+    """It shows the new one when it connects again; a stream that is open goes on."""
+    sealed, clients = wanting
+    trust = sealed.own(clients)
+    async with sealed.client(trust=trust) as root:
+        created = await root.nodes.CreateNode(CreateNodeRequest(node_id="one"))
+        sealed.token = created.secret
+        async with sealed.client(trust=trust) as node:
+            stream = node.nodes.WatchConfig(WatchConfigRequest())
+            assert (await stream.read()).HasField("snapshot")
+            # As a certificate that has expired meanwhile would be refused.
+            sealed.own(Authority("Nobody"))
+            assert "does not take" in await answered(node)
+            sealed.own(clients)
+            assert await answered(node) == ""
+            async with asyncio.timeout(10):
+                await root.organizations.CreateOrganization(CreateOrganizationRequest(organization_id="acme"))
+                assert (await stream.read()).HasField("change")
+            stream.cancel()
