@@ -122,7 +122,9 @@ def test_up(tmp_path: Path, authority: Authority) -> None:
     penstock = Penstock(tmp_path / "penstock", settings=settings(pair) | {"CA_FILE": "/absent"}, tls=context)
     try:
         penstock.start()
-        lines = map(str.strip, penstock.planes["up"].tail().splitlines())
+        up = penstock.planes["up"]
+        wait(lambda: "docker pull" in up.tail(), "what to do next is printed")
+        lines = map(str.strip, up.tail().splitlines())
         words = [shlex.split(line)[1] for line in lines if line.startswith("export ")]
         exported = dict(word.split("=", 1) for word in words)
         assert exported["PENSTOCK_ADDRESS"] == f"https://{penstock.grpc}"

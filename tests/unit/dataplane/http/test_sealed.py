@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.process import replaced
 from clients.process.tls import KeyFiles
 from dataplane.http.limits import Hits, Limits
 from dataplane.http.message import Answer, Chunk, Pieces, Request
@@ -99,3 +100,18 @@ async def test_clients_that_do_not_speak_tls(sealed: Sealed) -> None:
     writer.write(f"HEAD / HTTP/1.1\r\nHost: x\r\n{CLOSE}\r\n".encode())
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
     writer.close()
+
+
+async def test_a_renewed_certificate(sealed: Sealed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is shown to who connects from then on; who is connected goes on."""
+    monkeypatch.setattr(replaced, "_LOOK", 0.0)
+    shown = []
+    former = await sealed.connect()
+    # Into the files of the first one.
+    sealed.authority.issue(tmp_path, "127.0.0.1")
+    for reader, writer in (former, await sealed.connect()):
+        shown.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        writer.write(f"HEAD / HTTP/1.1\r\nHost: x\r\n{CLOSE}\r\n".encode())
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+    assert shown[0] != shown[1]
