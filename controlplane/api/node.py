@@ -14,7 +14,7 @@ from controlplane.analytics.recorder import Recorder
 from controlplane.api.caller import caller
 from controlplane.api.nodes import NodeAdmin
 from controlplane.api.timestamps import duration, moment, timestamp
-from controlplane.api.uses import Refusals, Use, Uses
+from controlplane.api.uses import Refusals, Report, Use, Uses
 from controlplane.api.validation import Violations
 from controlplane.catalog import held
 from controlplane.catalog.referring import Referring
@@ -34,6 +34,9 @@ _LONGEST_ERROR: Final = 1000
 _LONGEST_VERSION: Final = 100
 _LONGEST_ADDRESS: Final = 64
 _MOST_USES: Final = 1000
+# Sign-ins of one address in one report: no node answers so many, and sums of them are to be stored.
+_MOST_REFUSED: Final = 1 << 30
+_LONGEST_ID: Final = 64
 
 _Scoped = node_pb2.ResolveReferenceRequest | node_pb2.ResolveBlobRequest | node_pb2.ListReferrersRequest
 
@@ -210,13 +213,16 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
                 Refusals(
                     _line(each.address, _LONGEST_ADDRESS),
                     _line(each.token_uid, _LONGEST_ADDRESS),
-                    max(each.count, 1),
+                    min(max(each.count, 1), _MOST_REFUSED),
                     violations.check("refused_sign_ins.last_time", moment, each.last_time),
                     _line(each.organization_uid, _LONGEST_ADDRESS),
                 )
                 for each in request.refused_sign_ins[:_MOST_USES]
             ]
-        await self._uses.save(uses, refusals)
+            if len(request.report_id) > _LONGEST_ID:
+                violations.add("report_id", f"has more than {_LONGEST_ID} characters.")
+        report = Report(caller().node_uid or "", _line(request.report_id, _LONGEST_ID))
+        await self._uses.save(uses, refusals, report)
         return node_pb2.ReportUseResponse()
 
 

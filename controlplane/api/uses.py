@@ -17,7 +17,7 @@ from controlplane.catalog.store import insert_into
 from controlplane.model.access_tables import RefusedSignIn
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.locks import Hold, lock
-from controlplane.model.tables import AccessToken, Organization, User
+from controlplane.model.tables import AccessToken, Node, Organization, User
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +49,15 @@ class Refusals:
     last_time: datetime
     # Of the token, where whoever refused it says so.
     organization_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a node sends, and sends again until it hears an answer."""
+
+    node_uid: str
+    # Of this report; empty where the node gives none.
+    report_id: str
 
 
 class Uses:
@@ -93,8 +102,12 @@ class Uses:
         count = held.count + 1 if held else 1
         self._refusals[key] = Refusals(address, token_uid, count, self._now())
 
-    async def save(self, uses: Collection[Use], refusals: Collection[Refusals]) -> None:
+    async def save(
+        self, uses: Collection[Use], refusals: Collection[Refusals], report: Report | None = None
+    ) -> None:
         """Write what was noted, in one transaction; an older use leaves a newer one as it is.
+
+        Refusals of the same `report` as the node's last are not counted again.
 
         Times to come are those of a node whose clock is ahead: they count as now, so as to be older than what
         comes after them.
@@ -105,6 +118,8 @@ class Uses:
         uses = [replace(use, time=min(use.time, now)) for use in uses]
         refusals = [replace(each, last_time=min(each.last_time, now)) for each in refusals]
         async with self._database.write(aside=True) as session:
+            if report is not None and await _is_repeated(session, report):
+                refusals = ()
             await _save_uses(session, uses)
             await _save_refusals(session, refusals)
             await _forget(session, now - _KEPT)
@@ -132,6 +147,18 @@ class Uses:
             _LOG.warning("The last use of %d tokens could not be written, and is lost.", len(uses))
         except Exception:  # noqa: BLE001 - the next ones are to be written all the same
             _LOG.exception("The last use of %d tokens could not be written, and is lost.", len(uses))
+
+
+async def _is_repeated(session: AsyncSession, report: Report) -> bool:
+    """Note the report at its node, whose others wait; tells whether it was there already."""
+    if not report.report_id:
+        return False
+    noted = await session.exec(
+        update(Node)
+        .where(col(Node.uid) == report.node_uid, col(Node.use_report) != report.report_id)
+        .values(use_report=report.report_id)
+    )
+    return not noted.rowcount
 
 
 async def _save_uses(session: AsyncSession, uses: Collection[Use]) -> None:

@@ -133,3 +133,5 @@ class Node(SQLModel, table=True):
     revision: int = Field(default=0, sa_type=BigInteger)
     config_error: str = ""
     version: str = ""
+    # The id of its last report of tokens that were used.
+    use_report: str = Field(default="", sa_column_kwargs={"server_default": text("''")})

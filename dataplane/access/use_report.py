@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from clients.control.errors import ControlError, translated
+from clients.control.errors import ControlError, InvalidArgument, translated
 from dataplane.access.uses import Refused, Use, Uses
 from penstock.v1 import node_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceStub
@@ -24,7 +25,10 @@ _LIMIT: Final = 1000
 
 
 class UseReport:
-    """Reports what `uses` gathers, every half minute; what the control plane did not take is told later."""
+    """Reports what `uses` gathers, every half minute; what the control plane did not take is told later.
+
+    A report without an answer may have been taken: it is sent again as it was, by its id.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class UseReport:
         self._uses = uses
         self._interval = interval
         self._sleep = sleep
+        self._unanswered: node_pb2.ReportUseRequest | None = None
 
     async def run(self) -> None:
         """Report until cancelled, and then once more."""
@@ -50,20 +55,26 @@ class UseReport:
             await self._report(_LAST_TIMEOUT)
 
     async def _report(self, timeout: float = _TIMEOUT) -> None:
-        while len(self._uses):
-            used, refused = self._uses.take(_LIMIT)
+        while self._unanswered is not None or len(self._uses):
+            if self._unanswered is None:
+                self._unanswered = _request(*self._uses.take(_LIMIT))
             try:
                 with translated():
-                    await self._nodes.ReportUse(_request(used, refused), timeout=timeout)
+                    await self._nodes.ReportUse(self._unanswered, timeout=timeout)
+            except InvalidArgument as error:
+                _LOG.error(
+                    "The control plane refuses a report of the use of tokens, which is lost: %s", error
+                )
             except ControlError as error:
                 # That the control plane is away is told where its configuration is followed.
                 _LOG.debug("The use of tokens could not be reported: %s", error)
-                self._uses.give_back(used, refused)
                 return
+            self._unanswered = None
 
 
 def _request(used: list[Use], refused: list[Refused]) -> node_pb2.ReportUseRequest:
     return node_pb2.ReportUseRequest(
+        report_id=secrets.token_hex(16),
         token_uses=[
             node_pb2.ReportUseRequest.TokenUse(
                 token_uid=use.token_uid, time=_timestamp(use.at), address=use.address

@@ -43,14 +43,12 @@ class Uses:
         """Note that a token was used, at `now` in seconds since the epoch."""
         self._used[token_uid] = (now, address)
 
-    def refused(
-        self, address: str, token_uid: str, now: float, organization_uid: str = "", count: int = 1
-    ) -> None:
+    def refused(self, address: str, token_uid: str, now: float, organization_uid: str = "") -> None:
         """Note that a sign-in was refused; past the bound, one of another address is not noted."""
         key = (address, token_uid, organization_uid)
         before, _ = self._refused.get(key, (0, now))
         if before or len(self._refused) < _MOST:
-            self._refused[key] = (before + count, now)
+            self._refused[key] = (before + 1, now)
 
     def take(self, limit: int) -> tuple[list[Use], list[Refused]]:
         """Give up to `limit` of each, which are then forgotten."""
@@ -64,16 +62,6 @@ class Uses:
         for each in refused:
             del self._refused[each.address, each.token_uid, each.organization_uid]
         return used, refused
-
-    def give_back(self, used: list[Use], refused: list[Refused]) -> None:
-        """Remember again what could not be told, unless something newer came."""
-        for use in used:
-            if len(self._used) < _MOST:
-                self._used.setdefault(use.token_uid, (use.at, use.address))
-        for each in refused:
-            key = (each.address, each.token_uid, each.organization_uid)
-            _, last_at = self._refused.get(key, (0, each.last_at))
-            self.refused(each.address, each.token_uid, last_at, each.organization_uid, each.count)
 
     def __len__(self) -> int:
         return len(self._used) + len(self._refused)

@@ -129,3 +129,39 @@ async def test_they_are_listed_over_rest(plane: Plane, uids: dict[str, str]) -> 
     assert [each["count"] for each in rest["refusedSignIns"]] == ["3"]
     assert (await get("?address=192.0.2.77")).json() == {"refusedSignIns": [], "nextPageToken": ""}
     assert (await get("?pageToken=x")).status == 400
+
+
+async def test_a_report_that_is_sent_again_counts_once(plane: Plane) -> None:
+    """A node that heard no answer sends it as it was; another report, or another node's, counts as well."""
+    one, two = await plane.node("one"), await plane.node("two")
+    refusals = Refused(address="192.0.2.1", count=3, last_time=Timestamp(seconds=BEGAN))
+
+    async def report(node: ControlClient, report_id: str) -> int:
+        await node.nodes.ReportUse(
+            node_pb2.ReportUseRequest(refused_sign_ins=[refusals], report_id=report_id)
+        )
+        ((_, _, count),) = await _listed(plane.root, EVERYWHERE)
+        return count
+
+    assert await report(one, "first") == 3
+    assert await report(one, "first") == 3
+    assert await report(two, "first") == 6
+    assert await report(one, "second") == 9
+    # Nodes of older versions give none.
+    assert await report(one, "") == 12
+    assert await report(one, "") == 15
+    assert 'penstock_refused_sign_ins_total{token="unknown"} 15.0' in await _metrics(plane)
+
+
+async def test_an_impossible_count_loses_no_report(plane: Plane) -> None:
+    """However often it is told: it is cut to what can be summed."""
+    node = await plane.node("one")
+    for _ in range(3):
+        await _report(node, Refused(address="192.0.2.1", count=2**62, last_time=Timestamp(seconds=BEGAN)))
+    ((_, _, count),) = await _listed(plane.root, EVERYWHERE)
+    assert count == 3 * 2**30
+
+
+async def _metrics(plane: Plane) -> str:
+    address = str(plane.running.http)
+    return (await asyncio.to_thread(http.request, address, "GET", "/metrics")).body.decode()

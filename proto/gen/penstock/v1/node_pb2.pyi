@@ -735,6 +735,11 @@ class ReportUseRequest(_message.Message):
 
     TOKEN_USES_FIELD_NUMBER: _builtins.int
     REFUSED_SIGN_INS_FIELD_NUMBER: _builtins.int
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """Of this report, up to 64 characters. One that was not answered is sent again as it was, before any other,
+    and its sign-ins are counted once. Without an id every report counts.
+    """
     @_builtins.property
     def token_uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportUseRequest.TokenUse]:
         """Of each list at most 1000."""
@@ -746,10 +751,11 @@ class ReportUseRequest(_message.Message):
         *,
         token_uses: _abc.Iterable[Global___ReportUseRequest.TokenUse] | None = ...,
         refused_sign_ins: _abc.Iterable[Global___ReportUseRequest.RefusedSignIns] | None = ...,
+        report_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused_sign_ins", b"refused_sign_ins", "token_uses", b"token_uses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused_sign_ins", b"refused_sign_ins", "report_id", b"report_id", "token_uses", b"token_uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

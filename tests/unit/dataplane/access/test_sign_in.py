@@ -5,7 +5,7 @@ import pytest
 from clients.control.token import TokenKind, new_token, sha256
 from clients.process.attempts import Attempts
 from dataplane.access.sign_in import SignInRefused, SignIns
-from dataplane.access.uses import Refused, Use, Uses
+from dataplane.access.uses import Use, Uses
 from dataplane.config.configuration import Configuration
 from dataplane.config.draft import apply, from_message
 from dataplane.config.encode import encode
@@ -106,19 +106,6 @@ def test_memory_is_bounded() -> None:
         sign_ins.uses.refused(f"2001:db8::{number:x}", "", 1000.0)
         sign_ins._attempts.refused(f"2001:db8::{number:x}", 1000.0)
     assert len(sign_ins.uses) == len(sign_ins._attempts) == 10_000
-
-
-def test_what_could_not_be_told_is_told_later() -> None:
-    """With what came since; only the last use of a token counts, and every refusal does."""
-    uses = Uses()
-    uses.used("token", "192.0.2.1", 1.0)
-    uses.refused("192.0.2.1", "", 1.0)
-    taken = uses.take(10)
-    assert len(uses) == 0
-    uses.used("token", "192.0.2.2", 2.0)
-    uses.refused("192.0.2.1", "", 2.0)
-    uses.give_back(*taken)
-    assert uses.take(10) == ([Use("token", "192.0.2.2", 2.0)], [Refused("192.0.2.1", "", 2, 2.0)])
 
 
 def test_it_is_told_in_portions() -> None:
