@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
+from clients.cli import syncs
 from clients.cli.command import application, command
 from clients.cli.failure import Failure
 from clients.cli.output import Field, moment, show, show_deleted, show_list
 from clients.cli.private import CertificatesOption, CredentialOption, credential_name, read_certificates
-from clients.cli.progress import check, requests_summary, state, summary, wait
+from clients.cli.progress import check, wait
 from clients.cli.session import Session
-from clients.cli.sync_many import sync_many
 from clients.cli.sync_policy import PolicyOptions, policy_summary, with_sync_policy
+from clients.cli.syncs import ArtifactArgument, WaitOption
 from clients.control import names
 from clients.control.client import ControlClient
 from clients.control.errors import translated
@@ -25,9 +26,7 @@ from penstock.v1.artifact_pb2 import (
     DeleteArtifactRequest,
     GetArtifactRequest,
     ListArtifactsRequest,
-    ListSyncJobsRequest,
     SyncArtifactRequest,
-    SyncJob,
     UpdateArtifactRequest,
 )
 
@@ -52,43 +51,13 @@ FIELDS: tuple[Field[Artifact], ...] = (
     Field("uid", lambda it: it.uid, listed=False),
 )
 
-JOB_FIELDS: tuple[Field[SyncJob], ...] = (
-    Field("sync", lambda it: names.last(it.name)),
-    Field("state", state),
-    Field("trigger", lambda it: SyncJob.Trigger.Name(it.trigger).lower()),
-    Field("requested by", lambda it: it.requested_by, listed=False),
-    Field("tags", summary),
-    Field("manifests fetched", lambda it: str(it.manifests_fetched), listed=False),
-    Field("requests", requests_summary, listed=False),
-    Field("started", lambda it: moment(it, "start_time")),
-    Field("ended", lambda it: moment(it, "end_time")),
-    Field("error", lambda it: it.error),
-)
-
-ArtifactArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="ARTIFACT",
-        help="Organization and repository name below it, like acme/redis or acme/team/app.",
-        show_default=False,
-    ),
-]
 DisplayNameOption = Annotated[
     str | None, typer.Option("--display-name", help="A name for people.", show_default=False)
-]
-WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Wait for the sync to end; fail if it does not succeed.")
 ]
 SkipOption = Annotated[
     bool,
     typer.Option(
         "--skip-upstream-check", help="Do not ask the upstream first whether it has the repository."
-    ),
-]
-ForceOption = Annotated[
-    bool,
-    typer.Option(
-        "--force-removals", help="Remove what is gone upstream now, even if it is more than half of the tags."
     ),
 ]
 _UPSTREAM_HELP = "Upstream repository, like docker.io/library/redis; no scheme, no tag."
@@ -252,80 +221,6 @@ async def delete(session: Session, artifact: ArtifactArgument) -> None:
     show_deleted(str(path), session.output)
 
 
-@command(
-    app,
-    "sync",
-    "penstock artifacts sync acme/redis --wait",
-    "penstock artifacts sync acme/redis --output json",
-    "penstock artifacts sync acme --all",
-    "penstock artifacts sync acme --selector team=web,tier!=test --wait",
-)
-async def sync(
-    session: Session,
-    artifact: Annotated[
-        str,
-        typer.Argument(
-            metavar="ARTIFACT",
-            help="Like acme/redis; with --all or --selector, the organization alone, like acme.",
-            show_default=False,
-        ),
-    ],
-    all_artifacts: Annotated[
-        bool, typer.Option("--all", help="Sync every artifact of the organization.")
-    ] = False,
-    selector: Annotated[
-        str | None,
-        typer.Option(
-            "--selector",
-            help="Sync the artifacts with these labels: key=value, key!=value, key, !key, with commas.",
-            show_default=False,
-        ),
-    ] = None,
-    force_removals: ForceOption = False,
-    wait_for_sync: WaitOption = False,
-) -> None:
-    """Start a sync of one artifact or of many, or join what runs.
-
-    With --wait, shows progress on standard error, and exits with 1 and a list of the tags that failed
-    unless every sync succeeds.
-    """
-    if all_artifacts or selector is not None:
-        if all_artifacts and selector is not None:
-            raise Failure("Give --all or --selector, not both.", Exit.USAGE)
-        await sync_many(
-            session,
-            artifact,
-            selector or "",
-            JOB_FIELDS,
-            force_removals=force_removals,
-            wait=wait_for_sync,
-        )
-        return
-    path = ArtifactPath.parse(artifact)
-    async with session.control() as control:
-        with translated():
-            job = await control.artifacts.SyncArtifact(
-                SyncArtifactRequest(name=path.name, force_removals=force_removals)
-            )
-        if wait_for_sync:
-            job = await wait(control, job.name, str(path))
-    show(job, JOB_FIELDS, session.output)
-    if wait_for_sync:
-        check(job, str(path))
-
-
-@command(app, "syncs", "penstock artifacts syncs acme/redis")
-async def list_syncs(session: Session, artifact: ArtifactArgument) -> None:
-    """List the syncs of an artifact, newest first."""
-    request = ListSyncJobsRequest(parent=ArtifactPath.parse(artifact).name)
-    async with session.control() as control:
-        await show_list(
-            iterate(control.artifacts.ListSyncJobs, request, lambda page: page.sync_jobs),
-            JOB_FIELDS,
-            session.output,
-        )
-
-
 async def _get(control: ControlClient, name: str) -> Artifact:
     with translated():
         return await control.artifacts.GetArtifact(GetArtifactRequest(name=name))
@@ -344,3 +239,6 @@ async def _finish(session: Session, control: ControlClient, artifact: Artifact, 
     ended = await wait(control, job, title)
     show(await _get(control, artifact.name), FIELDS, session.output)
     check(ended, title)
+
+
+syncs.add(app)
