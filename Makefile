@@ -14,7 +14,7 @@ setup: ## Set up what running needs: .venv with the pinned dependencies
 run: setup ## Run the whole system in the foreground (SQLite, files, one node)
 	@exec .venv/bin/penstock up
 
-demo: setup ## Pull an image twice through Penstock, the second time without its upstream
+demo: setup ## Pull an image through Penstock: cold, warm, and without its upstream
 	@exec $(PYTHON) -m tests.demo
 
 test: ## Set up what the tests need, check the code and run the tests; SLOW=1 for the slow ones as well

@@ -64,8 +64,14 @@ async def explain(
 
     Each --node is asked what it has of the image, as the owner of PENSTOCK_TOKEN.
     """
+    organization = reference.partition("/")[0]
+    if ":" in organization or organization == "localhost":
+        raise Failure(
+            f"{reference!r} begins with a registry's address: write it without, like acme/app:1.2.3.",
+            Exit.USAGE,
+        )
     request = ExplainPullRequest(
-        parent=f"organizations/{reference.partition('/')[0]}", token_uid=token_id, reference=reference
+        parent=f"organizations/{organization}", token_uid=token_id, reference=reference
     )
     nodes = [node_url(text) for text in node or ()]
     async with session.control() as control:

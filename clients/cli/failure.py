@@ -79,7 +79,7 @@ def _unreached(error: errors.ControlError, address: str) -> str:
         return f"The control plane at {address} did not answer in time: try again, or see its log."
     return (
         f"The control plane at {address} cannot be reached: start it with `penstock up`,"
-        " or set PENSTOCK_ADDRESS to where it is."
+        " or set PENSTOCK_ADDRESS to where its gRPC API is, usually port 8081."
     )
 
 

@@ -41,7 +41,7 @@ async def login_hint(
     if registry is None:
         host = str(listening(session.environment, REGISTRY_SETTING).dialled)
     else:
-        host = str(Address.parse(registry, "--registry"))
+        host = str(Address.parse(registry, "--registry", "registry.example.com:443"))
     line = _line(host, session)
     if session.output is Format.JSON:
         show_json({"registry": host, "command": line})

@@ -26,6 +26,7 @@ from clients.cli import (
     version,
 )
 from clients.cli.command import application
+from clients.cli.encoding import check_arguments, let_all_be_written
 from clients.process.exits import Exit
 
 _SUMMARY = """A self-hosted OCI pull-through cache: one registry in front of many.
@@ -41,7 +42,7 @@ Exit codes:
   0   done
   1   tried, and failed
   2   the command line, or a value in it, is wrong
-  69  the control plane or an upstream cannot be reached now
+  69  the control plane cannot be reached, or cannot answer now
   77  the token is missing, refused, or not enough for this
   78  a setting, port or directory is wrong
 """
@@ -74,6 +75,8 @@ def main() -> NoReturn:
     """Run the command line of this process, and end it with a code of `Exit`, or 130 on Ctrl-C."""
     try:
         try:
+            let_all_be_written()
+            check_arguments(sys.argv)
             app(prog_name="penstock")
         finally:
             # What cannot be written is found out here, and not after the last chance to say so.

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clients.cli.encoding import takes_all
+
 NONE = "-"
 _UNBOUNDED = 100_000
 
@@ -69,7 +71,7 @@ def show_rows(
 ) -> None:
     """Print values that are no messages: an array; or a table with these columns, of what cells gives."""
     if output is Format.JSON:
-        print(json.dumps(rows, indent=2, ensure_ascii=False, sort_keys=True))
+        print(_dumps(rows))
         return
     table = _table(header=True)
     for title in titles:
@@ -127,8 +129,9 @@ async def _show_array(messages: AsyncIterable[M]) -> None:
     print("[]" if separator == "[\n" else "\n]")
 
 
-def _dumps(value: Mapping[str, object]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+def _dumps(value: Mapping[str, object] | Sequence[Mapping[str, object]]) -> str:
+    # Escapes of JSON's own, where the encoding lacks characters.
+    return json.dumps(value, indent=2, ensure_ascii=not takes_all(), sort_keys=True)
 
 
 def _indented(text: str) -> str:

@@ -7,13 +7,15 @@ from typing import Annotated, Final
 import typer
 
 from clients.cli.command import application, command
-from clients.cli.output import NONE, Field, moment, show_list
+from clients.cli.failure import Failure
+from clients.cli.output import NONE, Field, Format, moment, show_list
 from clients.cli.pull_export import FileFormat, save
 from clients.cli.pull_filter import PullOptions, with_pull_options
 from clients.cli.session import Session
 from clients.control import names
 from clients.control.names import ArtifactPath
 from clients.control.paging import iterate
+from clients.process.exits import Exit
 from penstock.v1 import pull_pb2 as pb
 
 app = application("pulls", "Who pulled what.")
@@ -209,18 +211,29 @@ async def versions(
 async def export(
     session: Session,
     organization: Organization,
-    shape: Annotated[FileFormat, typer.Option("--format", help="What to write.")] = FileFormat.CSV,
+    shape: Annotated[
+        FileFormat | None, typer.Option("--format", help="What to write.", show_default="csv")
+    ] = None,
     file: Annotated[
         str | None, typer.Option(help="Where to write it, whole or not at all; standard output without it.")
     ] = None,
     *,
     chosen: PullOptions,
 ) -> None:
-    """Write pulls as CSV or JSON Lines, newest first."""
+    """Write pulls as CSV or JSON Lines, newest first.
+
+    With --file, --output says how to tell what was written; without, standard output has the export alone.
+    """
+    if session.output is Format.JSON and not (file or shape):
+        raise Failure(
+            "An export is no JSON document: give --format jsonl for JSON Lines, or --file for a report in"
+            " JSON of what was written to it.",
+            Exit.USAGE,
+        )
     request = pb.ExportPullsRequest(
         parent=names.organization(organization),
         filter=chosen.filter(organization, datetime.now(UTC)),
-        format=shape.wire,
+        format=(shape or FileFormat.CSV).wire,
     )
     async with session.control() as control:
         await save(control, request, file, session.output)

@@ -42,6 +42,9 @@ async def sync_many(
         if wait:
             jobs = [await _ended(control, job, f"{n} of {len(jobs)}") for n, job in enumerate(jobs, 1)]
     await show_list(_each(jobs), (_ARTIFACT, *fields), session.output)
+    if not jobs:
+        which = f"artifact with the labels {selector}" if selector else "artifact"
+        print(f"Nothing is synced: {names.last(request.parent)} has no {which}.", file=sys.stderr)
     if wait:
         _check(jobs)
 

@@ -103,6 +103,12 @@ async def sync(
             wait=wait_for_sync,
         )
         return
+    if "/" not in artifact:
+        raise Failure(
+            f"{artifact!r} names no artifact: give one, like {artifact}/redis, or --all for all of"
+            " the organization's.",
+            Exit.USAGE,
+        )
     path = ArtifactPath.parse(artifact)
     async with session.control() as control:
         with translated():

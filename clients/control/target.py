@@ -9,6 +9,7 @@ from clients.process.listen import Address
 
 ADDRESS_SETTING: Final = "PENSTOCK_ADDRESS"
 
+_EXAMPLE: Final = "127.0.0.1:8081, or https://penstock.example.com for one with TLS"
 _PORT: Final = 443
 """Of https, where none is given."""
 
@@ -25,14 +26,14 @@ class Target:
         """Parse `host:port`, or `https://host:port`; raises ConfigurationError, naming the setting."""
         scheme, separator, rest = text.strip().partition("://")
         if not separator:
-            return cls(Address.parse(text, setting))
+            return cls(Address.parse(text, setting, _EXAMPLE))
         if scheme.lower() != "https" or any(character in rest for character in "?#"):
             raise ConfigurationError(
                 f"{setting} is {text!r}: give host:port, or https://host:port for a control plane with TLS."
             )
         rest = rest.removesuffix("/")
         has_port = ":" in rest.rpartition("]")[2]
-        return cls(Address.parse(rest if has_port else f"{rest}:{_PORT}", setting), tls=True)
+        return cls(Address.parse(rest if has_port else f"{rest}:{_PORT}", setting, _EXAMPLE), tls=True)
 
     @property
     def is_exposed(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Self
 from clients.process.exits import ConfigurationError
 
 _BACKLOG = 1024
+_EXAMPLE = "127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces"
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to recognise, not to bind
 
 
@@ -19,20 +20,17 @@ class Address:
     port: int
 
     @classmethod
-    def parse(cls, text: str, setting: str) -> Self:
+    def parse(cls, text: str, setting: str, example: str = _EXAMPLE) -> Self:
         """Parse `host:port` or `[IPv6]:port` as found in `setting`.
 
-        Raises ConfigurationError, naming the setting.
+        Raises ConfigurationError, naming the setting and what could stand there.
         """
         host, separator, port = text.strip().rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         if bracketed:
             host = host[1:-1]
         if not separator or not host or (":" in host) != bracketed or any(c in host for c in "[]/ @"):
-            raise ConfigurationError(
-                f"{setting} is {text!r}: give host and port, like 127.0.0.1:8080, or 0.0.0.0:8080 for all"
-                " interfaces."
-            )
+            raise ConfigurationError(f"{setting} is {text!r}: give host and port, like {example}.")
         if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
             raise ConfigurationError(f"{setting} is {text!r}: the port must be a number from 0 to 65535.")
         return cls(host, int(port))

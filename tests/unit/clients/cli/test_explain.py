@@ -119,3 +119,13 @@ def test_what_is_no_node_is_refused(run, api, url):
     assert result.code == 2
     assert "node-1.internal:8083" in result.err
     assert api.calls == []
+
+
+@pytest.mark.parametrize("registry", ["127.0.0.1:8080", "registry.example.com:443", "localhost"])
+def test_a_reference_with_the_registry(run, api, registry):
+    """As it stands in a pull's error message: the sentence says what to leave out."""
+    result = run("explain", "--token-id", "t", f"{registry}/acme/app:1.2.3")
+    assert result.code == 2
+    assert "acme/app:1.2.3" in result.err
+    assert "without" in result.err
+    assert not api.calls

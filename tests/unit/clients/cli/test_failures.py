@@ -56,7 +56,7 @@ def test_nobody_listens(run, monkeypatch):
         monkeypatch.setenv("PENSTOCK_TOKEN", new_token(TokenKind.USER))
         result = run("organizations", "list")
     assert result.code == 69
-    for part in (f"127.0.0.1:{port}", "penstock up", "PENSTOCK_ADDRESS"):
+    for part in (f"127.0.0.1:{port}", "penstock up", "PENSTOCK_ADDRESS", "8081"):
         assert part in result.err
 
 
@@ -64,11 +64,12 @@ def test_nobody_listens(run, monkeypatch):
     "address", ["nonsense", "http://127.0.0.1:8081", "https://", "127.0.0.1:99999", "127.0.0.1:"]
 )
 def test_an_address_that_is_none(run, api, monkeypatch, address):
-    """A wrong setting is named."""
+    """A wrong setting is named, with an address of the API to put there and none to listen on."""
     monkeypatch.setenv("PENSTOCK_ADDRESS", address)
     result = run("organizations", "list")
     assert result.code == 78
     assert "PENSTOCK_ADDRESS" in result.err
+    assert "0.0.0.0" not in result.err
 
 
 @pytest.mark.parametrize(

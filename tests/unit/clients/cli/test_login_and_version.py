@@ -46,6 +46,9 @@ def test_where_the_registry_is(run, monkeypatch):
     shown = json.loads(run("login-hint", "--registry", "registry.example.com:443", "-o", "json").out)
     assert shown["registry"] == "registry.example.com:443"
     assert shown["command"] == "docker login registry.example.com:443 -u -"
+    wrong = run("login-hint", "--registry", "registry.example.com")
+    assert wrong.code == 78
+    assert "like registry.example.com:443" in wrong.err
 
 
 def test_version(run):

@@ -167,6 +167,17 @@ def test_export_to_a_file(run, api, tmp_path):
     assert api.requests("ExportPulls")[0].format == pb.ExportPullsRequest.CSV
 
 
+def test_an_export_is_no_json_document(run, api):
+    """Who asks for JSON does not get CSV; JSON Lines, or a report of what was written, must be meant."""
+    api.answer("ExportPulls", [pb.ExportPullsResponse(content=b"line\n", pulls=1, total=1)])
+    refused = run("pulls", "export", "acme", "--output", "json")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--format jsonl" in refused.err
+    assert not api.calls
+    written = run("pulls", "export", "acme", "--output", "json", "--file", "pulls.csv")
+    assert json.loads(written.out) == {"file": "pulls.csv", "pulls": 1}
+
+
 def test_an_export_into_what_is_no_file_leaves_it_there(run, api, tmp_path):
     """A pipe or a device, as /dev/stdout is, is written into and not replaced by a file."""
     api.answer("ExportPulls", [pb.ExportPullsResponse(content=b"line\n", pulls=1, total=1)])

@@ -41,6 +41,23 @@ def test_waiting_tells_of_each_and_fails_with_the_errors(run, api):
     assert "penstock: 1 of 2 syncs did not succeed:\n  The sync of acme/b failed: No answer." in result.err
 
 
+def test_nothing_has_the_labels(run, api):
+    """Nothing failed, and it is said that nothing was done; the list is empty."""
+    api.answer("SyncArtifacts", SyncArtifactsResponse())
+    result = run("artifacts", "sync", "acme", "--selector", "team=wbe", "--wait", "-o", "json")
+    assert (result.code, json.loads(result.out)) == (0, [])
+    assert "acme has no artifact with the labels team=wbe" in result.err
+
+
+def test_an_organization_alone(run, api):
+    """The sentence names both things that may be meant, and nothing is synced."""
+    result = run("artifacts", "sync", "acme")
+    assert result.code == 2
+    assert "acme/redis" in result.err
+    assert "--all" in result.err
+    assert not api.calls
+
+
 def test_all_and_some_are_not_both(run, api):
     """It is said before anything is asked."""
     result = run("artifacts", "sync", "acme", "--all", "--selector", "a=b")
