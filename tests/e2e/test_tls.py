@@ -13,6 +13,7 @@ from clients.process.exits import Exit
 from tests.servers import http
 from tests.servers.certificates import Authority, KeyPair
 from tests.servers.command import run
+from tests.servers.go_clients import Grpcurl
 from tests.servers.penstock import PROGRAM, Penstock
 from tests.servers.process import Process
 
@@ -33,37 +34,40 @@ def wait(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def authority() -> Authority:
     """Who signs what control planes show."""
     return Authority()
 
 
-@pytest.fixture
-def apart(tmp_path: Path, authority: Authority) -> Iterator[Penstock]:
-    """A control plane with a certificate, and a node, not started yet; certificates of clients are wanted."""
-    pair = authority.issue(tmp_path / "served", "127.0.0.1")
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Penstock]:
+    """A control plane with a certificate, which wants certificates of its clients, and a node."""
+    directory = tmp_path_factory.mktemp("apart")
+    pair = authority.issue(directory / "served", "127.0.0.1")
     clients = Authority("Clients")
-    own = clients.issue(tmp_path / "own", "client")
+    own = clients.issue(directory / "own", "client")
     penstock = Penstock(
-        tmp_path / "penstock",
+        directory / "penstock",
         together=False,
         settings={
             **settings(pair),
-            "CONTROLPLANE_TLS_CLIENT_CA": str(clients.write(tmp_path / "clients")),
-            "CA_FILE": str(authority.write(tmp_path / "trusted")),
+            "CONTROLPLANE_TLS_CLIENT_CA": str(clients.write(directory / "clients")),
+            "CA_FILE": str(authority.write(directory / "trusted")),
             "CLIENT_CERTIFICATE": str(own.certificate),
             "CLIENT_KEY": str(own.key),
+            "WORKERS": "1",
         },
         tls=authority.client_context(),
     )
-    yield penstock
-    penstock.stop()
+    try:
+        yield penstock.start()
+    finally:
+        penstock.stop()
 
 
 def test_a_node_and_the_command(apart: Penstock, authority: Authority, tmp_path: Path) -> None:
     """They call by TLS, with certificates of their own, and go on when the control plane's is renewed."""
-    apart.start()
     organization = apart.organization()
     assert (
         http.request(
@@ -82,8 +86,6 @@ def test_a_node_and_the_command(apart: Penstock, authority: Authority, tmp_path:
         old.with_suffix(".new").replace(old)
     wait(lambda: ssl.get_server_certificate(_pair(apart.http)) == wanted, "the renewed certificate is shown")
     apart.organization()
-    apart.planes["dataplane"].stop()
-    apart.start()
 
     refused = run(
         PROGRAM, "organizations", "list", env=_env(apart, CLIENT_CERTIFICATE="", CLIENT_KEY=""), ok=False
@@ -95,10 +97,21 @@ def test_a_node_and_the_command(apart: Penstock, authority: Authority, tmp_path:
     assert "ssl_transport_security" not in logs + refused.err
 
 
+@pytest.mark.real
+def test_grpcurl(apart: Penstock) -> None:
+    """A client that is not ours shows a certificate and verifies the other, with the usual options."""
+    trusted, own, key = (
+        apart.env[f"PENSTOCK_{name}"] for name in ("CA_FILE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+    )
+    certified = Grpcurl(apart.grpc, apart.admin_token, "-cacert", trusted, "-cert", own, "-key", key)
+    assert certified("penstock.v1.OrganizationService/ListOrganizations").json()
+    assert Grpcurl(apart.grpc, apart.admin_token, "-cacert", trusted)("list", ok=False).code != 0
+
+
 def test_what_a_node_says(apart: Penstock, tmp_path: Path) -> None:
     """Whom it does not trust it does not follow, and its log and /readyz say why; so does the command."""
-    apart.start_plane("controlplane")
     others = Authority("Others").write(tmp_path / "others")
+    apart.planes["dataplane"].stop()
     env = _env(apart, CA_FILE=str(others))
     sentence = "signed by nobody who is trusted here"
     refused = run(PROGRAM, "organizations", "list", env=env, ok=False)
@@ -119,7 +132,9 @@ def test_up(tmp_path: Path, authority: Authority) -> None:
     pair = authority.issue(tmp_path / "served", "penstock.example")
     context = authority.client_context()
     context.check_hostname = False
-    penstock = Penstock(tmp_path / "penstock", settings=settings(pair) | {"CA_FILE": "/absent"}, tls=context)
+    penstock = Penstock(
+        tmp_path / "penstock", settings=settings(pair) | {"CA_FILE": "/absent", "WORKERS": "1"}, tls=context
+    )
     try:
         penstock.start()
         up = penstock.planes["up"]

@@ -107,15 +107,17 @@ class Helm:
 class Grpcurl:
     """grpcurl without any .proto file: it knows what reflection tells it."""
 
-    def __init__(self, address: str, token: str):
+    def __init__(self, address: str, token: str, *how: str | Path):
+        """`how` are options of the connection; without any it is in clear."""
         self._program = requirement.go_built("grpcurl")
+        self._how = how or ("-plaintext",)
         self._address = address
         self._headers = ("-H", f"authorization: Bearer {token}")
 
     def __call__(self, *argv: str, data: str = "{}", ok: bool = True) -> Finished:
         """Calls a method (`penstock.v1.Service/Method`), or runs `list` or `describe`; errors are JSON."""
         return run(
-            *(self._program, "-plaintext", "-format-error", *self._headers),
+            *(self._program, *self._how, "-format-error", *self._headers),
             *(("-d", data) if "/" in argv[0] else ()),
             *(self._address, *argv),
             ok=ok,

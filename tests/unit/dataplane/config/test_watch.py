@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -42,12 +43,12 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    plane: FakeControlPlane, path: Path, *, token: str = "", silence: float = 5
+    plane: FakeControlPlane, path: Path, *, token: str = "", silence: float = 5, **more: Any
 ) -> AsyncIterator[Following]:
     """Run a watch, and end it."""
     found = Following(plane, path)
     async with ControlClient(plane.address, token or plane.token) as client:
-        watch = ConfigWatch(client.nodes, found.state, found.saved, "1.2.3", silence=silence)
+        watch = ConfigWatch(client.nodes, found.state, found.saved, "1.2.3", silence=silence, **more)
         await watch.start_from_saved()
         task = asyncio.create_task(watch.run())
         try:
@@ -100,6 +101,28 @@ async def test_a_broken_stream_is_not_a_deletion(
         await until(lambda: node.knows("acme/other"))
         await until(lambda: not node.state.interruption)
     assert "goes on with revision" in caplog.text
+
+
+async def test_what_is_wrong_with_tls_is_told(
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a look at the connection finds stands where gRPC's own words would; in the log once for each."""
+    found = ["The certificate has expired.", "The certificate has expired.", "It is not for this name.", ""]
+    looks = iter([*found, *([""] * 100)])
+
+    async def diagnose() -> str:
+        return next(looks)
+
+    plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved", diagnose=diagnose) as node:
+        await until(lambda: node.knows("acme/app"))
+        await plane.stop()
+        for sentence in ("The certificate has expired", "It is not for this name"):
+            await until(lambda sentence=sentence: node.state.interruption == sentence)
+        await plane.start()
+        await until(lambda: not node.state.interruption)
+    for sentence in found[1:3]:
+        assert caplog.text.count(sentence.rstrip(".")) == 1
 
 
 async def test_what_comes_in_pieces_counts_once_it_is_whole(plane: FakeControlPlane, tmp_path: Path) -> None:
