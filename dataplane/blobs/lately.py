@@ -14,6 +14,8 @@ from dataplane.blobs.store import OpenFile, StoredBlob
 MOMENT: Final = 0.25
 """Seconds from one opening to the next: so long a blob cannot be evicted, or its room comes back late."""
 
+# Seconds for which one that somebody may want to evict is not kept: longer than others look for.
+_LEFT: Final = 4 * MOMENT
 # Files at once.
 _MOST: Final = 64
 
@@ -21,12 +23,15 @@ _MOST: Final = 64
 class Lately:
     """Opens what `open_stored` opens; `close` it at the end. Whoever has a blob keeps it as long as ever.
 
-    A file that was removed, replaced or written since is opened again.
+    A file that was removed, replaced, written or touched since is opened again, and not kept at once: who
+    wants to evict it touches it (`files`), so that it is held by its readers alone for a while.
     """
 
     def __init__(self, open_stored: Callable[[Digest], StoredBlob | None]) -> None:
         self._open_stored = open_stored
         self._kept: dict[Digest, _Kept] = {}
+        # Those that are not kept, until when by the loop's clock.
+        self._left: dict[Digest, float] = {}
         self._forgetting: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -38,8 +43,11 @@ class Lately:
                 return kept.lend()
             del self._kept[digest]
             kept.close()
+            self._leave(digest)
         stored = self._open_stored(digest)
         if stored is None or stored.changed is not None or len(self._kept) >= _MOST or self._closed:
+            return stored
+        if self._left and digest in self._left and asyncio.get_running_loop().time() < self._left[digest]:
             return stored
         kept = self._kept[digest] = _Kept(stored)
         if self._forgetting is None:
@@ -54,6 +62,11 @@ class Lately:
         kept, self._kept = self._kept, {}
         for each in kept.values():
             each.close()
+
+    def _leave(self, digest: Digest) -> None:
+        now = asyncio.get_running_loop().time()
+        self._left = {each: until for each, until in self._left.items() if until > now}
+        self._left[digest] = now + _LEFT
 
     def close(self) -> None:
         """Keep none from now on: what is opened after that is for its reader alone."""

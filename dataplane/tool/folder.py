@@ -4,6 +4,7 @@ The folder is what the processes of a node share: locks on its files, and the su
 keeps to these is as good as one more worker.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any, Final
 from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
 from dataplane.blobs.files import FileStore
+from dataplane.blobs.lately import MOMENT
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.scrub import Scrubber, Unreadable
 from dataplane.blobs.spool import SPOOL_SUFFIX
@@ -24,6 +26,8 @@ Row = dict[str, Any]
 """What JSON knows; times are seconds since the epoch, sizes bytes."""
 
 _FAST: Final = 1 << 40
+# How often to try whether a blob that was held has been let go of.
+_TRIES: Final = 20
 
 
 class CacheFolder:
@@ -67,10 +71,25 @@ class CacheFolder:
     async def evict(
         self, digests: Collection[Digest], unused_since: float | None
     ) -> AsyncGenerator[Row, None]:
-        """Remove these blobs, or all that were not used since then; never one that is being read."""
+        """Remove these blobs, or all that were not used since then; never one that is being read.
+
+        What a node keeps open for whoever comes next, it lets go of in a moment.
+        """
+        held = []
         for entry in await self._store.entries():
             if entry.digest in digests or (unused_since is not None and entry.used < unused_since):
-                yield {**_named(entry), "evicted": await self._evict(entry)}
+                if await self._evict(entry):
+                    yield {**_named(entry), "evicted": True}
+                else:
+                    held.append(entry)
+        for _ in range(_TRIES if held else 0):
+            await asyncio.sleep(2 * MOMENT / _TRIES)
+            for entry in list(held):
+                if await self._evict(entry):
+                    held.remove(entry)
+                    yield {**_named(entry), "evicted": True}
+        for entry in held:
+            yield {**_named(entry), "evicted": False}
 
     async def verify(
         self, digests: Collection[Digest], sleep: Callable[[float], Awaitable[None]], rate: int
