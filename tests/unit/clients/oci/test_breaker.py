@@ -45,10 +45,11 @@ def test_failures_in_a_row_open_it(clock: Clock) -> None:
 
 
 def test_other_hosts_go_on(clock: Clock) -> None:
-    """A breaker belongs to one origin."""
+    """A breaker belongs to one origin: what another one answers opens and closes nothing."""
     breakers = opened(Breakers(clock))
     with breakers.watch("http://registry.example.com", HOST) as outcome:
         outcome.problem = ""
+    assert breakers.states() == {ORIGIN: State.OPEN}
 
 
 def test_one_probe_closes_it(clock: Clock) -> None:

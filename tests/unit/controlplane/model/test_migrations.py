@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
@@ -51,8 +52,11 @@ async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     """A second start finds the tables up to date."""
     connections = engine.create(make_url(f"sqlite:///{tmp_path / 'test.db'}"))
     await migrate.to_head(connections)
+    once = _dump(tmp_path / "test.db")
     await migrate.to_head(connections)
     await connections.dispose()
+    assert "alembic_version" in "".join(once)
+    assert _dump(tmp_path / "test.db") == once
 
 
 def test_migrations_are_one_line_of_history() -> None:
@@ -82,3 +86,9 @@ def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     ]
     problems = [process.communicate(timeout=60)[1] for process in starting]
     assert [process.returncode for process in starting] == [0, 0, 0], problems
+
+
+def _dump(path: Path) -> list[str]:
+    """All tables and rows, as SQL."""
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
