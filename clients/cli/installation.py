@@ -88,7 +88,7 @@ class Installation:
         return (
             *(f"export {key}={shlex.quote(is_)}" for key, (is_, usual) in settings.items() if is_ != usual),
             f"{penstock} organizations create acme",
-            f"{penstock} artifacts create acme/redis --upstream docker.io/library/redis --wait",
+            f"{penstock} artifacts create acme/redis --upstream docker.io/library/redis --newest 5 --wait",
             f'eval "$({penstock} login-hint)"',
             f"docker pull {registry}/acme/redis:latest",
         )
