@@ -1,6 +1,7 @@
 """The key ring in use: where it comes from, and its rotation while everything goes on."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +66,7 @@ class Keys:
         """
         if self._path is not None:
             with alone(self._path):
-                self._read_again()
+                self._read_again(is_alone=True)
                 self._save(Keyring((Key.generate(), *self._ring.keys)))
         elif len(self._ring.keys) == 1:
             raise KeysAreSet(
@@ -83,7 +84,7 @@ class Keys:
         if self._path is None:
             return
         with alone(self._path):
-            self._read_again()
+            self._read_again(is_alone=True)
             if self._ring.keys[0] == newest:
                 self._save(Keyring(self._ring.keys[:_KEPT]))
 
@@ -93,31 +94,39 @@ class Keys:
             self._ring = ring
             self._stamp()
 
-    def _read_again(self) -> bool:
-        """Read the file if it has changed; tells whether it had."""
+    def _read_again(self, *, is_alone: bool = False) -> bool:
+        """Read the file if it has changed; tells whether it had. `is_alone` says that no other writes it."""
         before = self._seen
         self._stamp()
         if self._path is None or self._seen == before:
             return False
         if not self._seen:
-            self._put_back(self._path)
-            return False
+            return self._put_back(self._path, nullcontext() if is_alone else alone(self._path))
+        return self._load(self._path)
+
+    def _load(self, path: Path) -> bool:
         try:
-            self._ring = load_keyring(self._path)
+            self._ring = load_keyring(path)
         except ConfigurationError:
             # Whatever became of the file, what was read from it is still good.
             return False
         return True
 
-    def _put_back(self, path: Path) -> None:
+    def _put_back(self, path: Path, turn: AbstractContextManager[None]) -> bool:
         # Without it, what is sealed could be opened by nobody after this process.
         try:
-            save_keyring(path, self._ring)
+            with turn:
+                self._stamp()
+                if not self._seen:
+                    save_keyring(path, self._ring)
+                    self._stamp()
+                    _LOG.warning("The key file %s was gone, and was written again.", path)
+                    return False
         except ConfigurationError as error:
             _LOG.error("The key file %s is gone, put it back before this process ends: %s", path, error)
-        else:
-            _LOG.warning("The key file %s was gone, and was written again.", path)
-            self._stamp()
+            return False
+        # Another process was quicker, which may have another key.
+        return self._load(path)
 
     def _stamp(self) -> None:
         if self._path is None:

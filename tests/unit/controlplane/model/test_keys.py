@@ -4,13 +4,15 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from clients.process.exits import ConfigurationError
+from controlplane.model import keys as keys_module
 from controlplane.model import secrets
 from controlplane.model.keys import Keys, KeysAreSet
-from controlplane.model.secrets import Key, SealBroken, load_keyring
+from controlplane.model.secrets import Key, Keyring, SealBroken, load_keyring
 
 
 def in_file(tmp_path: Path) -> Keys:
@@ -89,6 +91,36 @@ def test_a_file_that_is_gone_costs_no_secret(tmp_path: Path, empty: bool) -> Non
     if not empty:
         again = in_file(tmp_path)
         assert (again.open(sealed, "here"), again.open(later, "there")) == ("secret", "more")
+
+
+def test_a_file_that_is_gone_is_not_written_over_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that misses it in the same moment may have made a new key, and sealed with it."""
+    one, other = in_file(tmp_path), in_file(tmp_path)
+    original, begun, rotated = keys_module.save_keyring, Event(), Event()
+
+    def rotate() -> str:
+        begun.wait(10)
+        other.begin_rotation()
+        sealed = other.seal("secret", "here")
+        rotated.set()
+        return sealed
+
+    def save(path: Path, ring: Keyring) -> None:
+        if not begun.is_set():
+            begun.set()
+            # Long enough for the other, if it does not have to wait.
+            rotated.wait(0.3)
+        original(path, ring)
+
+    with ThreadPoolExecutor(1) as thread:
+        (tmp_path / "encryption-keys").unlink()
+        monkeypatch.setattr(keys_module, "save_keyring", save)
+        rotation = thread.submit(rotate)
+        one.seal("more", "there")
+        sealed = rotation.result()
+    assert in_file(tmp_path).open(sealed, "here") == "secret"
 
 
 def test_rotations_at_once_drop_no_key_that_seals_something(tmp_path: Path) -> None:
