@@ -156,15 +156,13 @@ async def claim(
     Gives it with its artifact, whose fence is that of the lock from now on; None where there is nothing
     to run, or where the lock is older than another one that was used already.
     """
-    outranks = await session.exec(
-        update(Artifact)
-        .where(col(Artifact.id) == item.artifact_id, col(Artifact.sync_fence) < lease.fence)
-        .values(sync_fence=lease.fence)
-    )
+    this = col(Artifact.id) == item.artifact_id
+    if not await lock(session, col(Artifact.id), Hold.CHANGES, this, col(Artifact.sync_fence) < lease.fence):
+        return None
     running = await session.exec(
         select(SyncJob.id).where(SyncJob.artifact_id == item.artifact_id, SyncJob.state == _Job.RUNNING)
     )
-    if not outranks.rowcount or running.first() is not None:
+    if running.first() is not None:
         return None
     claimed = await session.exec(
         update(SyncJob)
@@ -179,6 +177,8 @@ async def claim(
     )
     if not claimed.rowcount:
         return None
+    # Only now: whoever runs under an older lock is not to be broken off for nothing.
+    await session.exec(update(Artifact).where(this).values(sync_fence=lease.fence))
     found = await session.exec(
         select(SyncJob, Artifact)
         .join(Artifact, col(SyncJob.artifact_id) == Artifact.id)

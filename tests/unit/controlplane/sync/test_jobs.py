@@ -7,6 +7,7 @@ from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
+from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import fence, jobs
 from controlplane.sync.fence import LockLost
 from penstock.v1 import artifact_pb2
@@ -149,6 +150,22 @@ async def test_an_older_lock_claims_nothing(claims: Claims) -> None:
     assert await claims.claim((await claims.waiting())[0], late) is None
     # Also the same number twice, after the store of the locks lost its memory.
     assert await claims.claim((await claims.waiting())[0], newer) is None
+
+
+async def test_a_claim_that_comes_to_nothing_leaves_the_run_alone(claims: Claims) -> None:
+    """Whoever got the lock although somebody still runs, runs nothing: what is learned is still written."""
+    artifact = await add_artifact(claims.database, "example.com/app")
+    running = await claims.run(artifact)
+    await claims.request(artifact, force=True)
+    async with claims.database.read() as session:
+        (job,) = await session.exec(select(SyncJob).where(SyncJob.state == _Job.PENDING))
+    item = jobs.Waiting(saved_id(job), saved_id(artifact), artifact.uid, 0, "example.com", scheduled=False)
+
+    assert await claims.claim(item, await claims.lease(item, above=10)) is None
+    async with claims.database.write() as session:
+        await fence.hold(session, running[1])
+    assert await claims.finish(running, _Job.SUCCEEDED)
+    assert (await read_artifact(claims.database, artifact)).last_sync_time == NOW
 
 
 async def test_people_go_first(claims: Claims) -> None:
