@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from google.protobuf import json_format
-from sqlmodel import col, delete, select
+from sqlmodel import col, select
 
 from controlplane.api import find
 from controlplane.api.everywhere import parse_parent
@@ -22,6 +22,7 @@ from controlplane.api.validation import Violations
 from controlplane.model.access_tables import AuditRecord
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.naming import OrganizationName
+from controlplane.model.portions import delete_some
 from controlplane.model.saved import saved_id
 from penstock.v1 import audit_pb2 as pb
 from penstock.v1.audit_pb2_grpc import AuditServiceServicer
@@ -94,13 +95,11 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
 
     async def tidy(self) -> None:
         """Delete what is older than the retention."""
-        key = col(AuditRecord.id)
-        old = select(key).where(col(AuditRecord.time) < self._now() - self._retention).limit(_BATCH)
+        old = col(AuditRecord.time) < self._now() - self._retention
         deleted = _BATCH
         while deleted == _BATCH:
             async with self._database.write() as session:
-                found = await session.exec(delete(AuditRecord).where(key.in_(old)))
-                deleted = found.rowcount
+                deleted = await delete_some(session, AuditRecord, old, _BATCH)
 
     async def _tidying(self) -> None:
         while True:
