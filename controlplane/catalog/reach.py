@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from typing import Final
 
-from sqlmodel import col, func, select
+from sqlalchemy import Float
+from sqlmodel import cast, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.platform import is_kept
@@ -13,6 +14,8 @@ from controlplane.model.artifact_tables import Edge, EdgeKind, Manifest, Tag
 
 # Manifests that one walk looks at; what is in more of them, none below a tag of the rules, is refused.
 _FURTHEST: Final = 20_000
+# What a column of bytes takes.
+_LARGEST: Final = 2**63 - 1
 
 
 async def blob(session: AsyncSession, artifact_id: int, digest: str) -> Edge | None:
@@ -66,9 +69,14 @@ async def tag_of(
 
 
 async def size(session: AsyncSession, artifact_id: int) -> int:
-    """Give the bytes of all manifests that the artifact holds and all blobs that they reach, each once."""
+    """Give the bytes of all manifests that the artifact holds and all blobs that they reach, each once.
+
+    At most what a column takes: sizes are what an upstream says, and SQLite's sum of integers may overflow.
+    """
     manifests = await session.exec(
-        select(func.coalesce(func.sum(Manifest.size), 0)).where(Manifest.artifact_id == artifact_id)
+        select(func.coalesce(func.sum(cast(Manifest.size, Float)), 0)).where(
+            Manifest.artifact_id == artifact_id
+        )
     )
     once = (
         select(func.max(Edge.size).label("size"))
@@ -76,8 +84,8 @@ async def size(session: AsyncSession, artifact_id: int) -> int:
         .group_by(col(Edge.child))
         .subquery()
     )
-    blobs = await session.exec(select(func.coalesce(func.sum(once.c.size), 0)))
-    return int(manifests.one()) + int(blobs.one())
+    blobs = await session.exec(select(func.coalesce(func.sum(cast(once.c.size, Float)), 0)))
+    return min(int(manifests.one()) + int(blobs.one()), _LARGEST)
 
 
 async def incomplete(session: AsyncSession, artifact_id: int, platforms: Collection[str] = ()) -> set[str]:

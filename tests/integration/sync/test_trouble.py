@@ -1,7 +1,10 @@
 """What goes wrong at an upstream costs the tags it concerns, is said, and is mended by the next run."""
 
+import json
+
 import pytest
 
+from clients.oci.digest import Digest
 from clients.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import Image, make_image, make_index
@@ -215,3 +218,16 @@ async def test_a_listing_that_never_ends_ends_at_the_time_out(bench: Bench) -> N
 
     assert job.state == _Job.FAILED
     assert await bench.tags() == {}
+
+
+async def test_layers_that_say_they_are_as_large_as_a_number_can_be(bench: Bench) -> None:
+    """An upstream may write what it likes: the sum is as large as can be kept, and the run ends well."""
+    layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": 2**63 - 1}
+    layers = [{**layer, "digest": str(Digest.of(bytes([number])))} for number in range(3)]
+    document = json.loads(make_image().manifest) | {"layers": layers}
+    bench.add(Image(json.dumps(document).encode(), OCI_MANIFEST), "huge")
+
+    job = await bench.sync()
+
+    assert (job.state, job.tags_new) == (_Job.SUCCEEDED, 1)
+    assert (await read_artifact(bench.database, bench.artifact)).size_bytes == 2**63 - 1
