@@ -50,7 +50,7 @@ class Outcome:
 
 
 class Breakers:
-    """One breaker for each host that has failed, by scheme, host and port.
+    """One breaker for each host that has failed, by scheme, host and port, and by who redirects there.
 
     `clock` gives seconds and is never set.
     """

@@ -18,6 +18,7 @@ from yarl import URL
 
 from clients.oci.address import AddressRefused, is_public, parse_address
 from clients.oci.breaker import Breakers
+from clients.oci.connection import Connector
 from clients.oci.errors import NotAsked, UntrustedTls, UpstreamBroken, UpstreamInvalid, UpstreamUnavailable
 from clients.oci.failure import retry_after, translated
 from clients.oci.origin import ForbiddenUrl, Origin, check_redirect, follow
@@ -163,9 +164,9 @@ class Transport:
         session = self._session(allow_private=allow_private)
         own = _host(url) == (request.ca_host or _host(request.url))
         trust = self._trust.context(request.ca_certificates, own=own)
-        asked = {"http.request.method": request.method, "server.address": url.host or ""}
+        asked = {"http.request.method": request.method, "server.address": url.raw_host or ""}
         with (
-            self.breakers.watch(str(url.origin()), request.host) as outcome,
+            self.breakers.watch(_watched(request, url), request.host) as outcome,
             tracing.ask(request.method, asked) as span,
         ):
             # Where it redirects to is nobody's whom the trace concerns.
@@ -195,13 +196,8 @@ class Transport:
         session = self._sessions.get(allow_private)
         if session is None:
             resolver = GuardedResolver(allow_private=allow_private, timeout=self.timeouts.connect)
-            connector = aiohttp.TCPConnector(
-                resolver=resolver,
-                limit=0,
-                limit_per_host=self._connections_per_host,
-            )
             session = self._sessions[allow_private] = aiohttp.ClientSession(
-                connector=connector,
+                connector=Connector(resolver, self._connections_per_host),
                 # Bounds the parts; the whole is bounded above, and for a blob not at all.
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=self.timeouts.connect, sock_read=self.timeouts.idle
@@ -212,6 +208,12 @@ class Transport:
                 headers={"User-Agent": "penstock"},
             )
         return session
+
+
+def _watched(request: Request, url: URL) -> str:
+    # Who redirects to a host says nothing of it to others: there may be anything at that URL.
+    own, origin = request.url.origin(), url.origin()
+    return str(own) if origin == own else f"{origin} for {own}"
 
 
 def _host(url: URL) -> str:

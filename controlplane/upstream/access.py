@@ -106,8 +106,8 @@ class UpstreamAccess:
 
 
 def _is_of(origin: str, host: str) -> bool:
-    """Tell whether an origin is an upstream's, or that of a realm beside it, as `auth.docker.io`."""
-    return f".{origin.partition('://')[2]}".endswith(f".{host}")
+    """Tell whether an origin is an upstream's, or where that leads: a realm as `auth.docker.io`, storage."""
+    return f".{origin.rpartition('://')[2]}".endswith(f".{host}")
 
 
 def upstream_of(artifact: Artifact) -> Upstream:

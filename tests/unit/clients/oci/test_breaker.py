@@ -132,3 +132,23 @@ async def test_an_upstream_that_refuses_is_alive(
             await registry.check()
         assert not isinstance(caught.value, UpstreamPaused)
     assert transport.breakers.states() == {}
+
+
+async def test_who_leads_to_a_host_does_not_speak_for_it(
+    transport: Transport, upstream: FakeRegistry, elsewhere: FakeRegistry
+) -> None:
+    """A registry may redirect to where another fails as often as it likes: the other's users go on."""
+    elsewhere.add(make_image(), "team/app", ["1.0"])
+    upstream.faults.add("tags", redirect=f"{elsewhere.base_url}/no/such/path")
+    elsewhere.faults.add("other", status=503)
+    hostile, honest = (
+        Registry(transport, Upstream.parse(f"{one.host}/team/app", plain_http=True))
+        for one in (upstream, elsewhere)
+    )
+    for _ in range(3):
+        with pytest.raises(UpstreamUnavailable):
+            await hostile.check()
+    with pytest.raises(UpstreamPaused, match=upstream.host):
+        await hostile.check()
+    assert await honest.check() == ["1.0"]
+    assert transport.breakers.states() == {f"{elsewhere.base_url} for {upstream.base_url}": State.OPEN}
