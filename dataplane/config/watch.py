@@ -12,7 +12,7 @@ from dataplane.config.configuration import Configuration
 from dataplane.config.draft import InvalidConfiguration, apply, from_message
 from dataplane.config.pieces import BrokenPieces, whole
 from dataplane.config.relay import Relay
-from dataplane.config.saved import SavedConfiguration
+from dataplane.config.saved import SavedConfiguration, keep_saved
 from dataplane.config.state import ConfigState
 from penstock.v1 import node_pb2
 from penstock.v1.node_pb2_grpc import NodeServiceStub
@@ -77,9 +77,10 @@ class ConfigWatch:
 
     async def run(self) -> None:
         """Follow, save and report until cancelled."""
+        post = None if self._relay is None else self._relay.post
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(), name="config-follow")
-            tasks.create_task(self._save(), name="config-save")
+            tasks.create_task(keep_saved(self._state, self._saved, post), name="config-save")
             tasks.create_task(self._report(), name="config-report")
             if self._relay is not None:
                 tasks.create_task(self._relay.hear(), name="config-others")
@@ -208,25 +209,6 @@ class ConfigWatch:
             _LOG.error("The control plane refuses this node's token (%s); %s.", error, going_on)
         else:
             _LOG.warning("The configuration is not being followed (%s); %s.", why or error, going_on)
-
-    async def _save(self) -> None:
-        saved = self._state.configuration
-        while True:
-            configuration = self._state.configuration
-            if configuration is None or configuration is saved:
-                await self._state.changed()
-                continue
-            if self._relay is not None:
-                await self._relay.post(configuration)
-            try:
-                await asyncio.to_thread(self._saved.save, configuration)
-            except OSError as error:
-                _LOG.error(
-                    "The configuration could not be saved (%s): a restart without the control plane "
-                    "would fall back to an older one.",
-                    error.strerror or error,
-                )
-            saved = configuration
 
     async def _report(self) -> None:
         reported: tuple[int, str] | None = None

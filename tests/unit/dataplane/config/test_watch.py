@@ -304,14 +304,22 @@ async def test_a_token_that_is_refused_is_told_once(
 
 
 async def test_a_configuration_that_cannot_be_saved_is_in_force_all_the_same(
-    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log says what that means for a restart."""
-    (tmp_path / "file").write_bytes(b"in the way")
-    async with following(plane, tmp_path / "file" / "saved") as node:
+    """The log says once what that means for a restart; and it is saved as soon as the disk takes it."""
+    monkeypatch.setattr("dataplane.config.saved._AGAIN", 0.05)
+    (tmp_path / "folder").write_bytes(b"in the way")
+    async with following(plane, tmp_path / "folder" / "saved") as node:
         plane.add_artifact("acme/app")
         await until(lambda: node.knows("acme/app"))
         await until(lambda: "could not be saved" in caplog.text)
+        await asyncio.sleep(0.2)
+        (tmp_path / "folder").unlink()
+        await until(lambda: (tmp_path / "folder" / "saved").exists())
+        found = node.saved.load()
+        assert found is not None
+        assert found[0] == node.state.configuration
+    assert caplog.text.count("could not be saved") == 1
 
 
 async def test_a_report_that_fails_does_no_harm(plane: FakeControlPlane, tmp_path: Path) -> None:
