@@ -56,6 +56,7 @@ from controlplane.upstream.ecr import Ecr
 from controlplane.upstream.measures import UpstreamMeasures
 from controlplane.upstream.rate_measures import RateMeasures
 from controlplane.web.application import application
+from controlplane.web.certificate import CertificateMeasures
 from controlplane.web.health import Readiness
 from controlplane.web.metrics import new_registry
 from controlplane.web.rest.routes import Routes
@@ -195,6 +196,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 database, feed, resolver, referring, access, recorder, uses, now, authenticator.forget_nodes
             ),
         )
+        registry.register(CertificateMeasures(settings.controlplane_tls_certificate, tls))
         registry.register(RateMeasures(transport.rates))
         registry.register(UpstreamMeasures(transport.breakers, transport.outcomes, credentials.tokens))
         readiness = Readiness(database, syncs)

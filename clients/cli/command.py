@@ -11,6 +11,7 @@ import typer
 from clients.cli.failure import explain
 from clients.cli.output import Format
 from clients.cli.session import Session
+from clients.control.diagnosis import diagnose
 from clients.control.errors import ControlError, Unreachable
 
 P = ParamSpec("P")
@@ -84,12 +85,8 @@ async def _called(
     try:
         await function(session, **arguments)
     except ControlError as error:
-        why = ""
-        if isinstance(error, Unreachable):
-            # Loads what a command that succeeds does without.
-            from clients.control.diagnosis import diagnose  # noqa: PLC0415
-
-            why = await diagnose(session.target, session.trust)
+        unreachable = isinstance(error, Unreachable)
+        why = await diagnose(session.target, session.trust) if unreachable else ""
         raise explain(error, str(session.target), why) from error
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -53,6 +55,22 @@ async def test_a_renewed_certificate(sealed: Sealed, tmp_path: Path) -> None:
         assert await sealed.shown() == [der(renewed)] * 2
         assert await answered(client) == ""
     assert await sealed.ask() == ""
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_when_a_certificate_ends(sealed: Sealed, tmp_path: Path) -> None:
+    """Metrics say it of the one that is shown, not of the file."""
+
+    async def until() -> float:
+        text = (await sealed.get("/metrics", sealed.authority.client_context())).body.decode()
+        (line,) = re.findall(r"^penstock_certificate_expiry_timestamp_seconds{.*", text, re.MULTILINE)
+        assert f'file="{sealed.pair.certificate}"' in line
+        return float(line.rpartition(" ")[2])
+
+    tomorrow = await until()
+    assert 0 < tomorrow - time.time() < 2 * 86400
+    sealed.pair.certificate.write_text("nonsense")
+    assert await until() == tomorrow
 
 
 @pytest.mark.usefixtures("_at_once")

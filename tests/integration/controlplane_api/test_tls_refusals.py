@@ -23,7 +23,9 @@ from tests.servers.ports import free_ports
 TOKEN = "pst_" + "x" * 36
 
 
-async def test_whom_nobody_trusts(settings: Settings, tmp_path: Path) -> None:
+async def test_whom_nobody_trusts(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A certificate of an unknown authority, of the system's and of a bundle; and one for another name."""
     async with started(settings, tmp_path, "penstock.example", "10.0.0.5") as sealed:
         others = Authority("Others").write(tmp_path / "others")
@@ -38,6 +40,8 @@ async def test_whom_nobody_trusts(settings: Settings, tmp_path: Path) -> None:
         # Trust in a certificate itself, by a name that it has: as `penstock up` does.
         assert await sealed.ask(trust=Trust(sealed.pair.certificate, "penstock.example")) == ""
         assert await sealed.ask(trust=Trust(sealed.pair.certificate, "10.0.0.5")) == ""
+        monkeypatch.setenv("SSL_CERT_FILE", str(sealed.trust.ca_file))
+        assert await sealed.ask(trust=Trust(server_name="penstock.example")) == ""
 
 
 async def test_an_expired_certificate(settings: Settings, tmp_path: Path) -> None:
