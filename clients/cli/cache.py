@@ -82,7 +82,8 @@ async def evict(
 ) -> None:
     """Remove blobs, pinned ones as well, but none that is being read.
 
-    They are fetched again when somebody asks for them.
+    They are fetched again when somebody asks for them. Ends with exit code 1 where one that was named is
+    still there, or never was.
     """
     if sum((bool(digests), all_, unused_for is not None)) != 1:
         raise Failure("Give digests, or --all, or --unused-for.", Exit.USAGE)
@@ -102,6 +103,8 @@ async def evict(
     )
     if missing := set(digests or ()) - {row["digest"] for row in rows}:
         raise Failure(f"Not in the cache: {', '.join(sorted(missing))}.")
+    if kept := sorted(row["digest"] for row in rows if digests and not row["evicted"]):
+        raise Failure(f"Still there, as somebody is reading it: {', '.join(kept)}. Try again later.")
 
 
 @command(app, "verify", "penstock cache verify")

@@ -1,5 +1,6 @@
 """`penstock credentials`."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -78,11 +79,21 @@ async def create(
     parent, identifier = names.credential_parts(credential)
     made = Credential(display_name=display_name or "")
     if kind is Type.BASIC:
-        _refuse_others(kind, access_key_id, role_arn, external_id, endpoint)
+        _refuse_others(
+            kind,
+            {
+                "--access-key-id": access_key_id,
+                "--secret-access-key-stdin": secret_access_key_stdin,
+                "--session-token-stdin": session_token_stdin,
+                "--role-arn": role_arn,
+                "--external-id": external_id,
+                "--endpoint": endpoint,
+            },
+        )
         made.basic.username = _needed(username, "--username")
         made.basic.password = read_secret_line("Password", stdin=password_stdin)
     else:
-        _refuse_others(kind, username)
+        _refuse_others(kind, {"--username": username, "--password-stdin": password_stdin})
         made.aws_ecr.access_key_id = _needed(access_key_id, "--access-key-id")
         _read_key(made.aws_ecr, secret_access_key_stdin, session_token_stdin)
         made.aws_ecr.role_arn, made.aws_ecr.external_id = role_arn or "", external_id or ""
@@ -152,6 +163,11 @@ async def update(
 
     Every artifact that uses it is tried with the new one first; if one fails, the old one stays in force.
     """
+    if session_token_stdin and not secret_access_key_stdin:
+        raise Failure(
+            "A session token belongs to the key that it came with: give --secret-access-key-stdin as well.",
+            Exit.USAGE,
+        )
     basic = BasicCredential(username=username or "")
     if password_stdin:
         basic.password = read_secret_line("Password", stdin=True)
@@ -230,6 +246,7 @@ def _needed(value: str | None, option: str) -> str:
     return value
 
 
-def _refuse_others(kind: Type, *values: str | None) -> None:
-    if any(value is not None for value in values):
-        raise Failure(f"One of the options is not for a credential of type {kind.value}.", Exit.USAGE)
+def _refuse_others(kind: Type, options: Mapping[str, str | bool | None]) -> None:
+    given = [option for option, value in options.items() if value not in (None, False)]
+    if given:
+        raise Failure(f"{', '.join(given)}: not for a credential of type {kind.value}.", Exit.USAGE)

@@ -97,7 +97,7 @@ async def test_looking_evicting_and_verifying(
 async def test_what_is_being_read_is_not_evicted(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:
-    """Its room would not come back before the client has all of it."""
+    """Its room would not come back before the client has all of it; who named it is told by the exit code."""
     data, large = tmp_path / "data", GeneratedBlob(9, 64 << 20)
     token = offer(plane, fake, make_image([large]))
     async with node_of(plane, data, 2) as node:
@@ -107,6 +107,9 @@ async def test_what_is_being_read_is_not_evicted(
         await reader.readexactly(1000)
         answer = await cache(data, "evict", str(large.digest), "--output", "json")
         assert [row["evicted"] for row in answer.json()] == [False]
+        assert (answer.code, str(large.digest) in answer.err) == (1, True)
+        every = await cache(data, "evict", "--all", "--output", "json")
+        assert ([row["evicted"] for row in every.json()].count(False), every.code) == (1, 0)
         writer.transport.abort()
 
 

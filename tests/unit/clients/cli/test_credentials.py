@@ -110,10 +110,17 @@ def test_an_access_key_with_all_that_belongs_to_it(run, api, typed):
     [
         (["--type", "basic", "--username", "alice"], "--password-stdin"),
         (["--type", "basic", "--password-stdin"], "needs --username"),
-        (["--type", "basic", "--username", "a", "--role-arn", "x"], "not for a credential of type basic"),
         (
-            ["--type", "aws_ecr", "--access-key-id", "A", "--username", "a"],
-            "not for a credential of type aws_ecr",
+            ["--type", "basic", "--username", "a", "--role-arn", "x"],
+            "--role-arn: not for a credential of type basic",
+        ),
+        (
+            ["--type", "basic", "--username", "a", "--password-stdin", "--session-token-stdin"],
+            "--session-token-stdin: not for a credential of type basic",
+        ),
+        (
+            ["--type", "aws_ecr", "--access-key-id", "A", "--username", "a", "--password-stdin"],
+            "--username, --password-stdin: not for a credential of type aws_ecr",
         ),
         (["--type", "basic", "--username", "alice", "--password-stdin"], "is empty"),
     ],
@@ -174,6 +181,16 @@ def test_a_refused_rotation_is_told(run, api, typed):
     result = run("credentials", "update", "acme/hub", "--password-stdin")
     assert result.code == 1
     assert "It refuses the credential." in result.err
+
+
+@pytest.mark.parametrize("more", [(), ("--access-key-id", "AKIA"), ("--display-name", "x")])
+def test_a_session_token_comes_with_its_key(run, api, typed, more):
+    """It is refused and not left out in silence: the key that stays would not go with it."""
+    typed("the-session\n")
+    result = run("credentials", "update", "acme/ecr", "--session-token-stdin", *more)
+    assert result.code == 2
+    assert "--secret-access-key-stdin" in result.err
+    assert not api.calls
 
 
 def test_an_update_needs_a_change_of_one_type(run, api):
