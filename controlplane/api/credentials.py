@@ -1,4 +1,7 @@
-"""CredentialService: what private upstreams are shown; tried before it is saved."""
+"""CredentialService: what private upstreams are shown; tried before it is saved.
+
+The rotation of the key that it is sealed with is in `controlplane.api.key_rotation`.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from controlplane.api import audit, find
+from controlplane.api import find
 from controlplane.api.artifact_source import access_changed, find_credential
 from controlplane.api.caller import caller
 from controlplane.api.credential_check import CredentialCheck
@@ -23,6 +26,7 @@ from controlplane.api.credential_messages import (
 )
 from controlplane.api.errors import already_exists, precondition
 from controlplane.api.etags import check_etag, check_unchanged
+from controlplane.api.key_rotation import KeyRotation
 from controlplane.api.masks import masked_fields
 from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
@@ -30,10 +34,9 @@ from controlplane.api.validation import Violations
 from controlplane.catalog.unknown import Unknown
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
-from controlplane.model.keys import Keys, KeysAreSet
+from controlplane.model.keys import Keys
 from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import CredentialName, OrganizationName, check_credential_id, new_uid
-from controlplane.model.reseal import reseal
 from controlplane.model.saved import saved_id
 from controlplane.model.secrets import SealBroken
 from controlplane.model.upstream_tables import Credential
@@ -47,7 +50,7 @@ from penstock.v1.credential_pb2_grpc import CredentialServiceServicer
 _TYPES: Final = frozenset({"basic", "aws_ecr"})
 
 
-class CredentialServicer(CredentialServiceServicer):
+class CredentialServicer(KeyRotation, CredentialServiceServicer):
     """Answers from the table of credentials; `now` is the time of day in UTC."""
 
     def __init__(
@@ -61,6 +64,7 @@ class CredentialServicer(CredentialServiceServicer):
         *,
         allow_private: bool,
     ) -> None:
+        super().__init__(database, keys)
         self._database = database
         self._keys = keys
         self._credentials = credentials
@@ -212,28 +216,6 @@ class CredentialServicer(CredentialServiceServicer):
         self._credentials.forget(saved_id(row))
         return Empty()
 
-    async def RotateEncryptionKey(
-        self, _request: pb.RotateEncryptionKeyRequest, _context: object
-    ) -> pb.RotateEncryptionKeyResponse:
-        """Answer RotateEncryptionKey."""
-        try:
-            # A new key is a change, whatever becomes of the secrets.
-            async with self._database.write():
-                newest = self._keys.begin_rotation()
-                _tells_sealed(0, finished=False)
-        except KeysAreSet as error:
-            raise precondition("ENCRYPTION_KEY_IN_ENVIRONMENT", str(error)) from error
-        try:
-            count = await reseal(
-                self._database, self._keys, lambda count, all_: _tells_sealed(count, finished=all_)
-            )
-        except SealBroken as error:
-            async with self._database.write():
-                audit.tells(failure="SECRET_NOT_READABLE")
-            raise precondition("SECRET_NOT_READABLE", str(error)) from error
-        self._keys.end_rotation(newest)
-        return pb.RotateEncryptionKeyResponse(secrets_reencrypted=count)
-
     def _candidate(
         self, slug: str, given: pb.Credential, fields: frozenset[str], row: Credential
     ) -> Candidate | None:
@@ -254,10 +236,6 @@ class CredentialServicer(CredentialServiceServicer):
                 )
             content = changed_content(given, before, violations, allow_private=self._allow_private)
         return None if content == before else self._credentials.candidate(content)
-
-
-def _tells_sealed(count: int, *, finished: bool) -> None:
-    audit.tells(secrets_reencrypted=count, finished=finished)
 
 
 def _exists(name: CredentialName) -> Exception:
