@@ -26,14 +26,9 @@ from controlplane.catalog.held import BATCH
 from controlplane.model.access_tables import Entitlement, EntitlementGrant
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
+from controlplane.model.identifiers import check_artifact_id, new_uid
 from controlplane.model.locks import Hold, lock
-from controlplane.model.naming import (
-    ArtifactName,
-    OrganizationName,
-    check_artifact_id,
-    new_uid,
-    parse_artifact,
-)
+from controlplane.model.naming import ArtifactName, OrganizationName, parse_artifact
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
 from controlplane.sync.runner import Syncs

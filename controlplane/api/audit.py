@@ -26,7 +26,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controlplane.api.caller import Caller
 from controlplane.model.access_tables import AuditRecord
 from controlplane.model.artifact_tables import Artifact
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.tables import Organization
 
 # Beginnings of the names of methods that change nothing; every other method is audited, new ones too.

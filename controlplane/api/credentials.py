@@ -34,9 +34,10 @@ from controlplane.api.validation import Violations
 from controlplane.catalog.unknown import Unknown
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
+from controlplane.model.identifiers import check_credential_id, new_uid
 from controlplane.model.keys import Keys
 from controlplane.model.locks import Hold, lock
-from controlplane.model.naming import CredentialName, OrganizationName, check_credential_id, new_uid
+from controlplane.model.naming import CredentialName, OrganizationName
 from controlplane.model.saved import saved_id
 from controlplane.model.secrets import SealBroken
 from controlplane.model.upstream_tables import Credential

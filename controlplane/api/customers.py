@@ -20,8 +20,9 @@ from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.database import Database
+from controlplane.model.identifiers import check_customer_id, new_uid
 from controlplane.model.locks import Hold, lock
-from controlplane.model.naming import CustomerName, OrganizationName, check_customer_id, new_uid
+from controlplane.model.naming import CustomerName, OrganizationName
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
 from controlplane.model.tables import Customer, User

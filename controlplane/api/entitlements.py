@@ -21,14 +21,13 @@ from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.database import Database
+from controlplane.model.identifiers import check_entitlement_id, new_uid
 from controlplane.model.locks import Hold
 from controlplane.model.naming import (
     ArtifactName,
     CustomerName,
     EntitlementName,
     OrganizationName,
-    check_entitlement_id,
-    new_uid,
 )
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section

@@ -15,7 +15,8 @@ from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
-from controlplane.model.naming import NodeName, check_node_id, new_uid
+from controlplane.model.identifiers import check_node_id, new_uid
+from controlplane.model.naming import NodeName
 from controlplane.model.tables import Node
 from penstock.v1 import node_pb2 as pb
 

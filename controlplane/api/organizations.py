@@ -21,8 +21,9 @@ from controlplane.catalog import clearing
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
+from controlplane.model.identifiers import check_slug, new_uid
 from controlplane.model.locks import Hold, lock
-from controlplane.model.naming import OrganizationName, check_slug, new_uid
+from controlplane.model.naming import OrganizationName
 from controlplane.model.section import Section
 from controlplane.model.tables import Customer, Organization, User
 from controlplane.model.upstream_tables import Credential

@@ -10,7 +10,8 @@ from controlplane.analytics.choice import ANY_ENDING, Choice
 from controlplane.analytics.times import milliseconds
 from controlplane.api.timestamps import moment
 from controlplane.api.validation import Violations
-from controlplane.model.naming import ArtifactName, InvalidName, UserName
+from controlplane.model.identifiers import InvalidName
+from controlplane.model.naming import ArtifactName, UserName
 from controlplane.model.pull_tables import NameKind
 from penstock.v1 import pull_pb2 as pb
 

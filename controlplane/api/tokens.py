@@ -21,8 +21,9 @@ from controlplane.api.preview import preview
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
+from controlplane.model.identifiers import ANY_USER, new_uid
 from controlplane.model.locks import Hold
-from controlplane.model.naming import ANY_USER, OrganizationName, TokenName, UserName, new_uid
+from controlplane.model.naming import OrganizationName, TokenName, UserName
 from controlplane.model.roles import Role, parse_role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section

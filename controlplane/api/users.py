@@ -21,8 +21,9 @@ from controlplane.api.timestamps import timestamp
 from controlplane.api.tokens import Tokens
 from controlplane.api.validation import Violations
 from controlplane.model.database import Database
+from controlplane.model.identifiers import check_email, new_uid
 from controlplane.model.locks import Hold
-from controlplane.model.naming import CustomerName, OrganizationName, UserName, check_email, new_uid
+from controlplane.model.naming import CustomerName, OrganizationName, UserName
 from controlplane.model.roles import Role, parse_role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section

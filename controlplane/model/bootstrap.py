@@ -19,7 +19,7 @@ from clients.control.token import TokenKind, is_well_formed, new_token, sha256
 from clients.process.exits import ConfigurationError
 from clients.process.place import ADMIN_TOKEN_FILE, NODE_TOKEN_FILE, read_secret, write_private
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section

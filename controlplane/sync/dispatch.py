@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.signal import ChangeSignal
 from controlplane.sync import jobs, recovery
 from controlplane.sync.execution import Claimed, Execution

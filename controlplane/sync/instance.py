@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 
 _FILE: Final = "instance"
 # A uid is shorter.

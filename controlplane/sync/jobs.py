@@ -12,8 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.clock import milliseconds
+from controlplane.model.identifiers import new_uid
 from controlplane.model.locks import Hold, lock
-from controlplane.model.naming import new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.locks import Lease

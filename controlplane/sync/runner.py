@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from sqlmodel import select
 
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.signal import ChangeSignal
 from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import jobs

@@ -7,7 +7,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.signal import ChangeSignal
 from controlplane.sync.redis_client import RedisUnavailable, translated
 

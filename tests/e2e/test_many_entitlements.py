@@ -17,7 +17,7 @@ import pytest
 from clients.control.token import TokenKind, new_token, sha256
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.tables import Customer
 from tests.fakes.rows import add, add_entitlement, add_organization

@@ -7,7 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import jobs

@@ -11,7 +11,7 @@ from controlplane.analytics.event import Event
 from controlplane.analytics.recorder import Recorder
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.tables import Organization, User
 from penstock.v1.pull_pb2 import PullEvent
 from tests.fakes.rows import NOW, add, add_artifact, add_organization

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel, col, select
 from controlplane.model.access_tables import Entitlement, EntitlementGrant
 from controlplane.model.artifact_tables import Artifact, Tag
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section

@@ -11,7 +11,7 @@ from clients.oci.transport import Transport
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.model.artifact_tables import Artifact, Manifest, Tag, TagRevision
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
 from controlplane.sync.ended import RunEnded

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from controlplane.analytics.names import Naming
 from controlplane.analytics.sums import COLUMNS, DIMENSIONS, LENGTH, SHAPES
 from controlplane.analytics.times import DAY, Month, milliseconds
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.pull_tables import NameKind, PullRecord, PullSum
 from controlplane.model.tables import Organization
 

@@ -10,7 +10,7 @@ from sqlmodel import col, update
 from controlplane.api.caller import Caller, acting_as
 from controlplane.api.pulls import PullServicer
 from controlplane.model.database import Database
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.pull_tables import PullName
 from controlplane.model.roles import Role
 from penstock.v1 import pull_pb2 as pb

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.control.errors import ControlError, translated
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.settings import Settings
 from penstock.v1 import artifact_pb2, customer_pb2, entitlement_pb2, organization_pb2
 from penstock.v1 import credential_pb2 as credentials

@@ -17,7 +17,7 @@ from clients.control.errors import ControlError, translated
 from controlplane.api.uses import Use, Uses
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database, DatabaseUnavailable
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
 from controlplane.model.tables import AccessToken, Organization, User

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controlplane.model.artifact_tables import Artifact
-from controlplane.model.naming import new_uid
+from controlplane.model.identifiers import new_uid
 from controlplane.sync.cron import ScheduleError
 from controlplane.sync.schedule import Schedule
 

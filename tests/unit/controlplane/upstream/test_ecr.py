@@ -19,8 +19,8 @@ from clients.oci.errors import (
 )
 from clients.oci.upstream import Upstream
 from controlplane.model.database import Database
+from controlplane.model.identifiers import new_uid
 from controlplane.model.keys import Keys
-from controlplane.model.naming import new_uid
 from controlplane.model.upstream_tables import Credential, EcrToken
 from controlplane.upstream.ecr import Ecr, Region
 from controlplane.upstream.ecr_tokens import EcrTokens
