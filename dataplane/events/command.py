@@ -105,6 +105,14 @@ class Command:
             self.blobs[blob] = self.blobs.get(blob, Part.NONE) | Part.ASKED | Part.DONE
             self.ends[blob] = record.last
 
+    def shift(self, seconds: float) -> None:
+        """Move all its times by what the clock was set."""
+        self.began += seconds
+        self.touched += seconds
+        self.got += seconds if self.got else 0.0
+        self.taken = {digest: at + seconds if at else at for digest, at in self.taken.items()}
+        self.ends = {blob: at + seconds for blob, at in self.ends.items()}
+
     def event(self) -> Event:
         """Give what it comes to."""
         asked = [flags for flags in self.blobs.values() if flags & Part.ASKED]

@@ -88,6 +88,12 @@ class Fold:
         for command in commands:
             self._add(command)
 
+    def shift(self, seconds: float) -> None:
+        """Move the commands that are open by what the clock was set."""
+        for command in self.open():
+            command.shift(seconds)
+            self._changed[command.id] = command
+
     def ended(self, now: float) -> list[Event]:
         """Give what ended, and forget it."""
         ended, self._early = self._early, []

@@ -13,6 +13,7 @@ from dataplane.events.journal import Journal
 from dataplane.events.noted import Noted
 from dataplane.events.records import Record
 from dataplane.events.report import Report
+from dataplane.events.steps import Steps
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ _PARTING: Final = 3.0
 class Pulls:
     """Takes what was noted, and sees to it that the control plane gets each command once.
 
-    `seen` is told of every command that ended. `clock` gives seconds since the epoch.
+    `seen` is told of every command that ended. `clock` gives seconds since the epoch, and may be set.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Pulls:
         self._report = report
         self._seen = seen
         self._clock = clock
+        self._steps = Steps(clock, time.monotonic)
         self._fold = Fold(window)
         self._held: list[Record] = []
         # While the journal writes down commands, in a thread, nothing may change them.
@@ -54,7 +56,11 @@ class Pulls:
 
     async def start(self) -> None:
         """Go on with what a process before this one left."""
-        self._fold.restore(await asyncio.to_thread(self._journal.load))
+        commands, now = await asyncio.to_thread(self._journal.load), self._clock()
+        for command in commands:
+            # Of a clock that was ahead.
+            command.shift(min(0.0, now - command.touched))
+        self._fold.restore(commands)
         self._tasks = [
             asyncio.create_task(self._keep(), name="events-keep"),
             asyncio.create_task(self._send(), name="events-send"),
@@ -91,6 +97,10 @@ class Pulls:
 
     async def _keep_once(self, now: float) -> None:
         async with self._turn:
+            if step := self._steps.look():
+                _LOG.info("The clock was set by %+.0f s: pulls that are under way are moved by that.", step)
+                self._fold.shift(step)
+                self._held = self._steps.moved(self._held)
             self._advance(now - _HOLD)
             ended = self._fold.ended(now)
             changed = self._fold.changed()
@@ -99,7 +109,7 @@ class Pulls:
         self._seen(ended)
 
     def _advance(self, until: float) -> None:
-        self._held += self._noted.take()
+        self._held += self._steps.moved(self._noted.take())
         self._held.sort(key=attrgetter("at"))
         count = 0
         try:

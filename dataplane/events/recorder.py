@@ -142,7 +142,7 @@ class Recorder:
             if not transfer.told:
                 transfer.told = now
                 yield transfer.record(Kind.BEGIN, transfer.began, transfer.began)
-            elif now - transfer.told >= _ALIVE:
+            elif not 0 <= now - transfer.told < _ALIVE:
                 transfer.told = now
                 yield transfer.record(Kind.RUN, now, now)
 
