@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # The store notes uses to the hour; in between, each process remembers its own.
 _REMEMBERED: Final = 10_000
+# Seconds that a file's time may be ahead of the clock that it is from.
+_ROUNDING: Final = 1.0
 # Seconds after which a spool that nobody fills any more is removed: until then, a client that tries again
 # lets its fetch go on where it stopped.
 _ABANDONED: Final = 600.0
@@ -232,7 +234,14 @@ class Space:
         return kept
 
     def _order(self, entries: list[Entry]) -> list[Entry]:
-        return sorted(entries, key=lambda entry: max(entry.used, self._uses.get(entry.digest, 0.0)))
+        # Since a clock that was set back, uses before it are to come: when they were, nobody knows.
+        latest = self._clock() + _ROUNDING
+
+        def used(entry: Entry) -> tuple[float, float]:
+            moments = (0.0, entry.used, self._uses.get(entry.digest, 0.0))
+            return max(moment for moment in moments if moment <= latest), max(moments)
+
+        return sorted(entries, key=used)
 
     def _is_over(self) -> bool:
         limit = self._limits.max_bytes

@@ -42,6 +42,26 @@ async def test_the_least_recently_used_goes_first(make_cache: Callable[..., Any]
     assert sources[BLOBS[1]].asked == [0, 0]
 
 
+async def test_uses_before_the_clock_was_set_back_are_past(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in a time that is to come: what is used from then on is not the first to go for hours."""
+    ahead = time.time() + 7200
+    other, cache = await make_cache(), await make_cache(limits=Limits(3 * MIB, low=1.0))
+    with monkeypatch.context() as before:
+        for part in (other._space, other._store, cache._space, cache._store):
+            before.setattr(part, "_clock", lambda: ahead)
+        for blob, by in ((BLOBS[0], other), (BLOBS[1], cache), (BLOBS[2], other)):
+            await pull(by, blob, ScriptedSource(blob))
+            await settled(by)
+            ahead += 1
+    await asyncio.sleep(2 * MOMENT)
+    for blob in BLOBS[3:]:
+        await pull(cache, blob, ScriptedSource(blob))
+        await settled(cache)
+    assert stored(root) == {str(blob.digest) for blob in BLOBS[2:]}
+
+
 async def test_a_blob_that_is_being_read_stays(make_cache: Callable[..., Any], root: Path) -> None:
     """Whichever process reads it: its room would not come back before the reader is done."""
     other = await make_cache()
