@@ -130,8 +130,11 @@ class Segments:
                 view = view[os.write(self._descriptor, view) :]
         except OSError:
             # Half a line would spoil the next one.
-            with suppress(OSError):
+            try:
                 os.ftruncate(self._descriptor, self._last.size)
+            except OSError:
+                # A disk that has become read-only keeps it: what is next begins another file.
+                self.end()
             raise
 
     @property

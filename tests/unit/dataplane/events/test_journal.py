@@ -147,7 +147,10 @@ def test_states_that_nobody_can_read_keep_no_node_from_starting(tmp_path: Path) 
     another.close()
 
 
-def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_is_full_or_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: int
+) -> None:
     """What it does not take waits in memory, and half a line spoils nothing; afterwards all is as before."""
     journal = Journal(tmp_path, 1 << 20)
     journal.load()
@@ -157,13 +160,18 @@ def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     def fill(descriptor: int, data: bytes) -> int:
         if not (room := next(left)):
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(trouble, os.strerror(trouble))
         return write(descriptor, data[:room])
 
-    monkeypatch.setattr(os, "write", fill)
-    journal.write((), events(2, 2))
-    journal.write((), events(4, 1))
-    monkeypatch.setattr(os, "write", write)
+    def keep(*_: int) -> None:
+        raise OSError(trouble, os.strerror(trouble))
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", fill)
+        if trouble == errno.EROFS:
+            full.setattr(os, "ftruncate", keep)
+        journal.write((), events(2, 2))
+        journal.write((), events(4, 1))
     journal.write((), events(5, 1))
     assert journal.lost == 0
     assert sorted(sent(journal)) == ids(events(1, 5))
