@@ -106,7 +106,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
     """
     async with AsyncExitStack() as stack:
         directory = prepare(settings.data_dir)
-        tls = settings.tls.served() if settings.tls else None
+        tls = settings.tls.served(grpc=True) if settings.tls else None
         grpc_port = GrpcPort(Address.parse(settings.grpc_listen, "PENSTOCK_GRPC_LISTEN"), tls)
         http_sockets = bind(
             Address.parse(settings.http_listen, "PENSTOCK_HTTP_LISTEN"), "PENSTOCK_HTTP_LISTEN"

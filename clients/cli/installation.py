@@ -106,7 +106,7 @@ def _way(environment: Mapping[str, str], grpc: Address) -> dict[str, str]:
     # Takes long to import, and is for this alone.
     from clients.process.leaf import Leaf  # noqa: PLC0415
 
-    names = Leaf.parse(files.served().current().chain).names
+    names = Leaf.parse(files.served(grpc=True).current().chain).names
     # Trusted is what it shows, whoever signed it, by a name that it has: it need not be one for loopback.
     return {
         ADDRESS_SETTING: str(Target(grpc, tls=True)),

@@ -39,18 +39,19 @@ def _diagnosed(target: Target, trust: Trust) -> str:
     if not target.tls:
         return _in_clear(target)
     name = trust.server_name or target.address.host
+    context = trust.certificates().current().context
     try:
-        with _connected(target) as plain:
-            context = trust.certificates().current().context
-            with context.wrap_socket(plain, server_hostname=name) as sealed:
-                return "" if _is_let_in(sealed) else _shut_out(target, trust)
+        plain = _connected(target)
+    except (OSError, UnicodeError):
+        # Nobody is there: gRPC says as much.
+        return ""
+    try:
+        with plain, context.wrap_socket(plain, server_hostname=name) as sealed:
+            return "" if _is_let_in(sealed) else _shut_out(target, trust)
     except ssl.SSLCertVerificationError as error:
         return _untrusted(target, name, error)
-    except ssl.SSLError as error:
+    except (OSError, UnicodeError) as error:
         return _failed(target, trust, error)
-    except (OSError, UnicodeError):
-        # Nobody is there, or hangs up at once: gRPC says as much.
-        return ""
 
 
 def _in_clear(target: Target) -> str:
@@ -93,17 +94,21 @@ def _shut_out(target: Target, trust: Trust) -> str:
     )
 
 
-def _failed(target: Target, trust: Trust, error: ssl.SSLError) -> str:
-    reason = error.reason or str(error)
+def _failed(target: Target, trust: Trust, error: OSError | UnicodeError) -> str:
+    reason = getattr(error, "reason", None) or str(error)
     if reason in _NO_TLS:
         return (
             f"The control plane at {target.address} does not speak TLS: give it a certificate"
             f" (PENSTOCK_CONTROLPLANE_TLS_CERTIFICATE), or set {ADDRESS_SETTING} to {target.address}, where"
             " nobody on the way is to be feared."
         )
-    if "ALERT" in reason:
+    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return _shut_out(target, trust)
-    return f"The TLS handshake with the control plane at {target} fails: {reason.lower().replace('_', ' ')}."
+    what = reason.lower().replace("_", " ")
+    return (
+        f"The TLS handshake with the control plane at {target} fails: {what}. See its log, and that of what"
+        " stands between."
+    )
 
 
 def _untrusted(target: Target, name: str, error: ssl.SSLCertVerificationError) -> str:

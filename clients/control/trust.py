@@ -90,7 +90,10 @@ class Trust:
             context.load_default_certs()
         else:
             authorities = read_authorities(bundle, CA_SETTING, context)
-        chain, key = (None, None) if self.own is None else self.own.load(context)
+        chain, key = None, None
+        if self.own is not None:
+            chain, key = self.own.load(context)
+            self.own.check_kind(chain)
         return Certificates(authorities, chain, key, context)
 
 

@@ -8,6 +8,9 @@ from typing import Final, Self
 from clients.process.exits import ConfigurationError
 from clients.process.replaced import Replaced
 
+_OF_GRPC: Final = frozenset({"RSA", "secp256r1", "secp384r1"})
+"""Kinds of keys that gRPC's TLS signs with."""
+
 _LONGEST: Final = 1 << 20
 """Bytes; the certificates of all authorities that a system trusts are a quarter of it."""
 
@@ -52,9 +55,24 @@ class KeyFiles:
         """All that are named."""
         return tuple(file for file in (self.certificate, self.key, self.client_ca) if file is not None)
 
-    def served(self) -> Replaced[Identity]:
-        """Give what a server shows, which follows the files; raises ConfigurationError with the setting."""
-        return Replaced(self.files, self._identity)
+    def served(self, *, grpc: bool = False) -> Replaced[Identity]:
+        """Give what a server, perhaps of gRPC, shows, which follows the files.
+
+        Raises ConfigurationError, naming the setting, where that is no certificate that it could show.
+        """
+        return Replaced(self.files, self._of_grpc if grpc else self._identity)
+
+    def check_kind(self, chain: bytes) -> None:
+        """Raise ConfigurationError for a certificate with a kind of key that gRPC fails over in silence."""
+        # Takes long to import, and is not for everybody.
+        from clients.process.leaf import Leaf  # noqa: PLC0415
+
+        kind = Leaf.parse(chain).kind
+        if kind not in _OF_GRPC:
+            raise ConfigurationError(
+                f"{self.setting}_CERTIFICATE ({self.certificate}) has a key of the kind {kind}, which gRPC"
+                " does not take: make one with RSA, or with ECDSA on P-256 or P-384."
+            )
 
     def load(self, context: ssl.SSLContext) -> tuple[bytes, bytes]:
         """Have a context show the certificate; gives the certificate and the key, in PEM.
@@ -66,7 +84,8 @@ class KeyFiles:
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"{self._names} are not a certificate and its key, both in PEM and without a password."
+                f"{self._names} are not a certificate and its key, both in PEM and without a password:"
+                f" {_reason(error)}."
             ) from error
         if self._contents() != contents:
             raise ConfigurationError(f"{self._names} were replaced while they were read: try again.")
@@ -83,6 +102,11 @@ class KeyFiles:
             # Whoever asks for health needs none; the routes that do look for it.
             context.verify_mode = ssl.CERT_OPTIONAL
         return Identity(chain, key, client_ca, context)
+
+    def _of_grpc(self) -> Identity:
+        identity = self._identity()
+        self.check_kind(identity.chain)
+        return identity
 
     def _contents(self) -> tuple[bytes, bytes]:
         certificate = _read(self.certificate, f"{self.setting}_CERTIFICATE")
@@ -118,6 +142,10 @@ def _read(path: Path, setting: str) -> bytes:
     if len(content) > _LONGEST:
         raise ConfigurationError(f"{setting} ({path}) is larger than a mebibyte: name a PEM file.")
     return content
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (getattr(error, "reason", None) or str(error)).lower().replace("_", " ")
 
 
 def _no_password() -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Authority:
         path.write_text(self.pem)
         return path
 
-    def issue(self, directory: Path, *hosts: str, expired: bool = False) -> KeyPair:
+    def issue(self, directory: Path, *hosts: str, expired: bool = False, key: Key | None = None) -> KeyPair:
         """Makes a certificate for names and addresses, in files of the first one's name."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
         builder = _builder(subject, self._name, key, ended=expired)
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])

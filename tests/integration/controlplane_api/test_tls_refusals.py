@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,22 @@ async def test_one_side_in_clear(settings: Settings, tmp_path: Path, plane: Plan
         )
         said = await sealed.ask(Target(plane.running.grpc, tls=True))
         assert said.startswith(f"The control plane at {plane.running.grpc} does not speak TLS:")
+
+
+async def test_who_hangs_up() -> None:
+    """In the middle of a handshake, as what stands between may do."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        target = Target(Address(*server.sockets[0].getsockname()), tls=True)
+        assert f"The TLS handshake with the control plane at {target} fails: " in await diagnose(
+            target, Trust()
+        )
+        assert await diagnose(replace(target, tls=False), Trust()) == ""
 
 
 async def test_nothing_to_say(plane: Plane) -> None:

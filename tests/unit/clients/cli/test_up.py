@@ -14,6 +14,7 @@ import pytest
 
 from clients.cli import up
 from clients.cli.installation import Installation
+from tests.servers.certificates import Authority
 
 # Answers every request on the given port with 200, as a plane that is ready would.
 STAND_IN = """
@@ -153,6 +154,31 @@ def test_the_node_belongs_to_this_control_plane(environment):
     settings = {"PENSTOCK_ADDRESS": "elsewhere.example.com:1", "PENSTOCK_GRPC_LISTEN": everywhere}
     children = Installation.of(environment | settings).for_children()
     assert children["PENSTOCK_ADDRESS"] == environment["PENSTOCK_GRPC_LISTEN"]
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("penstock.example", "penstock.example"), ("*.example", "penstock.example"), ("127.0.0.1", "")],
+)
+def test_a_control_plane_with_a_certificate(environment, tmp_path, host, name):
+    """Its node trusts that, by a name that it has; without a certificate nothing is left of such settings."""
+    client = {
+        "PENSTOCK_CA_FILE": "/absent",
+        "PENSTOCK_CLIENT_CERTIFICATE": "own.crt",
+        "PENSTOCK_CLIENT_KEY": "own.key",
+    }
+    children = Installation.of(environment | client).for_children()
+    assert not any(children[setting] for setting in client)
+    pair = Authority().issue(tmp_path / "tls", host)
+    served = {
+        "PENSTOCK_CONTROLPLANE_TLS_CERTIFICATE": str(pair.certificate),
+        "PENSTOCK_CONTROLPLANE_TLS_KEY": str(pair.key),
+    }
+    children = Installation.of(environment | client | served).for_children()
+    assert children["PENSTOCK_ADDRESS"] == f"https://{environment['PENSTOCK_GRPC_LISTEN']}"
+    assert children["PENSTOCK_CA_FILE"] == str(pair.certificate)
+    assert children["PENSTOCK_SERVER_NAME"] == name
+    assert children["PENSTOCK_CLIENT_CERTIFICATE"] == "own.crt"
 
 
 @pytest.mark.parametrize("plane", ["controlplane", "dataplane"])

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from clients.control.trust import Trust
 from clients.process.exits import ConfigurationError
 from clients.process.tls import KeyFiles
-from tests.servers.certificates import Authority, KeyPair
+from tests.servers.certificates import Authority, Key, KeyPair
 
 
 @pytest.fixture
@@ -73,6 +75,30 @@ def test_what_can_be_used(pair: KeyPair, tmp_path: Path) -> None:
         assert b"PRIVATE KEY" in identity.key
         assert identity.context.verify_mode is ssl.CERT_NONE
     assert "PRIVATE" not in repr(KeyFiles("X", pair.certificate, pair.key).served().current())
+
+
+@pytest.mark.parametrize(
+    ("key", "taken"),
+    [
+        (ec.generate_private_key(ec.SECP384R1()), True),
+        (rsa.generate_private_key(public_exponent=65537, key_size=2048), True),
+        (ec.generate_private_key(ec.SECP521R1()), False),
+        (ed25519.Ed25519PrivateKey.generate(), False),
+    ],
+    ids=["P-384", "RSA", "P-521", "Ed25519"],
+)
+def test_keys_that_grpc_does_not_take(tmp_path: Path, key: Key, taken: bool) -> None:
+    """It would end every connection without a word: there is a sentence instead. HTTP takes them."""
+    pair = Authority().issue(tmp_path, "127.0.0.1", key=key)
+    files = KeyFiles("X", pair.certificate, pair.key)
+    files.served()
+    if taken:
+        files.served(grpc=True)
+        return
+    with pytest.raises(ConfigurationError, match=r"X_CERTIFICATE .*: make one with RSA"):
+        files.served(grpc=True)
+    with pytest.raises(ConfigurationError, match=r"X_CERTIFICATE .*: make one with RSA"):
+        Trust(own=files).certificates()
 
 
 def test_certificates_of_clients(pair: KeyPair, tmp_path: Path) -> None:
