@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dataplane.config.saved import SavedConfiguration
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
@@ -127,3 +128,37 @@ async def test_a_disk_that_fills_up_and_is_emptied(
                     small
                 )
                 await asyncio.sleep(0.5)
+
+
+@pytest.mark.slow
+async def test_a_disk_that_is_read_only_for_a_while(
+    plane: FakeControlPlane, fake: FakeRegistry, disk: Path
+) -> None:
+    """Every worker goes on, and takes what changes; all of it is on the disk when that is writable again."""
+    image = make_image([1_000_000, 2_000_000])
+    warm, cold = image.layers[:2]
+    token = offer(plane, fake, image)
+    # A file of events is open for writing: a disk with such a file is never made read-only in good order.
+    async with node_of(plane, disk / "data", 2, CACHE_MIN_FREE_BYTES="0", PULL_EVENTS="false") as node:
+        stored = disk / "data" / "blobs" / "blobs" / "sha256"
+        assert await node.process.get(f"/v2/acme/app/blobs/{warm.digest}", token) == content_of(warm)
+        await until(lambda: (stored / warm.digest.encoded).exists())
+        remount(disk, "ro")
+        late = plane.add_token()
+        await until(lambda: plane.reports[-1].revision == plane.revision)
+        assert plane.reports[-1].config_error == ""
+        for blob in (warm, cold) * 4:
+            assert await node.process.get(f"/v2/acme/app/blobs/{blob.digest}", late) == content_of(blob)
+        assert "Read-only file system" in (await node.ready())["cache"]["trouble"]
+        remount(disk, "rw")
+        async with asyncio.timeout(90):
+            while not (stored / cold.digest.encoded).exists():
+                body = await node.process.get(f"/v2/acme/app/blobs/{cold.digest}", late)
+                assert body == content_of(cold)
+                await asyncio.sleep(0.5)
+            while (await node.ready())["cache"]["trouble"]:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.5)
+            saved = SavedConfiguration(disk / "data" / "node" / "configuration.pb")
+            while (found := saved.load()) is None or found[0].revision < plane.revision:  # noqa: ASYNC110 - a disk
+                await asyncio.sleep(0.5)
+        assert (await node.ready())["workers"]["restarts"] == 0
