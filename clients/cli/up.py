@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import typer
 
+from clients.cli.alone import alone
 from clients.cli.command import command
 from clients.cli.installation import CONTROLPLANE, DATAPLANE, Installation
 from clients.cli.output import Format, show_json, show_lines
@@ -39,7 +40,8 @@ async def up(session: Session) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, end)
-    code = await supervisor.run(lambda: announce(installation, session.output), stopping, hurry)
+    with alone(installation.directory):
+        code = await supervisor.run(lambda: announce(installation, session.output), stopping, hurry)
     raise typer.Exit(code)
 
 

@@ -15,6 +15,7 @@ import pytest
 from clients.cli import up
 from clients.cli.installation import Installation
 from tests.servers.certificates import Authority
+from tests.servers.ports import free_ports
 
 # Answers every request on the given port with 200, as a plane that is ready would.
 STAND_IN = """
@@ -188,3 +189,24 @@ def test_a_plane_takes_the_place_of_the_command(run, monkeypatch, plane):
     monkeypatch.setattr(up.os, "execve", lambda path, line, environment: became.append((path, *line)))
     assert run(plane).code == 0
     assert became == [(sys.executable, sys.executable, "-m", plane)]
+
+
+def test_one_for_a_data_directory(environment: dict[str, str], tmp_path: Path) -> None:
+    """On other ports neither; and as soon as the first is gone, however it ended, the directory is free."""
+    elsewhere = environment | {f"PENSTOCK_{name}_LISTEN": f"127.0.0.1:{port}" for name, port in _ports()}
+    with started(environment, tmp_path) as first:
+        lines_until(first, "Penstock is ready")
+        with started(elsewhere, tmp_path) as second:
+            _, err = second.communicate(timeout=30)
+        assert second.returncode == 78
+        assert "PENSTOCK_DATA_DIR" in err
+        assert "controlplane started" not in err
+        first.kill()
+        first.wait()
+        with started(elsewhere, tmp_path) as third:
+            lines_until(third, "Penstock is ready")
+
+
+def _ports() -> Iterator[tuple[str, int]]:
+    """Four that are free, other than those of the environment."""
+    return zip(SETTINGS, free_ports(len(SETTINGS)), strict=True)
