@@ -1,6 +1,9 @@
-"""What the blob cache counts; whoever exports metrics reads these when it is asked."""
+"""What the blob cache counts, and how Prometheus reads it when it asks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 
 @dataclass(slots=True)
@@ -68,3 +71,71 @@ class Measures:
     """Gauge: fills that have not ended yet, those of other processes that are followed included."""
     troubled: int = 0
     """Gauge: 1 while the disk does not take blobs, or failed to give one of late."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Give all of it as Prometheus reads it."""
+        opens = CounterMetricFamily(
+            "penstock_node_blob_opens",
+            "Blobs that were opened: from the cache, by a new fetch, or by joining one that was running.",
+            labels=("result",),
+        )
+        opens.add_metric(("hit",), self.hits)
+        opens.add_metric(("miss",), self.misses)
+        opens.add_metric(("follow",), self.followers)
+        yield opens
+        for name, documentation, count in (
+            ("upstream_bytes", "Bytes of blobs that came from upstreams.", self.upstream_bytes),
+            ("fetch_resumes", "Upstream requests that went on where one before broke off.", self.resumes),
+            ("fetch_failures", "Fetches that ended without a verified blob.", self.failed_fills),
+            (
+                "digest_mismatches",
+                "Fetched blobs that had another digest.",
+                self.digest_mismatches,
+            ),
+            ("evictions", "Blobs removed to make room.", self.evictions),
+            (
+                "fetch_takeovers",
+                "Fetches that went on with what another process had left.",
+                self.takeovers,
+            ),
+            ("uncached_opens", "Blobs that were passed through, for the disk took none.", self.unspooled),
+            ("prefetches", "Blobs that were fetched before anybody asked.", self.prefetches),
+            (
+                "prefetches_skipped",
+                "What was to be fetched ahead and was not, for want of room or patience.",
+                self.prefetches_skipped,
+            ),
+            ("detours", "Upstream transfers for one client alone, past the disk.", self.detours),
+            ("scrubbed_bytes", "Bytes of cached blobs that were read again.", self.scrubbed_bytes),
+            ("rotten_blobs", "Cached blobs that had changed on disk, and were dropped.", self.rotten),
+            (
+                "unreadable_blobs",
+                "Cached blobs that the disk failed to give, and that are fetched again.",
+                self.unreadable,
+            ),
+            ("bucket_hits", "Transfers that the bucket began.", self.bucket_hits),
+            ("bucket_failures", "Requests to the bucket that failed.", self.bucket_failures),
+            ("bucket_uploads", "Blobs that were put into the bucket.", self.bucket_uploads),
+            ("bucket_waits", "Fetches that waited for those of other nodes.", self.bucket_waits),
+            (
+                "bucket_waits_ended",
+                "Fetches that waited for another node's as long as they may, and went on.",
+                self.bucket_waits_ended,
+            ),
+            ("redirects", "Requests for blobs that were redirected to the bucket.", self.redirects),
+            (
+                "redirected_bytes",
+                "Bytes of blobs that clients were redirected to the bucket for.",
+                self.redirected_bytes,
+            ),
+        ):
+            yield CounterMetricFamily(f"penstock_node_{name}", documentation, count)
+        for name, documentation, value in (
+            ("cache_bytes", "Bytes of blobs in the cache.", self.cache_bytes),
+            ("cache_blobs", "Blobs in the cache.", self.cache_blobs),
+            ("disk_bytes", "Size of the file system that the cache is on.", self.disk_bytes),
+            ("disk_free_bytes", "What is free of it.", self.disk_free_bytes),
+            ("fetches_running", "Fetches of blobs that are running.", self.running_fills),
+            ("troubled", "Whether the disk does not take blobs, or failed to give one.", self.troubled),
+        ):
+            yield GaugeMetricFamily(f"penstock_node_{name}", documentation, value)

@@ -172,7 +172,7 @@ class _Looks(Collector):
             lookups.add_metric((source,), getattr(self._lookups, source))
         yield lookups
         yield from self._server()
-        yield from self._blobs()
+        yield from self._measures.collect()
 
     def _server(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
@@ -210,74 +210,6 @@ class _Looks(Collector):
             "Refused sign-ins that were told to wait.",
             self._failures.slowed,
         )
-
-    def _blobs(self) -> Iterator[Metric]:
-        measures = self._measures
-        opens = CounterMetricFamily(
-            "penstock_node_blob_opens",
-            "Blobs that were opened: from the cache, by a new fetch, or by joining one that was running.",
-            labels=("result",),
-        )
-        opens.add_metric(("hit",), measures.hits)
-        opens.add_metric(("miss",), measures.misses)
-        opens.add_metric(("follow",), measures.followers)
-        yield opens
-        for name, documentation, count in (
-            ("upstream_bytes", "Bytes of blobs that came from upstreams.", measures.upstream_bytes),
-            ("fetch_resumes", "Upstream requests that went on where one before broke off.", measures.resumes),
-            ("fetch_failures", "Fetches that ended without a verified blob.", measures.failed_fills),
-            (
-                "digest_mismatches",
-                "Fetched blobs that had another digest.",
-                measures.digest_mismatches,
-            ),
-            ("evictions", "Blobs removed to make room.", measures.evictions),
-            (
-                "fetch_takeovers",
-                "Fetches that went on with what another process had left.",
-                measures.takeovers,
-            ),
-            ("uncached_opens", "Blobs that were passed through, for the disk took none.", measures.unspooled),
-            ("prefetches", "Blobs that were fetched before anybody asked.", measures.prefetches),
-            (
-                "prefetches_skipped",
-                "What was to be fetched ahead and was not, for want of room or patience.",
-                measures.prefetches_skipped,
-            ),
-            ("detours", "Upstream transfers for one client alone, past the disk.", measures.detours),
-            ("scrubbed_bytes", "Bytes of cached blobs that were read again.", measures.scrubbed_bytes),
-            ("rotten_blobs", "Cached blobs that had changed on disk, and were dropped.", measures.rotten),
-            (
-                "unreadable_blobs",
-                "Cached blobs that the disk failed to give, and that are fetched again.",
-                measures.unreadable,
-            ),
-            ("bucket_hits", "Transfers that the bucket began.", measures.bucket_hits),
-            ("bucket_failures", "Requests to the bucket that failed.", measures.bucket_failures),
-            ("bucket_uploads", "Blobs that were put into the bucket.", measures.bucket_uploads),
-            ("bucket_waits", "Fetches that waited for those of other nodes.", measures.bucket_waits),
-            (
-                "bucket_waits_ended",
-                "Fetches that waited for another node's as long as they may, and went on.",
-                measures.bucket_waits_ended,
-            ),
-            ("redirects", "Requests for blobs that were redirected to the bucket.", measures.redirects),
-            (
-                "redirected_bytes",
-                "Bytes of blobs that clients were redirected to the bucket for.",
-                measures.redirected_bytes,
-            ),
-        ):
-            yield CounterMetricFamily(f"penstock_node_{name}", documentation, count)
-        for name, documentation, value in (
-            ("cache_bytes", "Bytes of blobs in the cache.", measures.cache_bytes),
-            ("cache_blobs", "Blobs in the cache.", measures.cache_blobs),
-            ("disk_bytes", "Size of the file system that the cache is on.", measures.disk_bytes),
-            ("disk_free_bytes", "What is free of it.", measures.disk_free_bytes),
-            ("fetches_running", "Fetches of blobs that are running.", measures.running_fills),
-            ("troubled", "Whether the disk does not take blobs, or failed to give one.", measures.troubled),
-        ):
-            yield GaugeMetricFamily(f"penstock_node_{name}", documentation, value)
 
 
 def _durations(timings: Timings) -> Iterator[Metric]:
