@@ -103,6 +103,12 @@ class Penstock(Server):
         return ()
 
 
+class Open(Penstock):
+    """The same, as the peer of one that has more to look at."""
+
+    name = "penstock, open artifact"
+
+
 class Entitled(Penstock):
     """The same, asked by a user of a customer who is entitled to some of the tags."""
 

@@ -7,7 +7,7 @@ from tests.bench import machine
 from tests.bench.bench import Bench
 from tests.bench.case import Case
 from tests.bench.servers.nginx import Nginx
-from tests.bench.servers.penstock import Entitled, Penstock, Unrecorded
+from tests.bench.servers.penstock import Entitled, Open, Penstock, Unrecorded
 from tests.bench.workloads.warm_manifests import request
 
 TITLE = "Warm manifests: entitlements and recorded pulls"
@@ -18,7 +18,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     """By tag: as a customer beside a user who may have all, and with pulls recorded beside not recorded."""
     placement = machine.apart()
     for name, kinds in (
-        ("entitled customer beside an open artifact", (Entitled, Penstock, Nginx)),
+        ("entitled customer beside an open artifact", (Entitled, Open, Nginx)),
         ("pulls recorded beside not recorded", (Penstock, Unrecorded)),
     ):
         with bench.site() as site:
