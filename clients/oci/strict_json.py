@@ -5,6 +5,9 @@ from typing import Any, NoReturn
 
 # Deeper than any document of the specifications, and far from the parser's own limit.
 _DEPTH = 32
+# What else a document may have, by the marks in it, those in texts included: several times what an index of
+# 4 MiB, or the longest page of tags, has. An upstream could else have each of them take a second and 100 MB.
+_MOST = {b"{": 100_000, b"[": 100_000, b",": 1_000_000}
 
 
 class InvalidJson(ValueError):
@@ -15,8 +18,11 @@ def read_object(content: bytes) -> dict[str, Any]:
     """Reads a JSON object from UTF-8; raises InvalidJson.
 
     Refused are a key that occurs twice in one object, NaN and infinities, a byte order mark, other
-    encodings, and nesting deeper than 32. The caller bounds the size of `content`.
+    encodings, nesting deeper than 32, and more objects, lists or values than any document of the
+    specifications has. The caller bounds the size of `content`.
     """
+    if any(content.count(mark) > most for mark, most in _MOST.items()):
+        raise InvalidJson("has more parts than are read")
     try:
         document = json.loads(
             content.decode("utf-8"), object_pairs_hook=_unambiguous, parse_constant=_no_constant

@@ -33,6 +33,9 @@ DOCUMENTS = st.recursive(
         (b'{"a": -Infinity}', "number"),
         (b'{"a": ' * 40 + b"1" + b"}" * 40, "deeply"),
         (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deeply"),
+        (b'{"a": [' + b"{}," * 100_000 + b"{}]}", "more parts"),
+        (b'{"a": [' + b"[]," * 100_000 + b"[]]}", "more parts"),
+        (b'{"a": [' + b"0," * 1_100_000 + b"0]}", "more parts"),
     ],
 )
 def test_ambiguous_documents_are_refused(content: bytes, problem: str) -> None:
@@ -60,6 +63,20 @@ def test_known_fields_in_another_case_are_refused(name: str) -> None:
     known = frozenset({"layers", "mediaType"})
     with pytest.raises(InvalidJson, match="case"):
         check_spelling({name: 1}, known)
+
+
+def test_as_much_as_a_registry_may_have_is_read() -> None:
+    """A page of tags and an index that are as large as they may be, of names that are short."""
+    tags = [f"{number:x}" for number in range(480_000)]
+    assert read_object(json.dumps({"tags": tags}).encode())["tags"] == tags
+    child = {
+        "mediaType": "a/b",
+        "digest": f"sha256:{'0' * 64}",
+        "size": 1,
+        "platform": {"os": "", "architecture": ""},
+    }
+    index = json.dumps({"manifests": [child] * (4 * 1024 * 1024 // len(json.dumps(child)))}).encode()
+    assert len(read_object(index)["manifests"]) > 20_000
 
 
 def test_unknown_fields_are_left_alone() -> None:
