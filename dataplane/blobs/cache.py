@@ -29,6 +29,7 @@ from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.turns import Turns
 from dataplane.blobs.upkeep import Upkeep
 from dataplane.blobs.warm import Warm
+from dataplane.blobs.way import Way
 from dataplane.descriptors import Descriptors
 
 # Transfers past the disk at one time; each holds up to a mebibyte.
@@ -132,25 +133,28 @@ class BlobCache:
         if self._scrub_rate:
             self._spawn(self._scrubber(self._scrub_rate).run, "blob scrubber")
 
-    async def open(self, digest: Digest, size: int, source: Source, *, ahead: bool = False) -> BlobReader:
+    async def open(
+        self, digest: Digest, size: int, source: Source, *, owner: str = "", ahead: bool = False
+    ) -> BlobReader:
         """Open the blob that the manifest says has this size in bytes; fetches it from source if need be.
 
         Returns before the upstream has answered: what it says is told by the reader. The caller closes
-        the reader, and the fetch goes on without it. `ahead` says that nobody waits for the blob. Raises
-        BlobFailed where this node cannot even begin.
+        the reader, and the fetch goes on without it. `ahead` says that nobody waits for the blob. Those with
+        the same `owner` share one fetch; another has its own, and gets the blob of this one once it is
+        verified. Raises BlobFailed where this node cannot even begin.
         """
         try:
-            return await self._open(digest, size, source, ahead=ahead)
+            return await self._open(self._tier.way(digest, size, source, owner), ahead=ahead)
         except OSError as error:
             if not is_shortage(error):
                 raise
             self._trouble.failed(error)
             raise out_of_descriptors() from error
 
-    async def _open(self, digest: Digest, size: int, source: Source, *, ahead: bool) -> BlobReader:
-        way = self._tier.way(digest, size, source)
+    async def _open(self, way: Way, *, ahead: bool) -> BlobReader:
+        digest, size = way.digest, way.size
         while True:
-            running = self._fills.get((digest, size))
+            running = self._fills.get(way.key)
             if running is None:
                 stored = self._warm.find(digest, size)
                 if stored is not None and self._doubts.concern(digest, stored):
@@ -163,13 +167,13 @@ class BlobCache:
                     return reader
             elif running.failure is not None:
                 # What is over must not be joined.
-                await self._fills.ended((digest, size))
+                await self._fills.ended(way.key)
             else:
                 return self._cold.join(running, way, ahead=ahead)
 
-    def hurries(self, digest: Digest, size: int) -> bool:
+    def hurries(self, digest: Digest, size: int, owner: str = "") -> bool:
         """Tell whether somebody waits for what is being fetched, in this process or another."""
-        running = self._fills.get((digest, size))
+        running = self._fills.get((digest, size, owner))
         return running is not None and running.joined
 
     def kept(self, digest: Digest, size: int) -> Kept:
@@ -199,12 +203,12 @@ class BlobCache:
         """Have the blobs that `pins` gives, whenever room is to be made, stay."""
         self._space.pins = pins
 
-    def warm(self, digest: Digest, size: int) -> BlobReader | None:
+    def warm(self, digest: Digest, size: int, owner: str = "") -> BlobReader | None:
         """Open a blob that is stored and has this size in bytes, at once; None for all others.
 
         Never raises. What its file does not give after all, this reader does not get elsewhere.
         """
-        key = (digest, size)
+        key = (digest, size, owner)
         if key in self._cold.beginning or self._fills.get(key) is not None:
             return None
         try:

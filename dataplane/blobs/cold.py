@@ -4,7 +4,6 @@ import asyncio
 import logging
 from pathlib import Path
 
-from clients.oci.digest import Digest
 from clients.process.descriptors import is_shortage
 from dataplane.blobs.detour import Detours
 from dataplane.blobs.doubts import Doubts
@@ -16,15 +15,12 @@ from dataplane.blobs.reader import BlobReader
 from dataplane.blobs.space import Space
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.warm import Warm
-from dataplane.blobs.way import Way
+from dataplane.blobs.way import Key, Way
 
 logger = logging.getLogger(__name__)
 
 # Seconds that another process may take between claiming a blob and making its spool.
 _JUST_NOW = 0.005
-
-Key = tuple[Digest, int]
-"""A digest and the size that a manifest says: one that is wrong must not decide about one that is right."""
 
 
 class Cold:
@@ -65,7 +61,7 @@ class Cold:
         Raises BlobFailed once refused, and OSError where no descriptor is left.
         """
         self._check()
-        key = (way.digest, way.size)
+        key = way.key
         if key in self.beginning:
             await self._begun.wait()
             return None

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from clients.oci.digest import Digest
@@ -19,7 +20,7 @@ from dataplane.blobs.spool import SPOOL_SUFFIX, Spool
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.watch import Watch
-from dataplane.blobs.way import Way
+from dataplane.blobs.way import Key, Way
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ Running = Fill | Follow
 class Fills:
     """Begins fills under a claim, follows those of other processes; `stop` it after the last.
 
-    The spool of a blob and its claim stand side by side, named by the digest and the size that the
-    manifest says: what two manifests disagree on is fetched apart.
+    The spool of a blob and its claim stand side by side, named by the digest, the size that the manifest
+    says, and who vouches for both: what two manifests disagree on is fetched apart, and what two owners have.
     """
 
     def __init__(
@@ -49,18 +50,21 @@ class Fills:
         self._threads = threads
         self._patience = patience
         self._watch = Watch()
-        self._running: dict[tuple[Digest, int], Running] = {}
-        self._tasks: dict[tuple[Digest, int], asyncio.Task[None]] = {}
+        self._running: dict[Key, Running] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
 
-    def get(self, key: tuple[Digest, int]) -> Running | None:
-        """Give what is running for a digest and size."""
+    def get(self, key: Key) -> Running | None:
+        """Give what is running for a digest, size and owner."""
         return self._running.get(key)
 
     def fetched(self, digest: Digest, size: int) -> bool:
         """Tell whether a blob is being fetched, by this process or another; what was left is not."""
-        return (digest, size) in self._running or is_held(self._spool(digest, size))
+        if any(key[:2] == (digest, size) for key in self._running):
+            return True
+        spools = self._folder.glob(f"{digest.encoded}.*{SPOOL_SUFFIX}")
+        return any(is_held(spool) for spool in spools if spool.stem.endswith(f".{size}"))
 
-    async def ended(self, key: tuple[Digest, int]) -> None:
+    async def ended(self, key: Key) -> None:
         """Wait until nothing is running for it."""
         if key in self._tasks:
             await asyncio.wait([self._tasks[key]])
@@ -71,12 +75,12 @@ class Fills:
 
         Raises OSError.
         """
-        claim = Claim(self._named(way.digest, way.size, SUFFIX))
+        claim = Claim(self._named(way.key, SUFFIX))
         try:
             claim.take()
             yield claim
         finally:
-            if (way.digest, way.size) not in self._running:
+            if way.key not in self._running:
                 claim.close()
 
     def run(self, way: Way, claim: Claim) -> Running | None:
@@ -85,7 +89,7 @@ class Fills:
         if not claim.held:
             spool = claim.spool()
             try:
-                file = open_held(self._spool(way.digest, way.size))
+                file = open_held(self._spool(way.key))
             except FileNotFoundError:
                 return None
             if spool != os.fstat(file.fileno()).st_ino:
@@ -103,7 +107,7 @@ class Fills:
             running = self._fill(way, claim, adopt=self._left(way, claim))
         else:
             return None
-        key = (way.digest, way.size)
+        key = way.key
         self._measures.running_fills += 1
         self._running[key] = running
         self._tasks[key] = asyncio.create_task(self._run(key, running), name=f"fill {way.digest}")
@@ -119,7 +123,7 @@ class Fills:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watch.close()
 
-    async def _run(self, key: tuple[Digest, int], running: Running) -> None:
+    async def _run(self, key: Key, running: Running) -> None:
         try:
             await running.run()
             if isinstance(running.failure, NotSpooled):
@@ -130,7 +134,7 @@ class Fills:
 
     def _left(self, way: Way, claim: Claim) -> bool:
         """Tell whether another process left a spool that can be gone on with; removes one that cannot."""
-        path = self._spool(way.digest, way.size)
+        path = self._spool(way.key)
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -141,13 +145,13 @@ class Fills:
         return False
 
     def _go_on(self, way: Way, claim: Claim, spool: int) -> Fill:
-        if not self._left(way, claim) or self._spool(way.digest, way.size).stat().st_ino != spool:
+        if not self._left(way, claim) or self._spool(way.key).stat().st_ino != spool:
             raise FileNotFoundError(0, "the spool file is gone")
         return self._fill(way, claim, adopt=True)
 
     def _fill(self, way: Way, claim: Claim, *, adopt: bool) -> Fill:
         try:
-            spool = Spool(self._spool(way.digest, way.size), way.digest, way.size, self._threads, adopt=adopt)
+            spool = Spool(self._spool(way.key), way.digest, way.size, self._threads, adopt=adopt)
         except BaseException:
             claim.end()
             raise
@@ -162,8 +166,11 @@ class Fills:
             raise
         return Fill(way, spool, claim, self._keep, self._measures, self._patience)
 
-    def _spool(self, digest: Digest, size: int) -> Path:
-        return self._named(digest, size, SPOOL_SUFFIX)
+    def _spool(self, key: Key) -> Path:
+        return self._named(key, SPOOL_SUFFIX)
 
-    def _named(self, digest: Digest, size: int, suffix: str) -> Path:
-        return self._folder / f"{digest.encoded}.{size}{suffix}"
+    def _named(self, key: Key, suffix: str) -> Path:
+        digest, size, owner = key
+        mark = f".{blake2b(owner.encode(), digest_size=8).hexdigest()}" if owner else ""
+        # The size stands last, where those look for it who add up what fills will write.
+        return self._folder / f"{digest.encoded}{mark}.{size}{suffix}"

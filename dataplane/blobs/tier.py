@@ -27,11 +27,11 @@ class Tier:
         self._turns = turns
         self._uploading: set[Digest] = set()
 
-    def way(self, digest: Digest, size: int, source: Source) -> Way:
-        """Give the way to a blob: by the bucket, if there is one, before its source."""
+    def way(self, digest: Digest, size: int, source: Source, owner: str = "") -> Way:
+        """Give the way to a blob: by the bucket, if there is one, before its source; see Way."""
         bucket, uploads, turns = self._bucket, self._uploads, self._turns
         if bucket is None or uploads is None:
-            return Way(digest, size, source)
+            return Way(digest, size, source, owner)
         alone = BucketFirst(digest, size, bucket, source, self._measures)
         come = None if turns is None else turns.come
         shared = BucketFirst(digest, size, bucket, source, self._measures, come)
@@ -43,7 +43,7 @@ class Tier:
             uploads.drop(digest)
             return True
 
-        return Way(digest, size, alone, shared, partial(self._over, digest), distrust)
+        return Way(digest, size, alone, owner, shared, partial(self._over, digest), distrust)
 
     def put(self, digest: Digest, stored: StoredBlob | None) -> None:
         """Put a verified blob into the bucket, by and by; takes it over."""

@@ -106,7 +106,9 @@ class Turns:
             if await self._bucket.size(digest) is not None:
                 return True
         self._well()
-        self._held[digest] = self._spawn(self._keep(digest))
+        # Another fetch of this node, for other readers, may have the turn by now.
+        if digest not in self._held:
+            self._held[digest] = self._spawn(self._keep(digest))
         # Its last holder may have put the blob there just before it gave the lease back.
         try:
             there = await self._bucket.size(digest) is not None

@@ -6,17 +6,28 @@ from dataclasses import dataclass
 from clients.oci.digest import Digest
 from dataplane.blobs.source import Source
 
+Key = tuple[Digest, int, str]
+"""A digest, the size that a manifest says, and whose word both are: one that is wrong must not decide about
+one that is right."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A blob's digest, the size that a manifest says, and its source."""
+    """A blob's digest, the size that a manifest says, its source, and who vouches for the two."""
 
     digest: Digest
     size: int
     source: Source
+    owner: str = ""
+    """Whoever is not the same has a fetch of their own: until it is verified, it is only somebody's word."""
     shared: Source | None = None
     """The source of what all readers share, where it takes turns with other nodes; a detour does not."""
     over: Callable[[], None] = lambda: None
     """To be called when the shared fetch has ended, however it did."""
     distrust: Callable[[], bool] = lambda: False
     """Tells the source that its bytes were wrong; returns whether it has others."""
+
+    @property
+    def key(self) -> Key:
+        """What is fetched once, and read by all who have the same."""
+        return (self.digest, self.size, self.owner)

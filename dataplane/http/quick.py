@@ -50,7 +50,7 @@ class QuickRegistry:
         manifests: Manifests,
         members: Members,
         reach: Reach,
-        open_blob: Callable[[Digest, int], BlobReader | None],
+        open_blob: Callable[[Digest, int, str], BlobReader | None],
         transfers: Transfers,
         metrics: Metrics,
         concerns: Callable[[int, str], bool] | None = None,
@@ -120,7 +120,7 @@ class QuickRegistry:
         free = self._transfers.try_begin(principal.token_uid, address)
         if free is None:
             return None
-        reader = self._open_blob(target.digest, size)
+        reader = self._open_blob(target.digest, size, artifact.organization_uid)
         if reader is None:
             free()
             return None

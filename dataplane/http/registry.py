@@ -168,7 +168,7 @@ class Registry:
                     request,
                     digest,
                     size,
-                    lambda: self._cache.open(digest, size, source),
+                    lambda: self._cache.open(digest, size, source, owner=artifact.organization_uid),
                     lambda: self._transfers.begin(principal.token_uid, request.address),
                     None if redirects is None else partial(redirects.location, digest, size, address),
                     partial(self._note, request, principal, artifact, digest),

@@ -151,9 +151,10 @@ class Prefetch:
         if cache.trouble or not cache.has_room(size):
             measures.prefetches_skipped += 1
             return
-        hurries = partial(cache.hurries, digest, size)
+        owner = artifact.organization_uid
+        hurries = partial(cache.hurries, digest, size, owner)
         source = _Gentle(self._source(artifact, digest), self._rate, hurries, self._sleep)
-        with await cache.open(digest, size, source, ahead=True) as reader:
+        with await cache.open(digest, size, source, owner=owner, ahead=True) as reader:
             await reader.complete()
         measures.prefetches += 1
 

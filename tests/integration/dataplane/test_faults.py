@@ -45,6 +45,26 @@ async def test_an_upstream_that_fails_at_once_gets_a_status(
     assert (await setup.get(f"blobs/{blob.digest}")).body == content_of(blob)
 
 
+async def test_the_upstream_of_one_organization_holds_up_no_other(setup: Setup) -> None:
+    """Two have the same blob, and one of them an upstream that stops: the other's clients do not wait."""
+    image = make_image([LARGE])
+    await setup.artifact(image)
+    other = setup.plane.add_token(setup.plane.add_organization("globex"))
+    await setup.artifact(image, repository="globex/app")
+    blob, gate = image.layers[0], asyncio.Event()
+    setup.upstream.faults.add("blobs", pause_after=1000, gate=gate, times=1)
+    held_up = asyncio.create_task(setup.get(f"blobs/{blob.digest}"))
+    await setup.upstream.asked("blobs")
+    async with asyncio.timeout(10):
+        answer = await setup.request("GET", f"/v2/globex/app/blobs/{blob.digest}", token=other)
+    assert (answer.status, answer.body) == (200, content_of(blob))
+    gate.set()
+    assert (await held_up).body == content_of(blob)
+    # What is verified is everybody's.
+    assert (await setup.get(f"blobs/{blob.digest}")).body == content_of(blob)
+    assert setup.upstream.count(kind="blobs") == 2
+
+
 async def test_a_corrupt_blob_is_cut_short_and_not_kept(setup: Setup) -> None:
     """The bytes sent so far were announced to be more; the next request gets them all, and right."""
     image = make_image([LARGE])

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketClient
@@ -164,3 +165,17 @@ async def test_what_was_put_meanwhile_is_not_fetched(client: BucketClient, in_bu
     assert await turns.come(ONE) is True
     await turns.stop()
     assert await in_bucket("other").take(ONE)
+
+
+async def test_two_fetches_of_one_node_have_one_turn(client: BucketClient, in_bucket: MakeLeases) -> None:
+    """Organizations fetch a blob apart, and at once: when the turn is over, nothing goes on renewing it."""
+    first, second = (Turns(in_bucket(owner), Bucket(client), Measures(), 30, lasts=0.3) for owner in "ab")
+    digest = Digest.of(b"asked for by two")
+    assert await asyncio.gather(first.come(digest), first.come(digest)) == [False, False]
+    first.over(digest)
+    _, running = await asyncio.wait(first._tasks, timeout=10)
+    assert not running
+    assert not await second.come(digest)
+    second.over(digest)
+    await first.stop()
+    await second.stop()
