@@ -37,6 +37,11 @@ def same_owner(one: str, other: str) -> bool:
     return domain is not None and domain == _registrable(other)
 
 
+def owner_of(host: str) -> str:
+    """Gives what the names of one owner have in common: a registrable domain, else the host itself."""
+    return (None if parse_address(host) else _registrable(host)) or host
+
+
 def _registrable(host: str) -> str | None:
     labels = host.split(".")
     for length in range(len(labels), 1, -1):

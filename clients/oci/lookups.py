@@ -9,11 +9,16 @@ import socket
 import threading
 from contextlib import suppress
 from typing import Final
+from weakref import WeakValueDictionary
 
 from aiohttp.abc import ResolveResult
 
+from clients.oci.domain import owner_of
+
 # Names that are looked up at one time. Each has a thread, which stays until the system's resolver gives up.
 _MOST: Final = 16
+# Of these, those of one owner: who redirects to one name after another could else take all.
+_MOST_OF_ONE: Final = 4
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
@@ -22,18 +27,29 @@ class Lookups:
 
     def __init__(self, most: int = _MOST) -> None:
         self._free = asyncio.Semaphore(most)
+        self._owners: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def resolve(self, host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
         """Give the addresses of a host; raises OSError, and UnicodeError for what cannot be a name.
 
         A caller may leave at any time; the place stays taken for as long as the resolver takes.
         """
-        await self._free.acquire()
+        owner = self._owners.setdefault(owner_of(host.lower()), asyncio.Semaphore(_MOST_OF_ONE))
+        await owner.acquire()
+        try:
+            await self._free.acquire()
+        except BaseException:
+            owner.release()
+            raise
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[ResolveResult]] = loop.create_future()
 
-        def end(outcome: list[ResolveResult] | Exception) -> None:
+        def leave() -> None:
             self._free.release()
+            owner.release()
+
+        def end(outcome: list[ResolveResult] | Exception) -> None:
+            leave()
             if found.done():
                 return
             if isinstance(outcome, Exception):
@@ -55,7 +71,7 @@ class Lookups:
             # One that a process does not wait for at its end, as it does for those of a pool.
             threading.Thread(target=look, name="name-lookup", daemon=True).start()
         except RuntimeError as error:
-            self._free.release()
+            leave()
             raise OSError(None, "there is no thread to resolve the name in") from error
         return await found
 

@@ -86,6 +86,19 @@ async def test_names_that_stall_stand_in_nobodys_way(stalled: Callable[[], list[
     await asyncio.gather(*hanging, return_exceptions=True)
 
 
+async def test_names_of_one_owner_take_no_others_place(stalled: Callable[[], list[str]]) -> None:
+    """A registry may redirect to one name after another below its own: four of them are looked up at once."""
+    resolver = GuardedResolver(allow_private=True, timeout=PATIENCE)
+    names = [f"{number}.dead.example" for number in range(40)]
+    hanging = [asyncio.create_task(resolver.resolve(name, 443)) for name in names]
+    async with asyncio.timeout(PATIENCE / 2):
+        assert [found["host"] for found in await resolver.resolve("quick.example", 443)] == ["8.8.8.8"]
+    assert len(stalled()) == 5
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+
+
 async def test_threads_for_names_are_few(stalled: Callable[[], list[str]]) -> None:
     """However many names hang, and have been given up on, there are sixteen threads for them."""
     resolver = GuardedResolver(allow_private=True, timeout=0.05)
