@@ -72,6 +72,7 @@ class Credentials:
         held, read_at = self._opened.get(credential_id, (None, 0.0))
         if held is not None and not anew and self._clock() - read_at < _FRESH:
             return held
+        self._drop_stale()
         async with self._database.read() as session:
             row = (await session.exec(select(Credential).where(Credential.id == credential_id))).first()
         if row is None:
@@ -82,6 +83,11 @@ class Credentials:
             raise CredentialRefused(upstream.host, f"The credential cannot be used. {error}") from error
         self._opened[credential_id] = (found, self._clock())
         return found
+
+    def _drop_stale(self) -> None:
+        # Of those that another replica deleted nobody tells, and nobody asks for them again.
+        oldest = self._clock() - _FRESH
+        self._opened = {key: held for key, held in self._opened.items() if held[1] > oldest}
 
     async def ecr_token(
         self, credential_id: int, upstream: Upstream, refused: Basic | None = None
