@@ -100,17 +100,29 @@ class Keys:
         self._stamp()
         if self._path is None or self._seen == before:
             return False
-        if not self._seen:
-            return self._put_back(self._path, nullcontext() if is_alone else alone(self._path))
-        return self._load(self._path)
+        turn = nullcontext() if is_alone else alone(self._path)
+        return self._load(self._path, turn) if self._seen else self._put_back(self._path, turn)
 
-    def _load(self, path: Path) -> bool:
+    def _load(self, path: Path, turn: AbstractContextManager[None]) -> bool:
         try:
-            self._ring = load_keyring(path)
+            found = load_keyring(path)
         except ConfigurationError:
             # Whatever became of the file, what was read from it is still good.
             return False
+        before, self._ring = self._ring, found.completed(self._ring)
+        if self._ring != found:
+            self._complete(path, before, turn)
         return True
+
+    def _complete(self, path: Path, before: Keyring, turn: AbstractContextManager[None]) -> None:
+        # Somebody who had missed a rotation has put the file back: nobody else may have the new key.
+        try:
+            with turn:
+                self._save(load_keyring(path).completed(before))
+        except ConfigurationError as error:
+            _LOG.error("The key file %s lacks a key that this process has: %s", path, error)
+        else:
+            _LOG.warning("The key file %s lacked a key, which was written again.", path)
 
     def _put_back(self, path: Path, turn: AbstractContextManager[None]) -> bool:
         # Without it, what is sealed could be opened by nobody after this process.
@@ -126,7 +138,7 @@ class Keys:
             _LOG.error("The key file %s is gone, put it back before this process ends: %s", path, error)
             return False
         # Another process was quicker, which may have another key.
-        return self._load(path)
+        return self._load(path, alone(path))
 
     def _stamp(self) -> None:
         if self._path is None:

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -106,6 +106,18 @@ class Keyring:
     def is_current(self, sealed: str) -> bool:
         """Tell whether the newest key sealed this."""
         return self._parts(sealed)[1] == self.keys[0].id
+
+    def completed(self, known: Self) -> Self:
+        """Give the ring with those keys of one `known` before that it never had, at the place of their age.
+
+        A rotation drops the oldest keys alone: a ring with a key of the other, but without a newer one of
+        that, was written by somebody who did not know the newer one.
+        """
+        for count, key in enumerate(known.keys):
+            if key in self.keys:
+                place = self.keys.index(key)
+                return replace(self, keys=(*self.keys[:place], *known.keys[:count], *self.keys[place:]))
+        return self
 
     def _parts(self, sealed: str) -> Sequence[str]:
         parts = sealed.split(".")

@@ -123,6 +123,35 @@ def test_a_file_that_is_gone_is_not_written_over_a_newer_one(
     assert in_file(tmp_path).open(sealed, "here") == "secret"
 
 
+def test_a_file_that_is_put_back_without_the_newest_key(tmp_path: Path) -> None:
+    """Who wrote it had missed a rotation; whoever has the new key adds it, and it goes on to seal."""
+    one, other = in_file(tmp_path), in_file(tmp_path)
+    one.begin_rotation()
+    sealed = one.seal("secret", "here")
+    (tmp_path / "encryption-keys").unlink()
+    by_other = other.seal("more", "there")
+    one.seal("and more", "elsewhere")
+    for keys in (one, other, in_file(tmp_path)):
+        assert keys.open(sealed, "here") == "secret"
+        assert keys.open(by_other, "there") == "more"
+        assert keys.is_current(sealed)
+
+
+def test_a_process_that_slept_through_rotations_brings_nothing_back(tmp_path: Path) -> None:
+    """Keys that were dropped stay dropped."""
+    one, other = in_file(tmp_path), in_file(tmp_path)
+    for _ in range(3):
+        one.end_rotation(one.begin_rotation())
+        kept = load_keyring(tmp_path / "encryption-keys").keys
+        assert one.is_current(other.seal("secret", "here"))
+        assert load_keyring(tmp_path / "encryption-keys").keys == kept
+    late = in_file(tmp_path)
+    for _ in range(3):
+        one.end_rotation(one.begin_rotation())
+    assert one.is_current(late.seal("secret", "here"))
+    assert len(load_keyring(tmp_path / "encryption-keys").keys) == 2
+
+
 def test_rotations_at_once_drop_no_key_that_seals_something(tmp_path: Path) -> None:
     """The one that ends first does not know what the other has sealed, nor with which key."""
     one, other = in_file(tmp_path), in_file(tmp_path)
