@@ -7,8 +7,8 @@ from typing import Final
 from dataplane.events.command import Command, Part
 from dataplane.events.event import Event
 from dataplane.events.known import Known
-from dataplane.events.recorder import AGAIN
 from dataplane.events.records import Client, Kind, Record, short
+from dataplane.events.requests import AGAIN
 
 WINDOW: Final = 10.0
 """Seconds without a request after which a command has ended."""

@@ -8,12 +8,10 @@ from typing import Final
 from clients.oci.digest import Digest
 from dataplane.access.principal import Principal
 from dataplane.config.configuration import ArtifactEntry
-from dataplane.events.records import NOTHING, Client, Kind, Outline, Record, short
+from dataplane.events.records import NOTHING, Kind, Outline, Record, short
+from dataplane.events.requests import AGAIN, Run, Transfer, client_of
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.memory import Memory
-
-AGAIN: Final = 0.05
-"""Seconds within which the same request, made again, is taken for part of the same command."""
 
 INTERVAL: Final = 0.2
 """Seconds from a request to its record, at most."""
@@ -40,10 +38,10 @@ class Recorder:
     ) -> None:
         self._deliver = deliver
         self._clock = clock
-        self._runs: dict[Hashable, _Run] = {}
+        self._runs: dict[Hashable, Run] = {}
         # Runs that another one of the same request follows.
-        self._past: list[_Run] = []
-        self._transfers: list[_Transfer] = []
+        self._past: list[Run] = []
+        self._transfers: list[Transfer] = []
         self._outlines: Memory[str, Outline] = Memory(_OUTLINES)
 
     def again(self, key: Hashable, principal: Principal, manifest: ResolvedManifest, now: float) -> bool:
@@ -79,7 +77,7 @@ class Recorder:
         if run is not None:
             self._past.append(run)
         tag = reference if isinstance(reference, str) else ""
-        self._runs[key] = _Run(principal, artifact, address, agent, tag, manifest, now, sent)
+        self._runs[key] = Run(principal, artifact, address, agent, tag, manifest, now, sent)
 
     def blob(
         self,
@@ -99,8 +97,8 @@ class Recorder:
 
         `redirected` are those that the client is sent elsewhere for.
         """
-        client = _client(principal, artifact, address)
-        transfer = _Transfer(self._clock, client, agent, str(digest), length, now, warm, part, redirected)
+        client = client_of(principal, artifact, address)
+        transfer = Transfer(self._clock, client, agent, str(digest), length, now, warm, part, redirected)
         self._transfers.append(transfer)
         return transfer.end
 
@@ -118,18 +116,7 @@ class Recorder:
 
     def _records(self, now: float) -> Iterator[Record]:
         for run in (*self._past, *self._runs.values()):
-            kind, size = (Kind.GET, len(run.manifest.content)) if run.sent else (Kind.LOOK, 0)
-            yield Record(
-                kind,
-                run.first,
-                run.until - AGAIN,
-                _client(run.principal, run.artifact, run.address),
-                run.agent,
-                str(run.manifest.digest),
-                run.tag,
-                bytes=run.count * size,
-                outline=self._outline(run.manifest),
-            )
+            yield run.record(self._outline(run.manifest))
         self._past.clear()
         self._runs.clear()
         transfers, self._transfers = self._transfers, []
@@ -153,122 +140,6 @@ class Recorder:
             outline = _outline(manifest)
             self._outlines.put(key, outline, len(manifest.content) + _ENTRY_BYTES)
         return outline
-
-
-class _Run:
-    """The same request, again and again."""
-
-    __slots__ = (
-        "address",
-        "agent",
-        "artifact",
-        "count",
-        "first",
-        "manifest",
-        "principal",
-        "sent",
-        "tag",
-        "until",
-    )
-
-    def __init__(
-        self,
-        principal: Principal,
-        artifact: ArtifactEntry,
-        address: str,
-        agent: str,
-        tag: str,
-        manifest: ResolvedManifest,
-        now: float,
-        sent: bool,
-    ) -> None:
-        self.principal = principal
-        self.artifact = artifact
-        self.address = address
-        self.agent = agent
-        self.tag = tag
-        self.manifest = manifest
-        self.sent = sent
-        self.first = now
-        self.until = now + AGAIN
-        self.count = 1
-
-
-class _Transfer:
-    """A blob that is being sent."""
-
-    __slots__ = (
-        "agent",
-        "began",
-        "client",
-        "clock",
-        "digest",
-        "ended",
-        "length",
-        "part",
-        "redirected",
-        "sent",
-        "told",
-        "warm",
-    )
-
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        client: Client,
-        agent: str,
-        digest: str,
-        length: int,
-        now: float,
-        warm: bool,
-        part: bool,
-        redirected: int,
-    ) -> None:
-        self.clock = clock
-        self.client = client
-        self.agent = agent
-        self.digest = digest
-        self.length = length
-        self.warm = warm
-        self.part = part
-        self.redirected = redirected
-        self.began = now
-        self.ended = self.told = 0.0
-        self.sent = 0
-
-    def end(self, count: int) -> None:
-        """Note that so many bytes were sent, and no more will be."""
-        self.sent = count
-        self.ended = self.clock()
-
-    def record(self, kind: Kind, at: float, last: float) -> Record:
-        over = self.ended != 0
-        return Record(
-            kind,
-            at,
-            last,
-            self.client,
-            self.agent,
-            self.digest,
-            "",
-            self.sent,
-            self.warm,
-            self.part,
-            over and self.sent == self.length,
-            NOTHING,
-            self.redirected if over else 0,
-        )
-
-
-def _client(principal: Principal, artifact: ArtifactEntry, address: str) -> Client:
-    return Client(
-        principal.token_uid,
-        principal.user_uid,
-        principal.customer_uid,
-        artifact.organization_uid,
-        artifact.uid,
-        address,
-    )
 
 
 def _outline(manifest: ResolvedManifest) -> Outline:

@@ -5,8 +5,9 @@ import json
 from clients.oci.digest import Digest
 from dataplane.access.principal import Principal
 from dataplane.config.configuration import ArtifactEntry
-from dataplane.events.recorder import AGAIN, Recorder
+from dataplane.events.recorder import Recorder
 from dataplane.events.records import LONGEST_AGENT, Kind, Record, printable, unpack
+from dataplane.events.requests import AGAIN
 from dataplane.resolve.manifest import ResolvedManifest
 from tests.fakes.images import make_image, make_index
 
