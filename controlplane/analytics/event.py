@@ -56,10 +56,10 @@ class Event:
     bytes_redirected: int
 
     @classmethod
-    def parse(cls, message: PullEvent, *, now: datetime, keep: timedelta) -> Self:
+    def parse(cls, message: PullEvent, *, now: datetime, kept_since: datetime) -> Self:
         """Read an event; raises ValueError with a sentence.
 
-        Events that are older than what is kept, or of a clock that is a day ahead, cannot be stored. Numbers
+        Events from before `kept_since`, or of a clock that is a day ahead, cannot be stored. Numbers
         that no pull has are cut to the nearest that one could have.
         """
         if not _ID.fullmatch(message.id):
@@ -69,7 +69,7 @@ class Event:
         if not message.organization_uid or not message.artifact_uid:
             raise ValueError("it names no organization or no artifact")
         time = message.time.seconds * 1000 + message.time.nanos // 1_000_000
-        if not milliseconds(now - keep) <= time <= milliseconds(now + _AHEAD):
+        if not milliseconds(kept_since) <= time <= milliseconds(now + _AHEAD):
             raise ValueError("its time is older than what is kept, or ahead of the control plane's")
         texts = {name: _line(getattr(message, name)) for name in _TEXTS}
         return cls(

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from controlplane.analytics import names, partitions, sums
+from controlplane.analytics import names, partitions, sums, sweep
 from controlplane.analytics.event import Event
 from controlplane.analytics.known import Called, Known, look_up
 from controlplane.analytics.names import Naming
@@ -66,7 +66,9 @@ class Recorder:
         Those that are stored already change nothing; those that cannot be are left out and counted, so that
         they do not hold up the others. Raises DatabaseUnavailable, and nothing is stored then.
         """
-        events, refused = self._parsed(messages)
+        async with self._database.read() as session:
+            kept_since = await sweep.next_believed(session, self._now()) - self._keep
+        events, refused = self._parsed(messages, kept_since)
         if not events:
             self._measures.refused(refused)
             return
@@ -86,7 +88,7 @@ class Recorder:
                 customer = _called(known, NameKind.CUSTOMER, event.customer_uid)
                 self._measures.stored(slug, artifact.name, customer.name, event)
 
-    def _parsed(self, messages: Sequence[PullEvent]) -> tuple[dict[bytes, Event], int]:
+    def _parsed(self, messages: Sequence[PullEvent], kept_since: datetime) -> tuple[dict[bytes, Event], int]:
         """Give the events that can be stored, by their ids, and how many cannot."""
         now = self._now()
         events: dict[bytes, Event] = {}
@@ -94,7 +96,7 @@ class Recorder:
         problem: ValueError | None = None
         for message in messages:
             try:
-                event = Event.parse(message, now=now, keep=self._keep)
+                event = Event.parse(message, now=now, kept_since=kept_since)
             except ValueError as error:
                 problem = error
                 refused += 1

@@ -39,3 +39,9 @@ async def believed(session: AsyncSession, now: datetime) -> datetime:
     time = min(now, furthest)
     await session.exec(update(Singleton).values({col(Singleton.pulls_swept_time): time}))
     return time
+
+
+async def next_believed(session: AsyncSession, now: datetime) -> datetime:
+    """Give what time the next look is to go by at most: what that will keep is to be taken until then."""
+    noted = (await session.exec(select(Singleton.pulls_swept_time))).one()
+    return now if noted is None else min(now, noted + _STEP)

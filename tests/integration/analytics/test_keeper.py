@@ -74,10 +74,14 @@ async def test_a_clock_that_is_far_ahead_deletes_next_to_nothing(
     assert "If the clock is wrong" in caplog.text
     assert await _count(vendor, PullRecord) == 2
 
+    # Nodes have the right time: they would not report again what is refused.
+    await vendor.report(vendor.pull(), now=NOW + 70 * _YEAR)
+    assert vendor.counts.refused_events == 0
+
     caplog.clear()
     await _tidy(vendor.database, timedelta())
     assert not caplog.text
-    assert await _count(vendor, PullRecord) == 2
+    assert await _count(vendor, PullRecord) == 3
 
 
 async def test_what_nobody_looked_at_for_years_goes_a_day_an_hour(vendor: Vendor) -> None:
