@@ -51,6 +51,19 @@ def test_a_password_is_read_from_standard_input(run, api, typed):
     assert "...aple" in result.out
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_password_in_another_encoding(run, api, monkeypatch, errors):
+    """As an old terminal sends it: said to be so and not saved as something else, in every locale."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", errors))
+    result = run(
+        *("credentials", "create", "acme/hub", "--type", "basic", "--username", "a", "--password-stdin")
+    )
+    assert result.code == 2
+    assert "UTF-8" in result.err
+    assert "caf" not in result.err
+    assert not api.calls
+
+
 @pytest.mark.parametrize("text", ['{\n  "type": "service_account"\n}\n', "x" * 70_000])
 def test_half_a_password_is_not_saved(run, api, typed, text):
     """A key of Google's is a file of many lines: what could be taken of it is refused, with what to do."""
