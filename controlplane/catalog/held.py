@@ -45,8 +45,16 @@ async def tag_digests(session: AsyncSession, artifact_id: int, names: Iterable[s
     return digests
 
 
-async def tagged_digests(database: Database, artifact_id: int) -> AsyncGenerator[list[str], None]:
-    """Yield the digests that tags stand for, each once, some at a time, each page read by itself."""
+async def tagged_digests(
+    database: Database, artifact_id: int, *, referrers_due: bool
+) -> AsyncGenerator[list[str], None]:
+    """Yield the digests that tags stand for, each once, some at a time, each page read by itself.
+
+    With `referrers_due`, only those of tags whose referrers no run has asked for.
+    """
+    chosen = [col(Tag.artifact_id) == artifact_id]
+    if referrers_due:
+        chosen.append(col(Tag.referrers_due).is_(True))
     after = ""
     while True:
         async with database.read() as session:
@@ -54,15 +62,16 @@ async def tagged_digests(database: Database, artifact_id: int) -> AsyncGenerator
                 await session.exec(
                     select(Tag.digest)
                     .distinct()
-                    .where(Tag.artifact_id == artifact_id, col(Tag.digest) > after)
+                    .where(*chosen, col(Tag.digest) > after)
                     .order_by(col(Tag.digest))
                     .limit(BATCH)
                 )
             )
-        yield page
+        if page:
+            yield page
+            after = page[-1]
         if len(page) < BATCH:
             return
-        after = page[-1]
 
 
 async def tag_pages(database: Database, artifact_id: int, size: int) -> AsyncGenerator[list[str], None]:

@@ -35,6 +35,8 @@ async def set_tags(
 ) -> TagChanges:
     """Make tags stand for digests, writing only those that did not; then nodes are told to ask again.
 
+    Referrers of what is written are due until `note_referrers`.
+
     `asked` says when the upstream was asked about each, where that is not `now`: what it said of a tag to
     somebody who asked later stays. What the digests name is to be stored before, or in this transaction; the
     artifact is locked.
@@ -60,6 +62,7 @@ async def set_tags(
                 "update_time": added.excluded.update_time,
                 "missing_runs": 0,
                 "left_out": added.excluded.left_out,
+                "referrers_due": added.excluded.referrers_due,
             },
         ),
         params=[
@@ -71,12 +74,26 @@ async def set_tags(
                 "update_time": times[name],
                 "missing_runs": 0,
                 "left_out": False,
+                "referrers_due": True,
             }
             for name, digest in changed.items()
         ],
     )
     await store.raise_content_revision(database, session, artifact_id)
     return TagChanges(new=len(changed) - len(moved), moved=len(moved))
+
+
+async def note_referrers(session: AsyncSession, artifact_id: int, digests: Collection[str]) -> None:
+    """Note that the upstream was asked for the referrers of these digests, and that what it said is stored.
+
+    The artifact is locked.
+    """
+    for batch in held.batches(digests):
+        await session.exec(
+            update(Tag)
+            .where(col(Tag.artifact_id) == artifact_id, col(Tag.digest).in_(batch), col(Tag.referrers_due))
+            .values(referrers_due=False)
+        )
 
 
 async def seen_since(

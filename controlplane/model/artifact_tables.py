@@ -81,6 +81,8 @@ class Tag(SQLModel, table=True):
     missing_runs: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     # Listed upstream, but not asked for: the artifact's filters leave it out.
     left_out: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    # No run has asked yet for the referrers of what it stands for.
+    referrers_due: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
     __table_args__ = (Index("ix_tag_digest", "artifact_id", "digest"),)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from clients.oci.digest import Digest
@@ -37,15 +37,13 @@ class ReferrerWalk:
         self._available = True
         self._refused_in_a_row = 0
 
-    async def bring(self, subjects: AsyncIterator[str]) -> None:
+    async def bring(self, subjects: Iterable[str]) -> None:
         """Bring the referrers of all these digests, and theirs; raises UpstreamError, and RunEnded."""
-        turn = asyncio.Lock()
+        waiting = iter(subjects)
 
         async def work() -> None:
-            while self._available:
-                async with turn:
-                    subject = await anext(subjects, None)
-                if subject is None:
+            for subject in waiting:
+                if not self._available:
                     return
                 await self._bring(subject)
 

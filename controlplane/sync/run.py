@@ -1,7 +1,7 @@
 """One run of sync over one artifact: what the upstream has, compared with what is held."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,7 +10,7 @@ from sqlmodel import col, select, update
 
 from clients.oci.errors import UpstreamError
 from clients.oci.registry import Registry
-from controlplane.catalog import held, reach
+from controlplane.catalog import held, reach, tagging
 from controlplane.catalog.policy import SyncPolicy
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
@@ -41,8 +41,8 @@ class Run:
 
     What the upstream no longer lists is removed as the artifact's policy says, by runs that listed all and
     got most of it: a tag that always fails must not keep all others for ever. Referrers are asked for of what
-    is new, and of all tags once in a `referrers_interval`. `seconds` is the time that the run has: it waits
-    no longer for an upstream that asks for fewer requests.
+    is new, to whichever run, and of all tags once in a `referrers_interval`. `seconds` is the time that the
+    run has: it waits no longer for an upstream that asks for fewer requests.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Run:
         await work.sync(selection.tags)
         await self._writer.flush()
         followed = await self._follow(work, selection.following)
-        seen = await self._bring_referrers(asking, walk, work, started)
+        seen = await self._bring_referrers(asking, walk, started)
         await self._writer.flush()
         removal = Removal(self._database, self._artifact_id, self._writer, listed=started)
         comparison = await removal.compare(set(listed), {*selection.tags, *followed})
@@ -161,34 +161,39 @@ class Run:
         return followed
 
     async def _bring_referrers(
-        self, asking: Asking, walk: Walk, work: TagWork, started: datetime
+        self, asking: Asking, walk: Walk, started: datetime
     ) -> dict[str, datetime | None]:
-        """Bring referrers of all that is tagged where that is due, and else of what is new.
+        """Bring referrers of what is new, first, and of all that is tagged where that is due.
 
-        Gives what to write at the artifact: where not all could be asked for, that all is due.
+        What is new includes what runs before this one did not come to. Gives what to write at the artifact.
         """
         last = self._artifact.referrers_seen_time
-        due = last is None or self._writer.now() - last >= self._referrers_interval
-        if not due and not work.fresh:
-            return {}
+        # A time to come is of a clock that was wrong.
+        due = last is not None and abs(self._writer.now() - last) >= self._referrers_interval
+        referrers = ReferrerWalk(asking, walk, self._children)
         try:
-            subjects = self._tagged() if due else _each(work.fresh)
-            await ReferrerWalk(asking, walk, self._children).bring(subjects)
+            await self._bring_referrers_of_new(referrers)
+            if due:
+                async for page in held.tagged_digests(self._database, self._artifact_id, referrers_due=False):
+                    await referrers.bring(page)
         except (UpstreamError, RunEnded) as error:
             self._tally.reserve(f"Not all referrers (signatures, SBOMs) could be asked for: {error}")
-            return {"referrers_seen_time": None}
-        return {"referrers_seen_time": started} if due else {}
+            return {}
+        return {"referrers_seen_time": started} if due or last is None else {}
+
+    async def _bring_referrers_of_new(self, referrers: ReferrerWalk) -> None:
+        """Bring those that no run has asked for, noted page by page: the next run goes on from there."""
+        async for page in held.tagged_digests(self._database, self._artifact_id, referrers_due=True):
+            await referrers.bring(page)
+            await self._writer.flush()
+            async with self._writer.transaction() as session:
+                await tagging.note_referrers(session, self._artifact_id, page)
 
     async def _may_remove(self) -> bool:
         """Ask the policy as it is now: what is removed by one that was changed meanwhile is lost for good."""
         async with self._database.read() as session:
             found = await session.exec(select(Artifact.sync_policy).where(Artifact.id == self._artifact_id))
         return any(not SyncPolicy.of(kept).keep_deleted_tags for kept in found)
-
-    async def _tagged(self) -> AsyncIterator[str]:
-        async for page in held.tagged_digests(self._database, self._artifact_id):
-            for digest in page:
-                yield digest
 
     async def _children(self, digests: Collection[str]) -> Mapping[str, Children]:
         async with self._database.read() as session:
@@ -208,8 +213,3 @@ class Run:
             await session.exec(
                 update(Artifact).where(col(Artifact.id) == self._artifact_id).values(**seen, **size)
             )
-
-
-async def _each(values: Collection[str]) -> AsyncIterator[str]:
-    for value in values:
-        yield value

@@ -24,8 +24,8 @@ _PATIENCE: Final = 10
 class TagWork:
     """Asks for the digest of each tag, fetches only manifests that are not held, and gives it to the writer.
 
-    `incomplete` are held indexes that lead to manifests which are not held. `fresh` are the digests of
-    tags that were placed. A tag that fails is counted and does not stop the others.
+    `incomplete` are digests of tags which are not held, or lead to manifests which are not. A tag that fails
+    is counted and does not stop the others.
     """
 
     def __init__(
@@ -37,7 +37,6 @@ class TagWork:
         writer: Writer,
         incomplete: set[str],
     ) -> None:
-        self.fresh: set[str] = set()
         self._database = database
         self._artifact_id = artifact_id
         self._asking = asking
@@ -102,8 +101,6 @@ class TagWork:
             return
         await self._walk.ensure(digest)
         self._writer.set_tag(tag, digest, asked)
-        if digest != before:
-            self.fresh.add(digest)
 
     def _lose_patience(self, error: UpstreamError) -> None:
         if isinstance(error, UpstreamUnavailable | UpstreamDenied):

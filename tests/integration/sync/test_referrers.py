@@ -1,7 +1,12 @@
 """Signatures and SBOMs of what is held are held as well."""
 
+import asyncio
 from datetime import timedelta
 
+import pytest
+
+from controlplane.catalog import held
+from controlplane.catalog.resolve import Resolver
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import Image, make_artifact, make_image, make_index
 from tests.fakes.rows import BOTH_DATABASES
@@ -126,3 +131,84 @@ async def test_a_subject_whose_referrers_cannot_be_listed_is_left_out(runs: Runs
     assert (await runs.sync()).state == _Job.SUCCEEDED
 
     assert len(signatures - await runs.manifests()) == 1
+
+
+async def test_a_run_that_is_cut_before_referrers_is_made_up_for(runs: Runs) -> None:
+    """Its tags are in place, so that nothing is new to the next run but what it did not come to."""
+    runs.add(make_image(seed=1), "1.0")
+    await runs.sync()
+    signature = runs.add(_signature(runs.add(make_image(seed=2), "2.0")))
+    runs.fake.faults.add("referrers", pause_after=0, gate=asyncio.Event())
+    runs.fake.requests.clear()
+    cut = asyncio.create_task(runs.sync(later=_LATER))
+    await runs.fake.asked("referrers", 1)
+    assert set(await runs.tags()) == {"1.0", "2.0"}
+    cut.cancel()
+    await asyncio.gather(cut, return_exceptions=True)
+
+    runs.fake.faults.clear()
+    job = await runs.sync(later=_LATER)
+
+    assert (job.state, job.tags_unchanged) == (_Job.SUCCEEDED, 2)
+    assert str(signature.digest) in await runs.manifests()
+    assert "referrers" not in (await runs.sync(later=_LATER)).requests
+
+
+async def test_a_run_whose_upstream_gave_up_between_tags_is_made_up_for(runs: Runs) -> None:
+    """What it got before it was told to leave the upstream alone is signed as well."""
+    runs.add(make_image(seed=1), "1.0")
+    await runs.sync()
+    signature = runs.add(_signature(runs.add(make_image(seed=2), "2.0")))
+    refused = runs.add(make_image(seed=3), "3.0")
+    runs.fake.faults.add(
+        "manifests", method="GET", reference=str(refused.digest), status=429, headers={"Retry-After": "0"}
+    )
+    assert (await runs.sync(later=_LATER)).state == _Job.PARTIAL
+
+    runs.fake.faults.clear()
+    assert (await runs.sync(later=_LATER)).state == _Job.SUCCEEDED
+    assert str(signature.digest) in await runs.manifests()
+
+
+async def test_a_run_goes_on_with_referrers_where_the_one_before_ended(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repository whose referrers take longer than one run may is through with them after some."""
+    monkeypatch.setattr(held, "BATCH", 2)
+    images = sorted(
+        (runs.add(make_image(seed=seed), f"{seed}.0") for seed in range(6)), key=lambda it: it.digest
+    )
+    runs.fake.faults.add("referrers", reference=str(images[3].digest), status=503)
+    assert (await runs.sync()).state == _Job.PARTIAL
+
+    runs.fake.faults.clear()
+    job = await runs.sync(later=_LATER)
+
+    assert (job.state, job.requests["referrers"]) == (_Job.SUCCEEDED, 4)
+    assert "referrers" not in (await runs.sync(later=_LATER)).requests
+
+
+async def test_referrers_of_what_a_pull_brought_come_with_the_next_run(runs: Runs) -> None:
+    """The tag is not new to the run; that nobody asked for its signatures is."""
+    runs.add(make_image(seed=1), "1.0")
+    await runs.sync()
+    signature = runs.add(_signature(runs.add(make_image(seed=2), "2.0")))
+    resolver = Resolver(runs.database, runs.access, now=lambda: runs.now)
+    await resolver.manifest(runs.artifact.uid, "2.0")
+    await resolver.stop()
+
+    await runs.sync(later=_LATER)
+
+    assert str(signature.digest) in await runs.manifests()
+
+
+async def test_referrers_are_asked_for_after_a_clock_was_ahead(runs: Runs) -> None:
+    """That all were asked for at a time to come keeps nothing away until then."""
+    image = runs.add(make_image(seed=1), "1.0")
+    runs.now += timedelta(days=365)
+    await runs.sync()
+    late = runs.add(_signature(image))
+
+    await runs.sync(later=-timedelta(days=300))
+
+    assert str(late.digest) in await runs.manifests()
