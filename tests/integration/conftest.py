@@ -25,6 +25,10 @@ class Copies:
         self._server = server
         self._template = ""
 
+    def empty(self) -> str:
+        """Makes one without tables."""
+        return self._server.copy()
+
     async def url(self) -> str:
         """Makes another one."""
         if not self._template:
