@@ -1,6 +1,7 @@
 """ArtifactService: artifacts; their tags and syncs are in `controlplane.api.tags` and `.syncs`."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 
@@ -12,6 +13,7 @@ from controlplane.api import cache_policies, find, sync_policies
 from controlplane.api.artifact_messages import artifact_etag, artifact_message, artifact_messages
 from controlplane.api.artifact_source import FIELDS, Source, Sources, access_changed, keep_credential
 from controlplane.api.caller import caller
+from controlplane.api.emptied import emptied
 from controlplane.api.errors import already_exists
 from controlplane.api.etags import check_etag, check_unchanged
 from controlplane.api.find import FoundArtifact
@@ -140,9 +142,13 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         # The upstream may take its time, and a transaction must not.
         if source != before and not request.skip_upstream_check:
             await self._sources.examine(source)
-        if source.upstream != before.upstream and not request.validate_only:
-            await clearing.clear(self._database, row, self._now)
-        async with self._database.write(keep=not request.validate_only) as session:
+        emptying = source.upstream != before.upstream and not request.validate_only
+        async with (
+            emptied(self._syncs, row, partial(clearing.clear, self._database, row, self._now))
+            if emptying
+            else nullcontext(),
+            self._database.write(keep=not request.validate_only) as session,
+        ):
             if source != before:
                 await find.keep_organization(session, name.organization)
                 await keep_credential(session, source)
@@ -163,7 +169,7 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             if renamed:
                 row.display_name = given.display_name
             repoliced = sync_policies.change(row, given, fields)
-            if repoliced:
+            if repoliced or moved:
                 self._syncs.schedule.plan(row, self._now())
             recached = cache_policies.change(row, given, fields)
             if recached:
@@ -184,8 +190,10 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
         async with self._database.read() as session:
             row = (await find.artifact(session, name)).row
         check_etag(request.etag, artifact_etag(row), str(name))
-        await clearing.clear_all(self._database, row)
-        async with self._database.write() as session:
+        async with (
+            emptied(self._syncs, row, partial(clearing.clear_all, self._database, row, self._now)),
+            self._database.write() as session,
+        ):
             row = (await find.artifact(session, name, hold=Hold.GOES)).row
             check_etag(request.etag, artifact_etag(row), str(name))
             # Grants go with their artifact: the entitlements are others without them.

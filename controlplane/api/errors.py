@@ -64,6 +64,17 @@ class ApiError(Exception):
         self.violations = tuple(violations)
         self.retry_after = retry_after
 
+    def adding(self, sentence: str) -> "ApiError":
+        """Give the same error with one sentence more."""
+        return ApiError(
+            self.code,
+            self.reason,
+            f"{self} {sentence}",
+            metadata=self.metadata,
+            violations=self.violations,
+            retry_after=self.retry_after,
+        )
+
     def status(self) -> status_pb2.Status:
         """Render it, with ErrorInfo and the details that apply."""
         details: list[Message] = [

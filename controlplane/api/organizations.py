@@ -130,7 +130,7 @@ class OrganizationServicer(OrganizationServiceServicer):
                 await _refuse_unless_empty(session, row)
             artifacts = (await session.exec(select(Artifact).where(Artifact.organization_id == row.id))).all()
         for artifact in artifacts:
-            await clearing.clear_all(self._database, artifact)
+            await clearing.clear_all(self._database, artifact, self._now)
         async with self._database.write() as session:
             row = await find.organization(session, name, hold=Hold.GOES)
             check_etag(request.etag, _etag(row), str(name))

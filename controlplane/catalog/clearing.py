@@ -2,16 +2,17 @@
 
 In one transaction, what a large artifact holds would keep SQLite from all others for half a minute, and take
 PostgreSQL longer than a statement may. Each portion is whole: no manifest is held without what it points at.
-Where the change that this is for does not come about, pulls and syncs bring back what the upstream still has.
+Where the change that this is for does not come about, a sync is to bring back what the upstream still has:
+the first portion makes that due, for whoever empties an artifact may be killed in the middle of it.
 """
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog import held, store, tagging
@@ -23,6 +24,8 @@ from controlplane.model.saved import saved_id
 
 # Bytes of manifests of one transaction, beside the last of them: what they point at is bounded by it.
 _ROOM: Final = 1 << 20
+# When an artifact is synced that was emptied, and neither went nor moved; the schedule says when next then.
+_AGAIN: Final = timedelta(minutes=5)
 
 _Drop = Callable[[AsyncSession, int], Awaitable[int]]
 
@@ -30,16 +33,18 @@ _Drop = Callable[[AsyncSession, int], Awaitable[int]]
 async def clear(database: Database, artifact: Artifact, now: Callable[[], datetime]) -> None:
     """Drop what the artifact holds; what its tags stood for is kept.
 
-    To be followed by the transaction that gives it another upstream and drops what came meanwhile
-    (`tagging.forget`): nodes are told by that. Ends where it was deleted, or given one by somebody else.
+    To be followed by the transaction that gives it another upstream, drops what came meanwhile
+    (`tagging.forget`) and plans its next sync: nodes are told by that. Ends where it was deleted, or given
+    one by somebody else.
     """
-    await _clear(database, artifact, partial(_end_tags, now=now), _drop_manifests)
+    due = partial(_make_due, now=now)
+    await _clear(database, artifact, due, partial(_end_tags, now=now), _drop_manifests)
 
 
-async def clear_all(database: Database, artifact: Artifact) -> None:
+async def clear_all(database: Database, artifact: Artifact, now: Callable[[], datetime]) -> None:
     """Drop what the artifact holds and its history: it is about to be deleted."""
     tags, history = partial(_drop, table=Tag), partial(_drop, table=TagRevision)
-    await _clear(database, artifact, tags, _drop_manifests, history)
+    await _clear(database, artifact, partial(_make_due, now=now), tags, _drop_manifests, history)
 
 
 async def _clear(database: Database, artifact: Artifact, *drops: _Drop) -> None:
@@ -50,6 +55,13 @@ async def _clear(database: Database, artifact: Artifact, *drops: _Drop) -> None:
                 async with database.write(aside=True) as session:
                     await store.lock(session, artifact)
                     dropped = await some(session, saved_id(artifact))
+
+
+async def _make_due(session: AsyncSession, artifact_id: int, *, now: Callable[[], datetime]) -> int:
+    await session.exec(
+        update(Artifact).where(col(Artifact.id) == artifact_id).values(next_sync_time=now() + _AGAIN)
+    )
+    return 0
 
 
 async def _end_tags(session: AsyncSession, artifact_id: int, *, now: Callable[[], datetime]) -> int:

@@ -91,7 +91,8 @@ async def size(session: AsyncSession, artifact_id: int) -> int:
 async def incomplete(session: AsyncSession, artifact_id: int, platforms: Collection[str] = ()) -> set[str]:
     """Give the held indexes that lead to a manifest, at any depth, that is not held.
 
-    Where there are `platforms`, what is not of these does not count.
+    And what tags stand for that is not held itself: a run wrote them while the artifact was emptied. Where
+    there are `platforms`, what is not of these does not count.
     """
     named = await session.exec(
         select(Edge.platform)
@@ -125,4 +126,14 @@ async def incomplete(session: AsyncSession, artifact_id: int, platforms: Collect
             above.update(parents)
         frontier = above - found
         found |= frontier
-    return found
+    return found | set(
+        await session.exec(
+            select(Tag.digest)
+            .distinct()
+            .outerjoin(
+                Manifest,
+                (col(Manifest.artifact_id) == Tag.artifact_id) & (col(Manifest.digest) == Tag.digest),
+            )
+            .where(Tag.artifact_id == artifact_id, col(Manifest.digest).is_(None))
+        )
+    )

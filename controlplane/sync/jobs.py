@@ -22,7 +22,7 @@ from penstock.v1 import artifact_pb2
 
 _Job = artifact_pb2.SyncJob
 
-UPSTREAM_CHANGED: Final = "The artifact was given another upstream while this ran."
+UPSTREAM_CHANGED: Final = "The artifact was emptied for another upstream while this ran."
 SUPERSEDING: Final = {
     _Job.UPSTREAM_CHANGE: UPSTREAM_CHANGED,
     _Job.CREDENTIAL_CHANGE: "The artifact was given another credential while this ran.",

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from controlplane.catalog import clearing
 from controlplane.catalog.resolve import Resolver
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import Image, make_image
@@ -96,3 +97,25 @@ async def test_a_policy_that_begins_to_keep_holds_for_the_run_that_goes_on(runs:
 
     assert (job.state, job.tags_missing, job.tags_removed) == (artifact_pb2.SyncJob.SUCCEEDED, 1, 0)
     assert set(await runs.tags()) == {"gone", "moves", "stays"}
+
+
+async def test_an_artifact_that_was_emptied_under_a_run_is_whole_after_the_next(runs: Runs) -> None:
+    """The run had seen its manifests, and wrote a tag of one that was dropped meanwhile."""
+    image = runs.add(make_image(seed=1), "1.0")
+    await runs.sync()
+    runs.add(image, "same")
+    opened = _pause(runs, runs.add(make_image(seed=2), "1.0"))
+    runs.fake.requests.clear()
+    run = asyncio.create_task(runs.sync())
+    # A HEAD each, and the GET that waits.
+    await runs.fake.asked("manifests", 3)
+    # It looks up what is held, and tells nobody.
+    await asyncio.sleep(0.2)
+    await clearing.clear(runs.database, await runs.row(), lambda: runs.now)
+    opened.set()
+    await run
+
+    await runs.sync()
+
+    assert set(await runs.tags()) == {"1.0", "same"}
+    assert set((await runs.tags()).values()) <= await runs.manifests()

@@ -1,0 +1,105 @@
+"""An artifact that was emptied to go or to move, and did neither, is filled again."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from clients.control.errors import ControlError
+from controlplane.catalog import clearing, tagging
+from controlplane.model.database import DatabaseUnavailable
+from penstock.v1 import artifact_pb2 as pb
+from tests.fakes.images import make_image
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.waiting import until
+from tests.servers.control_plane import Plane, refused
+
+APP = "organizations/acme/artifacts/app"
+
+
+async def _held(plane: Plane) -> set[str]:
+    tags = (await plane.root.artifacts.ListTags(pb.ListTagsRequest(parent=APP))).tags
+    return {tag.name.rpartition("/")[2] for tag in tags}
+
+
+async def _is_whole(plane: Plane) -> bool:
+    """Tell whether all is there again, also for who looks later."""
+    shown = await plane.root.artifacts.GetArtifact(pb.GetArtifactRequest(name=APP))
+    return await _held(plane) == {"1.0", "2.0"} and not shown.current_sync_job
+
+
+async def _artifact(plane: Plane, registry: FakeRegistry) -> pb.Artifact:
+    registry.add(make_image(seed=1), "team/app", ["1.0"])
+    registry.add(make_image(seed=2), "team/app", ["2.0"])
+    registry.add(make_image(seed=3), "team/other", ["3.0"])
+    await plane.organization("acme")
+    created = await plane.artifact("acme", "app", f"{registry.host}/team/app")
+    await until(lambda: _is_whole(plane))
+    return created
+
+
+def _rename_after(monkeypatch: pytest.MonkeyPatch, name: str, plane: Plane) -> None:
+    """Has somebody else change the artifact as soon as it is empty."""
+    empty: Callable[..., Awaitable[None]] = getattr(clearing, name)
+
+    async def emptying(*arguments: Any) -> None:
+        await empty(*arguments)
+        assert await _held(plane) == set()
+        renamed = pb.Artifact(name=APP, display_name="Other")
+        await plane.root.artifacts.UpdateArtifact(pb.UpdateArtifactRequest(artifact=renamed))
+
+    monkeypatch.setattr(clearing, name, emptying)
+
+
+def _move(registry: FakeRegistry, etag: str) -> pb.UpdateArtifactRequest:
+    moved = pb.Artifact(name=APP, upstream=f"{registry.host}/team/other", plain_http=True, etag=etag)
+    return pb.UpdateArtifactRequest(artifact=moved)
+
+
+async def _is_refused_and_made_up_for(plane: Plane, call: Awaitable[object]) -> None:
+    error: ControlError = await refused(call)
+    assert (error.code.name, error.reason) == ("ABORTED", "ETAG_MISMATCH")
+    assert "was dropped by then: a sync that brings it back" in str(error)
+    await until(lambda: _is_whole(plane))
+
+
+async def test_a_change_of_upstream_that_somebody_else_was_quicker_than(
+    plane: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal says that the artifact was emptied, and a sync of the old upstream follows by itself."""
+    created = await _artifact(plane, fake)
+    _rename_after(monkeypatch, "clear", plane)
+    await _is_refused_and_made_up_for(plane, plane.root.artifacts.UpdateArtifact(_move(fake, created.etag)))
+
+
+async def test_a_deletion_that_somebody_else_was_quicker_than(
+    plane: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Likewise."""
+    created = await _artifact(plane, fake)
+    _rename_after(monkeypatch, "clear_all", plane)
+    request = pb.DeleteArtifactRequest(name=APP, etag=created.etag)
+    await _is_refused_and_made_up_for(plane, plane.root.artifacts.DeleteArtifact(request))
+
+
+async def test_a_change_of_upstream_that_the_database_refuses(
+    plane: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as retriable as ever, and the artifact is whole also where nobody tries again."""
+    created = await _artifact(plane, fake)
+
+    async def failing(*_: object) -> None:
+        raise DatabaseUnavailable("the disk is full")
+
+    monkeypatch.setattr(tagging, "forget", failing)
+    error = await refused(plane.root.artifacts.UpdateArtifact(_move(fake, created.etag)))
+    assert error.reason == "DATABASE_UNAVAILABLE"
+    await until(lambda: _is_whole(plane))
+
+
+async def test_an_artifact_that_moved_is_not_synced_again_by_itself(plane: Plane, fake: FakeRegistry) -> None:
+    """What would have filled it again is off: here there is no schedule."""
+    created = await _artifact(plane, fake)
+    await plane.root.artifacts.UpdateArtifact(_move(fake, created.etag))
+    shown = await plane.root.artifacts.GetArtifact(pb.GetArtifactRequest(name=APP))
+    assert not shown.HasField("next_sync_time")
