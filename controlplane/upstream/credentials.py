@@ -1,5 +1,6 @@
 """Stored credentials at work: from an artifact's row to what its upstream is shown."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,15 @@ from controlplane.upstream.opened import AwsKey, OpenCredential, opened
 _FRESH: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A credential in memory, since when, and what ends that."""
+
+    credential: OpenCredential
+    read_at: float
+    end: asyncio.TimerHandle
+
+
 class Credentials:
     """Opens stored credentials for their upstreams; keeps secrets in memory for some seconds.
 
@@ -47,11 +57,12 @@ class Credentials:
         self._ecr = ecr
         self._now = now
         self._clock = clock
-        # With the time of reading.
-        self._opened: dict[int, tuple[OpenCredential, float]] = {}
+        self._opened: dict[int, _Kept] = {}
 
     async def stop(self) -> None:
-        """Give up what is being asked of AWS, and write what was noted."""
+        """Give up what is being asked of AWS, write what was noted, and keep no secret."""
+        for credential_id in list(self._opened):
+            self._drop(credential_id)
         await self.tokens.stop()
         await self.notes.stop()
 
@@ -64,30 +75,33 @@ class Credentials:
         return Candidate(content, self._ecr, self._now)
 
     def forget(self, credential_id: int) -> None:
-        """Read a credential anew when it is next used: it was changed."""
-        self._opened.pop(credential_id, None)
+        """Read a credential anew when it is next used: it was changed, or deleted."""
+        self._drop(credential_id)
+        self.tokens.forget(credential_id)
 
     async def open(self, credential_id: int, upstream: Upstream, *, anew: bool = False) -> OpenCredential:
         """Give a credential with its secrets; raises UpstreamError about the upstream where it cannot be."""
-        held, read_at = self._opened.get(credential_id, (None, 0.0))
-        if held is not None and not anew and self._clock() - read_at < _FRESH:
-            return held
-        self._drop_stale()
+        kept = self._opened.get(credential_id)
+        if kept is not None and not anew and self._clock() - kept.read_at < _FRESH:
+            return kept.credential
         async with self._database.read() as session:
             row = (await session.exec(select(Credential).where(Credential.id == credential_id))).first()
         if row is None:
+            self._drop(credential_id)
             raise UpstreamDenied(upstream.host, "The credential of this artifact was deleted.")
         try:
             found = opened(row, self._keys)
         except SealBroken as error:
             raise CredentialRefused(upstream.host, f"The credential cannot be used. {error}") from error
-        self._opened[credential_id] = (found, self._clock())
+        self._drop(credential_id)
+        end = asyncio.get_running_loop().call_later(_FRESH, self._drop, credential_id)
+        self._opened[credential_id] = _Kept(found, self._clock(), end)
         return found
 
-    def _drop_stale(self) -> None:
-        # Of those that another replica deleted nobody tells, and nobody asks for them again.
-        oldest = self._clock() - _FRESH
-        self._opened = {key: held for key, held in self._opened.items() if held[1] > oldest}
+    def _drop(self, credential_id: int) -> None:
+        kept = self._opened.pop(credential_id, None)
+        if kept is not None:
+            kept.end.cancel()
 
     async def ecr_token(
         self, credential_id: int, upstream: Upstream, refused: Basic | None = None

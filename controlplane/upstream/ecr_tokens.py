@@ -71,6 +71,8 @@ class EcrTokens:
         self._sleep = sleep
         self._clock = clock
         self._held: dict[_Key, Token] = {}
+        # When each was asked for last, by the clock that never goes back.
+        self._used: dict[_Key, float] = {}
         # AWS is not asked again before then, by the clock that never goes back; forced are past.
         self._refused: dict[_Key, tuple[float, UpstreamError]] = {}
         self._late: dict[_Key, float] = {}
@@ -84,13 +86,24 @@ class EcrTokens:
     async def get(self, credential: OpenCredential, region: Region, refused: Basic | None = None) -> Token:
         """Give a token; another than `refused` if there may be one. Raises UpstreamError."""
         key = _Key(credential.id, credential.uid, credential.version, region)
+        self._used[key] = self._clock()
         held = self._held.get(key)
         if held is not None and held.basic != refused and not self._is_due(key, held):
             return held
         return await self._asking.run((key, refused), partial(self._obtain, key, credential, refused))
 
+    def forget(self, credential_id: int) -> None:
+        """Keep nothing of a credential in memory: it was changed, or deleted."""
+        for key in list(self._used):
+            if key.credential_id == credential_id:
+                self._let_go(key)
+
     def ages(self) -> Mapping[tuple[str, str], timedelta]:
-        """Tell how long ago each token in memory was got, by credential's uid and region."""
+        """Tell how long ago each token in use was got, by credential's uid and region.
+
+        One that is due and was not asked for since is not in use, and not renewed: its key may be gone.
+        """
+        self._let_go_of_unused()
         now = self._now()
         return {(key.uid, str(key.region)): now - token.fetched_at for key, token in self._held.items()}
 
@@ -187,12 +200,24 @@ class EcrTokens:
         return Token(Basic(username, password), row.fetch_time, row.expire_time)
 
     def _hold(self, key: _Key, token: Token) -> Token:
-        for other in [other for other in self._held if other.credential_id == key.credential_id]:
-            if other.version != key.version:
-                for memory in (self._held, self._refused, self._late, self._forced):
-                    memory.pop(other, None)
+        self._let_go_of_unused()
+        for other in list(self._used):
+            if other.credential_id == key.credential_id and other.version != key.version:
+                self._let_go(other)
         self._held[key] = token
+        self._used.setdefault(key, self._clock())
         return token
+
+    def _let_go(self, key: _Key) -> None:
+        for memory in (self._held, self._used, self._refused, self._late, self._forced):
+            memory.pop(key, None)
+
+    def _let_go_of_unused(self) -> None:
+        now, clock = self._now(), self._clock()
+        for key, token in list(self._held.items()):
+            used = now - timedelta(seconds=clock - self._used[key])
+            if used < token.renew_at <= now:
+                self._let_go(key)
 
     def _raise_if_refused(self, key: _Key) -> None:
         until, error = self._refused.get(key, (None, None))

@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel, col, select
 
+from clients.oci.credential import Basic
 from controlplane.model.access_tables import Entitlement, EntitlementGrant
 from controlplane.model.artifact_tables import Artifact, Tag
 from controlplane.model.database import Database
 from controlplane.model.identifiers import new_uid
+from controlplane.model.keys import Keys
 from controlplane.model.roles import Role
 from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
 from controlplane.model.tables import AccessToken, Customer, Organization, User
+from controlplane.model.upstream_tables import Credential
+from controlplane.upstream.opened import AwsKey, close
 from tests.fakes import sqlite_copies
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -113,6 +117,26 @@ async def add_token(
     )
     await add(database, token)
     return user, token
+
+
+async def add_credential(database: Database, keys: Keys, content: Basic | AwsKey) -> Credential:
+    """Adds a credential, its secrets sealed, in an organization of its own."""
+    organization = await add_organization(database)
+    row = Credential(
+        uid=new_uid(),
+        organization_id=saved_id(organization),
+        slug=f"credential{next(_numbers)}",
+        kind="",
+        username="",
+        secret="",
+        secret_update_time=NOW,
+        secret_update_user="ann@example.com",
+        create_time=NOW,
+        update_time=NOW,
+    )
+    close(row, content, keys)
+    await add(database, row)
+    return row
 
 
 async def add_customer(database: Database, organization: Organization, slug: str = "") -> Customer:

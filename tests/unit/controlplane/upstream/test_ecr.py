@@ -19,16 +19,15 @@ from clients.oci.errors import (
 )
 from clients.oci.upstream import Upstream
 from controlplane.model.database import Database
-from controlplane.model.identifiers import new_uid
 from controlplane.model.keys import Keys
-from controlplane.model.upstream_tables import Credential, EcrToken
+from controlplane.model.upstream_tables import EcrToken
 from controlplane.upstream.ecr import Ecr, Region
 from controlplane.upstream.ecr_tokens import EcrTokens
-from controlplane.upstream.opened import AwsKey, OpenCredential, close, opened
+from controlplane.upstream.opened import AwsKey, OpenCredential, opened
 from tests.fakes import ecr as aws
 from tests.fakes.ecr import FakeEcr
 from tests.fakes.endpoint import Endpoint, Reply
-from tests.fakes.rows import NOW, add_organization, each_database
+from tests.fakes.rows import NOW, add_credential, each_database
 
 pytest_generate_tests = each_database
 
@@ -77,25 +76,9 @@ def key_of(fake: FakeEcr) -> AwsKey:
 
 
 @pytest.fixture
-async def credential(database: Database, keys: Keys, fake_ecr: FakeEcr, now: Now) -> OpenCredential:
+async def credential(database: Database, keys: Keys, fake_ecr: FakeEcr) -> OpenCredential:
     """A stored access key."""
-    organization = await add_organization(database)
-    row = Credential(
-        uid=new_uid(),
-        organization_id=organization.id,
-        slug="ecr",
-        kind="",
-        username="",
-        secret="",
-        secret_update_time=now(),
-        secret_update_user="ann@example.com",
-        create_time=now(),
-        update_time=now(),
-    )
-    close(row, key_of(fake_ecr), keys)
-    async with database.write() as session:
-        session.add(row)
-    return opened(row, keys)
+    return opened(await add_credential(database, keys, key_of(fake_ecr)), keys)
 
 
 @pytest.fixture
@@ -248,6 +231,27 @@ async def test_a_clock_that_is_set_back_makes_no_pause_longer(
     now.set_back(timedelta(hours=1))
     now.now += timedelta(minutes=1)
     assert (await replicas[0].get(credential, Region(), refused)).basic != refused
+
+
+async def test_only_ages_of_tokens_in_use_are_told(
+    replicas: list[EcrTokens], credential: OpenCredential, fake_ecr: FakeEcr, now: Now
+) -> None:
+    """A deleted credential's is gone at once where that was done, and when it would be renewed elsewhere.
+
+    One that is used and cannot be renewed shows its true age: that is what the figure is looked at for.
+    """
+    series = (credential.uid, "us-east-1")
+    for replica in replicas:
+        await replica.get(credential, Region())
+    replicas[0].forget(credential.id)
+    assert [series in replica.ages() for replica in replicas] == [False, True, True]
+
+    now.now += timedelta(hours=7)
+    fake_ecr.error = aws.ACCESS_DENIED
+    await replicas[2].get(credential, Region())
+    ages = [replica.ages() for replica in replicas]
+    assert [series in told for told in ages] == [False, False, True]
+    assert ages[2][series] > timedelta(hours=6, minutes=59)
 
 
 async def test_tokens_are_sealed_in_the_table(
