@@ -32,7 +32,11 @@ from clients.process.descriptors import is_shortage
 
 # Characters of an upstream's own explanation that are passed on.
 _EXPLANATION = 200
-_LONGEST_WAIT = 24 * 3600
+# Seconds that Retry-After is believed for. The longest window of a registry that is known, Docker Hub's for
+# pulls, is six hours: who says more is wrong, or has shut somebody out, and is asked once in a while.
+LONGEST_WAIT = 6 * 3600
+# Numbers from here on are no seconds to wait, but since 1970: Docker Hub's API was seen to send these.
+_MOMENT = 1_000_000_000
 # How AWS names the IAM action that somebody lacks.
 _IAM_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]{2,30}:[A-Za-z]{3,60})")
 
@@ -109,19 +113,27 @@ def missing_permission(text: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Reads Retry-After (RFC 9110, section 10.2.3) as seconds, at most a day; None when it says nothing.
+    """Reads Retry-After (RFC 9110, section 10.2.3) as seconds, at most LONGEST_WAIT; None if it says nothing.
 
-    A date is taken as relative to the answer's own Date, so that clocks need not agree.
+    A date, or a number that can only be one, is taken as relative to the answer's own Date, so that clocks
+    need not agree.
     """
     text = headers.get("Retry-After", "").strip()
     if not text:
         return None
+    until: datetime | None
     if text.isascii() and text.isdigit():
-        return min(float(text[:10]), _LONGEST_WAIT)
-    until, sent = _date(text), _date(headers.get("Date", ""))
+        # Of a moment in milliseconds, the seconds.
+        number = int(text[:10])
+        if number < _MOMENT:
+            return min(float(number), LONGEST_WAIT)
+        until = datetime.fromtimestamp(number, UTC)
+    else:
+        until = _date(text)
+    sent = _date(headers.get("Date", ""))
     if until is None or sent is None:
         return None
-    return min(max((until - sent).total_seconds(), 0), _LONGEST_WAIT)
+    return min(max((until - sent).total_seconds(), 0), LONGEST_WAIT)
 
 
 def _date(text: str) -> datetime | None:

@@ -21,6 +21,8 @@ _SECONDS = re.compile(r"\s*(\d{1,9})\s*")
 _BELIEVED = 300.0
 # Seconds of a pause after a refusal that does not say when to ask again.
 _UNSAID = 2.0
+# Seconds for which nobody may lift a pause that was just said.
+_UNDISPUTED = 60.0
 _REMEMBERED = 1000
 
 _Value = TypeVar("_Value")
@@ -49,7 +51,8 @@ class Rates:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._quotas: OrderedDict[Account, Quota] = OrderedDict()
-        self._pauses: OrderedDict[Account, float] = OrderedDict()
+        # When each was said, and its end.
+        self._pauses: OrderedDict[Account, tuple[float, float]] = OrderedDict()
 
     def note(self, account: Account, status: int, headers: Mapping[str, str]) -> None:
         """Read an answer to a request of the account."""
@@ -63,7 +66,7 @@ class Rates:
                 _put(self._quotas, account, Quota(int(told[1]), int(left[1]), now + believed))
         if status == 429:
             wait = retry_after(headers)
-            _put(self._pauses, account, now + (_UNSAID if wait is None else wait))
+            _put(self._pauses, account, (now, now + (_UNSAID if wait is None else wait)))
 
     def quota(self, account: Account) -> Quota | None:
         """Give what the account was told last of its quota; None where nothing was said lately."""
@@ -72,7 +75,20 @@ class Rates:
 
     def pause(self, account: Account) -> float:
         """Give the seconds for which the account is not to ask; 0 where nothing was said of that."""
-        return max(0.0, self._pauses.get(account, 0.0) - self._clock())
+        _, end = self._pauses.get(account, (0.0, 0.0))
+        return max(0.0, end - self._clock())
+
+    def lift(self, account: Account) -> bool:
+        """Let the account ask all the same, once; False where it was refused within the last minute.
+
+        Whoever is refused again has to wait again.
+        """
+        now = self._clock()
+        said, end = self._pauses.get(account, (now, now))
+        if now < said + _UNDISPUTED:
+            return False
+        _put(self._pauses, account, (said, min(now, end)))
+        return True
 
     @property
     def quotas(self) -> Mapping[str, Quota]:

@@ -47,14 +47,14 @@ class Hosts:
         """Wait until the account may ask its host, and hold a place while the block asks.
 
         Raises RunEnded where that would be after the `deadline`, and for a `sparing` run where the quota
-        is to be left to others.
+        is to be left to others. Any other run asks all the same, where the host said so over a minute ago.
         """
         turns = self._turns.get(account.host)
         if turns is None:
             turns = self._turns[account.host] = asyncio.Semaphore(self._parallel)
         while True:
             # Without a place, which others may use meanwhile.
-            await self._wait(account, deadline)
+            await self._wait(account, deadline, sparing=sparing)
             async with turns:
                 if self._rates.pause(account):
                     continue
@@ -63,9 +63,12 @@ class Hosts:
                 yield
                 return
 
-    async def _wait(self, account: Account, deadline: float) -> None:
+    async def _wait(self, account: Account, deadline: float, *, sparing: bool) -> None:
         while pause := self._rates.pause(account):
             if self._clock() + pause >= deadline:
+                # Somebody wants it now, and may know better: a limit that was raised, a wrong header.
+                if not sparing and self._rates.lift(account):
+                    return
                 raise RunEnded(
                     f"{account.host} asks for fewer requests: it wants to be left alone for {round(pause)}"
                     " seconds, and that is longer than this sync may take."

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from clients.oci import rate
 from clients.oci.request import Account
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import make_image
@@ -72,6 +75,20 @@ async def test_a_refusal_for_longer_than_the_run_may_take_ends_it(runs: Runs) ->
     assert 0 < len(await runs.tags()) < 100
     job = await runs.sync()
     assert (job.state, runs.fake.requests) == (_Job.FAILED, [])
+
+
+async def test_a_sync_by_hand_tries_again_what_the_schedule_leaves_alone(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the upstream takes it then, the schedule goes on as well."""
+    monkeypatch.setattr(rate, "_UNDISPUTED", 0)
+    runs.add(make_image(), "1.0")
+    runs.fake.faults.add("tags", status=429, headers={"Retry-After": "86400"}, times=1)
+    states = [
+        (await runs.sync(trigger=trigger)).state
+        for trigger in (_Job.SCHEDULE, _Job.SCHEDULE, _Job.MANUAL, _Job.SCHEDULE)
+    ]
+    assert states == [_Job.FAILED, _Job.FAILED, _Job.SUCCEEDED, _Job.SUCCEEDED]
 
 
 async def test_a_listing_that_is_refused_is_waited_for(runs: Runs) -> None:

@@ -86,13 +86,21 @@ def test_a_password_that_is_repeated_in_jsons_own_way(password: str, ascii_only:
         ({}, None),
         ({"Retry-After": "0"}, 0),
         ({"Retry-After": "120"}, 120),
-        ({"Retry-After": "9" * 400}, 86400),
+        ({"Retry-After": "21600"}, 21600),
+        ({"Retry-After": "86400"}, 21600),
+        ({"Retry-After": "999999999"}, 21600),
+        ({"Retry-After": "9" * 400}, None),
+        ({"Retry-After": "9" * 400, "Date": DATE}, 21600),
+        ({"Retry-After": "1795435290", "Date": DATE}, 90),
+        ({"Retry-After": "1795435290123", "Date": DATE}, 90),
+        ({"Retry-After": "1795435110", "Date": DATE}, 0),
+        ({"Retry-After": "1795435290"}, None),
         ({"Retry-After": "-1"}, None),
         ({"Retry-After": "\u0663"}, None),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "Mon, 23 Nov 2026 12:01:30 GMT", "Date": DATE}, 90),
         ({"Retry-After": "Mon, 23 Nov 2026 11:00:00 GMT", "Date": DATE}, 0),
-        ({"Retry-After": "Mon, 23 Nov 2096 12:01:30 GMT", "Date": DATE}, 86400),
+        ({"Retry-After": "Mon, 23 Nov 2096 12:01:30 GMT", "Date": DATE}, 21600),
         ({"Retry-After": "Mon, 23 Nov 2026 12:01:30 -0000", "Date": DATE}, 90),
         ({"Retry-After": "Mon, 23 Nov 2026 12:01:30 GMT"}, None),
         ({"Retry-After": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", "Date": DATE}, None),
@@ -101,7 +109,7 @@ def test_a_password_that_is_repeated_in_jsons_own_way(password: str, ascii_only:
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds, or a date by the upstream's own clock; never more than a day."""
+    """Seconds, or a date by the upstream's own clock, in words or since 1970; never more than six hours."""
     assert retry_after(headers) == seconds
 
 

@@ -76,6 +76,33 @@ async def test_a_pause_is_waited_for(hosts: Hosts, rates: Rates, clock: _Clock) 
         assert clock.now == 30
 
 
+async def test_who_somebody_asked_for_tries_again(hosts: Hosts, rates: Rates, clock: _Clock) -> None:
+    """Once a minute at most, however long the host wants to be left alone; what the schedule brings waits."""
+    rates.note(A, 429, {"Retry-After": "86400"})
+    clock.now += 59
+    for sparing in (True, False):
+        with pytest.raises(RunEnded, match="left alone"):
+            async with hosts.turn(A, deadline=hosts.deadline(600), sparing=sparing):
+                pass
+    clock.now += 1
+    with pytest.raises(RunEnded, match="left alone"):
+        async with hosts.turn(A, deadline=hosts.deadline(600), sparing=True):
+            pass
+    async with hosts.turn(A, deadline=hosts.deadline(600), sparing=False):
+        rates.note(A, 429, {"Retry-After": "86400"})
+    with pytest.raises(RunEnded, match="left alone"):
+        async with hosts.turn(A, deadline=hosts.deadline(600), sparing=False):
+            pass
+
+
+async def test_a_host_is_left_alone_for_six_hours_at_most(hosts: Hosts, rates: Rates, clock: _Clock) -> None:
+    """Also by the schedule, whatever it said."""
+    rates.note(A, 429, {"Retry-After": "86400"})
+    clock.now += 6 * 3600
+    async with hosts.turn(A, deadline=hosts.deadline(1), sparing=True):
+        pass
+
+
 @pytest.mark.parametrize(("left", "goes_on"), [("25", True), ("24", False), ("0", False)])
 async def test_sparing_runs_leave_a_share(hosts: Hosts, rates: Rates, left: str, goes_on: bool) -> None:
     """Others may use it up."""
