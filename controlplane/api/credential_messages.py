@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clients.oci.address import is_public, parse_address
 from clients.oci.credential import Basic
 from controlplane.api.etags import etag
+from controlplane.api.google_key import is_google, read_google_key
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.model.artifact_tables import Artifact
@@ -110,7 +112,12 @@ def _basic(given: pb.BasicCredential, before: Basic | None, violations: Violatio
             f"must be 1 to {_LONGEST_NAME} characters without a colon, like alice.",
         )
         username = ""
-    _check_secret("credential.basic.password", password, violations)
+    where = "credential.basic.password"
+    # Also what was kept, where the user name is another one now.
+    if is_google(username) and 0 < len(password) <= _LONGEST_SECRET:
+        password = violations.check(where, partial(read_google_key, username), password)
+    else:
+        _check_secret(where, password, violations)
     return Basic(username, password)
 
 
@@ -142,7 +149,9 @@ def _aws_key(
 
 
 def _check_secret(field: str, secret: str, violations: Violations) -> None:
-    if not secret or len(secret) > _LONGEST_SECRET or not secret.isprintable():
+    if secret.rstrip("\r\n") != secret:
+        violations.add(field, "ends with a line break, as a file does: leave that away.")
+    elif not secret or len(secret) > _LONGEST_SECRET or not secret.isprintable():
         violations.add(field, f"must be 1 to {_LONGEST_SECRET} characters, none of them a control character.")
 
 
