@@ -146,8 +146,9 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
             instance=stack.enter_context(instance(directory)),
             now=now,
         )
-        await syncs.start()
+        # Before the start: a part of it may run when another part fails.
         stack.push_async_callback(syncs.stop)
+        await syncs.start()
         resolver = Resolver(database, access, now=now)
         stack.push_async_callback(resolver.stop)
         referring = Referring(database, access, now=now)
