@@ -18,6 +18,7 @@ from controlplane.api import find
 from controlplane.api.caller import caller
 from controlplane.api.validation import Violations
 from controlplane.catalog import held, reach
+from controlplane.catalog.policy import SyncPolicy
 from controlplane.model import tag_rules
 from controlplane.model.access_tables import Entitlement, EntitlementGrant
 from controlplane.model.artifact_tables import Artifact, Manifest
@@ -200,6 +201,7 @@ async def _reference(
     rules: list[TagRule] | None,
 ) -> None:
     key = saved_id(artifact)
+    sync_only = SyncPolicy.of(artifact.sync_policy).sync_only
     if isinstance(reference, Digest):
         digest = str(reference)
         if rules is not None:
@@ -216,6 +218,9 @@ async def _reference(
             else:
                 steps.refused("tag", f"No rule of the entitlements names the tag {reference}.")
         digest = (await held.tag_digests(session, key, [reference])).get(reference, "")
+        if not digest and sync_only:
+            steps.refused("digest", f"The tag {reference} is not held, and the artifact is only synced.")
+            return
         if not digest:
             steps.noted("digest", f"The tag {reference} is not held: the upstream would be asked for it.")
             return
@@ -225,8 +230,14 @@ async def _reference(
         .select_from(Manifest)
         .where(Manifest.artifact_id == artifact.id, Manifest.digest == digest)
     )
-    where = "holds the manifest" if found.one() else "does not hold the manifest, and would ask the upstream"
-    steps.noted("cache", f"The control plane {where}.")
+    if found.one():
+        steps.noted("cache", "The control plane holds the manifest.")
+    elif sync_only:
+        steps.refused(
+            "cache", "The control plane does not hold the manifest, and the artifact is only synced."
+        )
+    else:
+        steps.noted("cache", "The control plane does not hold the manifest, and would ask the upstream.")
 
 
 def _shown(moment: datetime) -> str:

@@ -4,9 +4,10 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from penstock.v1 import customer_pb2, user_pb2
+from penstock.v1 import artifact_pb2, customer_pb2, user_pb2
 from penstock.v1 import entitlement_pb2 as pb
 from tests.servers.control_plane import Plane
 
@@ -113,3 +114,21 @@ async def test_who_runs_the_installation_is_not_told(acme: Plane) -> None:
     assert "@" not in str(told)
     request = pb.ExplainPullRequest(parent=ACME, token_uid=uid, reference="acme/redis:7.2")
     assert email in (await acme.root.entitlements.ExplainPull(request)).steps[0].finding
+
+
+async def test_what_is_only_synced_is_not_asked_for(acme: Plane) -> None:
+    """A tag or digest that no sync brought is refused, as a pull of it is."""
+    token = await _token(acme)
+    policy = artifact_pb2.Artifact(
+        name=f"{ACME}/artifacts/redis", sync_policy=artifact_pb2.SyncPolicy(sync_only=True)
+    )
+    await acme.root.artifacts.UpdateArtifact(
+        artifact_pb2.UpdateArtifactRequest(artifact=policy, update_mask=FieldMask(paths=["sync_policy"]))
+    )
+    reader = await acme.member("acme", "admin")
+    for reference in ("acme/redis:7.2", f"acme/redis@{DIGEST}"):
+        told = await reader.entitlements.ExplainPull(
+            pb.ExplainPullRequest(parent=ACME, token_uid=token, reference=reference)
+        )
+        assert (told.allowed, _refusals(told)) == (False, ["cache" if "@" in reference else "digest"])
+        assert any("only synced" in step.finding for step in told.steps)
