@@ -10,7 +10,7 @@ from clients.cli.progress import check, state, summary
 from clients.cli.session import Session
 from clients.control import names
 from clients.control.client import ControlClient
-from clients.control.errors import translated
+from clients.control.errors import NotFound, translated
 from clients.control.follow import follow
 from clients.control.names import ArtifactPath
 from penstock.v1.artifact_pb2 import SyncArtifactsRequest, SyncJob
@@ -50,9 +50,15 @@ async def sync_many(
 
 
 async def _ended(control: ControlClient, job: SyncJob, count: str) -> SyncJob:
-    """Follow one after the other: they go on at the same time all the same."""
-    async for seen in follow(control.artifacts, job.name):
-        job = seen
+    """Follow one after the other: they go on at the same time all the same.
+
+    One that is not there any more, as its artifact was deleted, is given as one that failed.
+    """
+    try:
+        async for seen in follow(control.artifacts, job.name):
+            job = seen
+    except NotFound as error:
+        job = SyncJob(name=job.name, state=SyncJob.FAILED, error=str(error))
     print(f"sync of {_title(job)}: {state(job)} ({summary(job)}), {count}", file=sys.stderr, flush=True)
     return job
 

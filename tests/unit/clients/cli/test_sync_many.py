@@ -2,9 +2,11 @@
 
 import json
 
+import grpc
 import pytest
 
 from penstock.v1.artifact_pb2 import SyncArtifactsResponse, SyncJob
+from tests.fakes.scripted_api import Refusal
 
 
 def _job(artifact: str, state: int = SyncJob.PENDING, **fields) -> SyncJob:
@@ -56,6 +58,18 @@ def test_an_organization_alone(run, api):
     assert "acme/redis" in result.err
     assert "--all" in result.err
     assert not api.calls
+
+
+def test_an_artifact_that_is_deleted_meanwhile_does_not_hide_the_others(run, api):
+    """Its sync is told as one that did not succeed, and the rest is waited for."""
+    api.answer("SyncArtifacts", SyncArtifactsResponse(sync_jobs=[_job("a"), _job("b")]))
+    gone = Refusal(grpc.StatusCode.NOT_FOUND, "There is no such sync.", "SYNC_JOB_UNKNOWN")
+    api.answer("WatchSyncJob", gone, [_job("b", SyncJob.SUCCEEDED, tags_total=2)])
+    result = run("artifacts", "sync", "acme", "--all", "--wait", "--output", "json")
+    assert result.code == 1
+    assert [job["state"] for job in json.loads(result.out)] == ["FAILED", "SUCCEEDED"]
+    assert "sync of acme/b: succeeded (2 tags), 2 of 2" in result.err
+    assert "1 of 2 syncs did not succeed:\n  The sync of acme/a failed: There is no such sync." in result.err
 
 
 def test_all_and_some_are_not_both(run, api):
