@@ -5,13 +5,13 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clients.process import log, tracing
-from clients.process.duration import parse_duration
 from clients.process.exits import ConfigurationError
 from clients.process.place import DEFAULT_DATA_DIR
+from clients.process.quantities import Duration
 from clients.process.tls import KeyFiles
 from controlplane.analytics.measures import LABELS, split_labels
 from controlplane.sync.cron import parse_time_zone
@@ -21,10 +21,6 @@ from controlplane.sync.schedule import Schedule
 
 _PREFIX: Final = "PENSTOCK_"
 _CRON: Final = "REGISTRY_UPSTREAM_SYNC_CRON"
-
-
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _cron(text: str) -> str:
@@ -42,9 +38,6 @@ def _pull_labels(text: str) -> str:
     if unknown:
         raise ValueError(f"{min(unknown)!r} is none of {', '.join(LABELS)}")
     return text
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class Settings(BaseSettings):
