@@ -42,6 +42,6 @@ async def believed(session: AsyncSession, now: datetime) -> datetime:
 
 
 async def next_believed(session: AsyncSession, now: datetime) -> datetime:
-    """Give what time the next look is to go by at most: what that will keep is to be taken until then."""
+    """Give what time the next look is to go by at most; others who delete or refuse by age do the same."""
     noted = (await session.exec(select(Singleton.pulls_swept_time))).one()
     return now if noted is None else min(now, noted + _STEP)

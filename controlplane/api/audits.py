@@ -13,6 +13,7 @@ from typing import Final
 from google.protobuf import json_format
 from sqlmodel import col, select
 
+from controlplane.analytics import sweep
 from controlplane.api import find
 from controlplane.api.everywhere import parse_parent
 from controlplane.api.paging import number, page
@@ -94,8 +95,10 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
         )
 
     async def tidy(self) -> None:
-        """Delete what is older than the retention."""
-        old = col(AuditRecord.time) < self._now() - self._retention
+        """Delete what is older than the retention, by a clock that is believed as for pulls."""
+        async with self._database.read() as session:
+            time = await sweep.next_believed(session, self._now())
+        old = col(AuditRecord.time) < time - self._retention
         deleted = _BATCH
         while deleted == _BATCH:
             async with self._database.write() as session:
