@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,10 @@ from dataplane.blobs.store import BlobStore, Entry
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.usage import Usage, Used
+from dataplane.blobs.uses import Uses
 
 logger = logging.getLogger(__name__)
 
-# The store notes uses to the hour; in between, each process remembers its own.
-_REMEMBERED: Final = 10_000
-# Seconds that a file's time may be ahead of the clock that it is from.
-_ROUNDING: Final = 1.0
 # Seconds after which a spool that nobody fills any more is removed: until then, a client that tries again
 # lets its fetch go on where it stopped.
 _ABANDONED: Final = 600.0
@@ -87,16 +83,11 @@ class Space:
         self._let_go = let_go
         self._clock = clock
         self._usage = Usage(folder / "usage")
-        self._uses: OrderedDict[Digest, float] = OrderedDict()
+        self._uses = Uses(clock)
+        self.used = self._uses.note
+        """Notes that a blob is used: on the path of every pull, and so no call more."""
         # Whether the last eviction would have removed more, but for its being read.
         self._held_back = False
-
-    def used(self, digest: Digest) -> None:
-        """Note that a blob is used."""
-        self._uses[digest] = self._clock()
-        self._uses.move_to_end(digest)
-        if len(self._uses) > _REMEMBERED:
-            self._uses.popitem(last=False)
 
     def has_room(self, size: int) -> bool:
         """Tell whether a blob of so many bytes takes room from no other. Raises OSError."""
@@ -185,7 +176,7 @@ class Space:
             await self._threads.disk(remove_abandoned, self._folder, self._clock() - _ABANDONED)
             entries = await self._store.entries()
             used = Used(sum(entry.size for entry in entries), len(entries))
-            used += -await self._evict(self._order(entries), used.size, wanted)
+            used += -await self._evict(self._uses.order(entries), used.size, wanted)
             await self._threads.disk(self._usage.set, used)
             self._show(used)
             return True
@@ -214,7 +205,7 @@ class Space:
                 continue
             if evicted:
                 self._measures.evictions += 1
-                self._uses.pop(entry.digest, None)
+                self._uses.forget(entry.digest)
                 gone += Used(entry.size, 1)
             else:
                 self._held_back = True
@@ -232,16 +223,6 @@ class Space:
                 kept.add(entry.digest)
                 room -= entry.size
         return kept
-
-    def _order(self, entries: list[Entry]) -> list[Entry]:
-        # Since a clock that was set back, uses before it are to come: when they were, nobody knows.
-        latest = self._clock() + _ROUNDING
-
-        def used(entry: Entry) -> tuple[float, float]:
-            moments = (0.0, entry.used, self._uses.get(entry.digest, 0.0))
-            return max(moment for moment in moments if moment <= latest), max(moments)
-
-        return sorted(entries, key=used)
 
     def _is_over(self) -> bool:
         limit = self._limits.max_bytes

@@ -49,7 +49,7 @@ async def test_uses_before_the_clock_was_set_back_are_past(
     ahead = time.time() + 7200
     other, cache = await make_cache(), await make_cache(limits=Limits(3 * MIB, low=1.0))
     with monkeypatch.context() as before:
-        for part in (other._space, other._store, cache._space, cache._store):
+        for part in (other._space._uses, other._store, cache._space._uses, cache._store):
             before.setattr(part, "_clock", lambda: ahead)
         for blob, by in ((BLOBS[0], other), (BLOBS[1], cache), (BLOBS[2], other)):
             await pull(by, blob, ScriptedSource(blob))
