@@ -22,8 +22,12 @@ class DeletedTags(StrEnum):
     KEEP = "keep"
 
 
-def _option(help_text: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=help_text, show_default=False, metavar=metavar)
+# What fits into a field of the API; how many are allowed is for it to say.
+_LARGEST: Final = (1 << 31) - 1
+
+
+def _option(help_text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help_text, show_default=False, **more)
 
 
 _OPTIONS: Final[Mapping[str, Any]] = {
@@ -59,7 +63,13 @@ _OPTIONS: Final[Mapping[str, Any]] = {
         _option("Sync only tags that are versions within, like '>=1.2 <2' or ^1.4.", "--version-range"),
     ],
     "newest": Annotated[
-        int | None, _option("Sync only so many of the tags, the newest versions; 0 for all.", "--newest")
+        int | None,
+        _option(
+            "Sync only so many of the tags, the newest versions; 0 for all.",
+            "--newest",
+            min=0,
+            max=_LARGEST,
+        ),
     ],
     "platforms": Annotated[
         list[str] | None,

@@ -74,6 +74,15 @@ def test_what_cannot_be_read_is_refused_before_anything_is_sent(run, api):
     assert not api.calls
 
 
+def test_a_number_that_no_field_holds(run, api):
+    """Is wrong usage like every other that is too large, and asks nothing."""
+    for newest in ("-1", "3000000000"):
+        result = run("artifacts", "update", "acme/redis", "--newest", newest)
+        assert result.code == 2
+        assert "--newest" in result.err
+    assert not api.calls
+
+
 def test_a_sync_that_held_back_removals_fails_the_wait_with_its_reason(run, api):
     """No tag failed, and yet not all is as it is upstream."""
     name = f"{REDIS.name}/syncJobs/j1"
