@@ -1,13 +1,11 @@
 """Every blob that a node has or is getting: stored, or read while it is filled."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
-from enum import StrEnum
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Any
 
 from clients.oci.digest import Digest
 from clients.process.descriptors import is_shortage
+from dataplane.blobs.background import Background
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.cold import Cold
 from dataplane.blobs.detour import Detours
@@ -15,6 +13,7 @@ from dataplane.blobs.doubts import Doubts
 from dataplane.blobs.errors import out_of_descriptors
 from dataplane.blobs.fills import Fills
 from dataplane.blobs.keeping import Keeping
+from dataplane.blobs.kept import Kept
 from dataplane.blobs.lately import Lately
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
@@ -34,14 +33,6 @@ from dataplane.descriptors import Descriptors
 
 # Transfers past the disk at one time; each holds up to a mebibyte.
 _MOST_DETOURS = 64
-
-
-class Kept(StrEnum):
-    """What a cache has of a blob."""
-
-    STORED = "stored"
-    FETCHING = "fetching"
-    ABSENT = "absent"
 
 
 class BlobCache:
@@ -99,7 +90,10 @@ class BlobCache:
         self._fills = Fills(
             spool_folder, self._keeping.keep, self._trouble, self.measures, self._threads, patience
         )
-        self._warm = Warm(self._lately, self._keeping, self._space, self._detours, self.measures, self._spawn)
+        self._background = Background()
+        self._warm = Warm(
+            self._lately, self._keeping, self._space, self._detours, self.measures, self._background.spawn
+        )
         self._cold = Cold(
             spool_folder,
             self._fills,
@@ -110,8 +104,6 @@ class BlobCache:
             self._detours,
             self.measures,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
 
     @property
     def trouble(self) -> str:
@@ -129,9 +121,9 @@ class BlobCache:
         through, and that is the trouble until the disk is better.
         """
         await self._upkeep.start()
-        self._spawn(self._upkeep.run, "blob space")
+        self._background.spawn(self._upkeep.run, "blob space")
         if self._scrub_rate:
-            self._spawn(self._scrubber(self._scrub_rate).run, "blob scrubber")
+            self._background.spawn(self._scrubber(self._scrub_rate).run, "blob scrubber")
 
     async def open(
         self, digest: Digest, size: int, source: Source, *, owner: str = "", ahead: bool = False
@@ -243,12 +235,8 @@ class BlobCache:
 
         What was spooled stays for a while: other processes go on with it, or this one when it is back.
         """
-        self._stopping = True
         self._cold.refuse()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.stop()
         await self._doubts.stop()
         await self._fills.stop()
         await self._tier.stop()
@@ -261,10 +249,3 @@ class BlobCache:
         return Scrubber(
             self._store, self._folder, rate, self.measures, self._threads, keeping.drop, keeping.unreadable
         )
-
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        if self._stopping:
-            return
-        task = asyncio.create_task(work(), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -17,7 +17,7 @@ from clients.oci.digest import Digest, InvalidReference
 from clients.oci.reference import check_repository, parse_reference
 from dataplane.access.authorize import permit
 from dataplane.access.sign_in import SignInRefused, SignIns
-from dataplane.blobs.cache import Kept
+from dataplane.blobs.kept import Kept
 from dataplane.config.configuration import ArtifactEntry
 from dataplane.config.state import ConfigState
 from dataplane.http.message import Request

@@ -256,7 +256,8 @@ async def test_a_stored_blob_that_has_lost_its_end_is_dropped(cache: BlobCache, 
     with await cache.open(BLOB.digest, BLOB.size, source) as reader:
         os.truncate(root / "blobs" / "sha256" / BLOB.digest.encoded, MIB)
         assert await read(reader) == content_of(BLOB)
-    await asyncio.gather(*cache._tasks - {task for task in cache._tasks if task.get_name() != "forget"})
+    tasks = cache._background.tasks
+    await asyncio.gather(*tasks - {task for task in tasks if task.get_name() != "forget"})
 
     assert cache.measures.rotten == 1
     assert stored(root) == set()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dataplane.blobs.cache import Kept
+from dataplane.blobs.kept import Kept
 from tests.fakes.blobs import GeneratedBlob
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, settled, spools

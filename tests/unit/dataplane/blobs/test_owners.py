@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from clients.oci.errors import UpstreamUnavailable
-from dataplane.blobs.cache import BlobCache, Kept
+from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed
+from dataplane.blobs.kept import Kept
 from tests.fakes.blobs import Blob, GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, read, read_until_failure, settled, spools, stored
