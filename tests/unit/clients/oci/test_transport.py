@@ -1,12 +1,8 @@
-"""Every request is bounded in size and time, and tried again only where that may help."""
+"""Every request is bounded in size and time, and what fails is named."""
 
 import asyncio
 import logging
-import shutil
-import subprocess
 from inspect import signature
-from pathlib import Path
-from ssl import PROTOCOL_TLS_SERVER, SSLContext, create_default_context
 from time import monotonic
 
 import pytest
@@ -14,7 +10,6 @@ from yarl import URL
 
 from clients.oci.errors import (
     NotAsked,
-    UpstreamBroken,
     UpstreamError,
     UpstreamInvalid,
     UpstreamRateLimited,
@@ -29,12 +24,7 @@ from tests.fakes.descriptors import none_left
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import TokenService
-from tests.unit.clients.oci.asking import client
-
-
-def ping(registry: FakeRegistry, **fields: object) -> Request:
-    """A request for `/v2/`."""
-    return Request(host=registry.host, url=URL(f"{registry.base_url}/v2/"), **fields)  # type: ignore[arg-type] # a dict of them
+from tests.unit.clients.oci.asking import client, ping
 
 
 async def test_an_answer_is_read_whole(transport: Transport, upstream: FakeRegistry) -> None:
@@ -125,79 +115,6 @@ async def test_compressed_answers_are_refused(
     upstream.faults.add("version", headers={"Content-Encoding": encoding})
     with pytest.raises(UpstreamInvalid, match="compressed"):
         await transport.fetch(ping(upstream), limit=100)
-
-
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_passing_failure_is_ridden_out(
-    transport: Transport, upstream: FakeRegistry, pauses: Pauses, status: int
-) -> None:
-    """Two failures are followed by a third attempt, after longer and longer pauses."""
-    upstream.faults.add("version", status=status, times=2)
-    assert (await transport.fetch(ping(upstream), limit=100)).status == 200
-    assert upstream.count() == 3
-    assert pauses == [0.25, 0.5]
-
-
-async def test_a_lasting_failure_is_given_back(
-    transport: Transport, upstream: FakeRegistry, pauses: Pauses
-) -> None:
-    """The third answer counts, whatever it is."""
-    upstream.faults.add("version", status=503)
-    assert (await transport.fetch(ping(upstream), limit=100)).status == 503
-    assert upstream.count() == 3
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 501])
-async def test_other_answers_are_not_asked_for_again(
-    transport: Transport, upstream: FakeRegistry, status: int
-) -> None:
-    """Asking again would not change them; after a 429 it would make things worse."""
-    upstream.faults.add("version", status=status)
-    assert (await transport.fetch(ping(upstream), limit=100)).status == status
-    assert upstream.count() == 1
-
-
-async def test_a_short_retry_after_is_kept_to(
-    transport: Transport, upstream: FakeRegistry, pauses: Pauses
-) -> None:
-    """Where the upstream names a pause that is bearable, it is made."""
-    upstream.faults.add("version", status=503, headers={"Retry-After": "3"}, times=1)
-    assert (await transport.fetch(ping(upstream), limit=100)).status == 200
-    assert pauses == [3]
-
-
-async def test_a_long_retry_after_is_passed_on(
-    transport: Transport, upstream: FakeRegistry, pauses: Pauses
-) -> None:
-    """Nobody waits here for minutes."""
-    upstream.faults.add("version", status=503, headers={"Retry-After": "120"})
-    answer = await transport.fetch(ping(upstream), limit=100)
-    assert (answer.status, upstream.count(), pauses) == (503, 1, [])
-
-
-async def test_a_broken_connection_is_tried_again(transport: Transport, upstream: FakeRegistry) -> None:
-    """Without an answer, or with half of one."""
-    upstream.faults.add("version", drop=True, times=1)
-    upstream.faults.add("version", cut_after=1, times=1)
-    assert (await transport.fetch(ping(upstream), limit=100)).body == b"{}"
-
-
-async def test_a_connection_that_keeps_breaking_is_an_error(
-    transport: Transport, upstream: FakeRegistry
-) -> None:
-    """Half an answer is never taken for a whole one."""
-    upstream.faults.add("version", cut_after=1)
-    with pytest.raises(UpstreamBroken, match="broke off"):
-        await transport.fetch(ping(upstream), limit=100)
-
-
-async def test_nobody_listening(transport: Transport, upstream: FakeRegistry, pauses: Pauses) -> None:
-    """A refused connection is tried again, and then named."""
-    await upstream.stop()
-    with pytest.raises(UpstreamBroken, match="could not be reached") as caught:
-        await transport.fetch(ping(upstream), limit=100)
-    assert caught.value.host == upstream.host
-    assert len(pauses) == 2
 
 
 @pytest.mark.parametrize("how", [{"stall": True}, {"pause_after": 1}])
@@ -305,77 +222,3 @@ async def test_nothing_secret_is_logged(
     assert "/v2/" in caplog.text
     assert "tok-1234" not in caplog.text + repr(request)
     assert "hush-hush" not in caplog.text
-
-
-def test_pauses_grow_to_a_limit_and_are_drawn_at_random() -> None:
-    """Full jitter below a bound that doubles."""
-    assert list(Retry(attempts=6, first=1, longest=5, draw=lambda: 1.0).pauses()) == [1, 2, 4, 5, 5]
-    assert list(Retry(attempts=3, first=1, draw=lambda: 0.5).pauses()) == [0.5, 1]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody but itself vouches for, with its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed, which makes the certificate of this test")
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    key = path.with_suffix(".key")
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-    ]
-    command += [
-        "-subj",
-        "/CN=test",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(key),
-        "-out",
-        str(path),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    return path
-
-
-async def test_a_certificate_that_is_not_trusted(transport: Transport, certificate: Path) -> None:
-    """Nothing is sent to a server that cannot prove who it is, and the reason is said."""
-    context = SSLContext(PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    async with FakeRegistry(ssl_context=context) as upstream:
-        with pytest.raises(UpstreamUnavailable, match=r"over TLS: self-signed certificate\."):
-            await transport.fetch(ping(upstream), limit=100)
-        assert upstream.requests == []
-
-
-async def test_redirects_do_not_leave_tls(certificate: Path, upstream: FakeRegistry) -> None:
-    """An upstream with TLS that sends its readers to one without is not followed; the other way is."""
-    server = SSLContext(PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate)
-    client = create_default_context(cafile=str(certificate))
-    async with (
-        FakeRegistry(ssl_context=server) as secure,
-        Transport(allow_private=True, ssl_context=client) as transport,
-    ):
-        secure.faults.add("version", redirect=upstream.base_url, times=1)
-        with pytest.raises(UpstreamInvalid, match="leaves TLS"):
-            await transport.fetch(ping(secure), limit=100)
-        assert upstream.requests == []
-        upstream.faults.add("version", redirect=secure.base_url)
-        assert (await transport.fetch(ping(upstream), limit=100)).status == 200
-
-
-async def test_a_server_without_tls_where_it_is_expected(
-    transport: Transport, upstream: FakeRegistry
-) -> None:
-    """The usual mistake with a registry of one's own is told in one sentence."""
-    request = Request(host=upstream.host, url=URL(f"https://{upstream.host}/v2/"))
-    with pytest.raises(UpstreamUnavailable, match="over TLS"):
-        await transport.fetch(request, limit=100)
