@@ -90,8 +90,8 @@ async def forget(session: AsyncSession, before: datetime) -> int:
         delete(SyncLease).where(col(SyncLease.expires_at) < milliseconds(session) - _LEASE_STAYS)
     )
     newer = select(SyncJob).subquery()
-    old = (
-        select(SyncJob.id)
+    found = await session.exec(
+        select(SyncJob.id, SyncJob.artifact_id)
         .where(
             col(SyncJob.end_time) < before,
             select(newer.c.id)
@@ -100,6 +100,9 @@ async def forget(session: AsyncSession, before: datetime) -> int:
         )
         .limit(BATCH)
     )
+    old = dict(found.all())
+    # Whoever deletes them takes their jobs in an order that is the database's.
+    await lock(session, col(Artifact.id), Hold.STAYS, col(Artifact.id).in_(set(old.values())))
     deleted = await session.exec(delete(SyncJob).where(col(SyncJob.id).in_(old)))
     return deleted.rowcount
 

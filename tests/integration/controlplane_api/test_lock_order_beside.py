@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import ColumnElement, text
-from sqlmodel import SQLModel, col, delete, select
+from sqlmodel import SQLModel, col, delete, select, update
 
 from clients.control.errors import ControlError, translated
 from controlplane.api.uses import Use, Uses
@@ -40,6 +40,7 @@ _ROUNDS = 4
 _ACME = "organizations/acme"
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 _JOB = (SyncJob, col(SyncJob.owner) == "two")
+_ENDED = (SyncJob, col(SyncJob.owner) == "ended two")
 _TOKEN = (AccessToken, col(AccessToken.uid) == "b")
 # Seconds that something may take until it waits, or is over.
 _PATIENCE = 30.0
@@ -66,6 +67,13 @@ class _Shop:
             await session.exec(delete(SyncJob))
             artifacts = (await session.exec(select(Artifact).order_by(col(Artifact.id).desc()))).all()
             for number, artifact in enumerate(artifacts):
+                ended = f"ended {self.owners[number]}"
+                await add_running(session, artifact, ended)
+                await session.exec(
+                    update(SyncJob)
+                    .where(col(SyncJob.owner) == ended)
+                    .values(state=artifact_pb2.SyncJob.FAILED, end_time=NOW)
+                )
                 await add_running(session, artifact, self.owners[number])
                 session.add(
                     AccessToken(
@@ -85,6 +93,10 @@ class _Shop:
     async def beat(self) -> None:
         async with self.database.write() as session:
             await recovery.beat(session, self.owners, timedelta(minutes=1))
+
+    async def forget(self) -> None:
+        async with self.database.write() as session:
+            await recovery.forget(session, NOW + timedelta(days=1))
 
     async def use(self) -> None:
         uses = Uses(self.database, CollectorRegistry(), lambda: NOW)
@@ -115,6 +127,7 @@ class _Shop:
         (_Shop.take_up, _Shop.delete_artifact, _JOB),
         (_Shop.take_up, _Shop.delete_organization, _JOB),
         (_Shop.beat, _Shop.delete_organization, _JOB),
+        (_Shop.forget, _Shop.delete_organization, _ENDED),
         (_Shop.use, _Shop.delete_user, _TOKEN),
         (_Shop.use, _Shop.delete_customer, _TOKEN),
         (_Shop.use, _Shop.delete_organization, _TOKEN),
