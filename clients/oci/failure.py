@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import aiohttp
+from yarl import URL
 
 from clients.oci.address import AddressRefused
 from clients.oci.errors import (
@@ -37,6 +38,17 @@ _EXPLANATION = 200
 LONGEST_WAIT = 6 * 3600
 # Numbers from here on are no seconds to wait, but since 1970: Docker Hub's API was seen to send these.
 _MOMENT = 1_000_000_000
+# What OpenSSL, by its version, makes of an answer in plain HTTP.
+_NO_TLS = frozenset(
+    {"wrong version number", "record layer failure", "http request", "packet length too long"}
+)
+_WITHOUT_TLS = " If it is meant to be without TLS, update the artifact with --plain-http."
+# What Go, nginx and Apache answer, with 400, to a request without TLS where they expect it.
+_EXPECTS_TLS = (
+    b"HTTP request to an HTTPS server",
+    b"plain HTTP request was sent to HTTPS port",
+    b"plain HTTP to an SSL-enabled server port",
+)
 # How AWS names the IAM action that somebody lacks.
 _IAM_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]{2,30}:[A-Za-z]{3,60})")
 
@@ -56,7 +68,9 @@ def translated(host: str) -> Iterator[None]:
         # aiohttp's own time-outs are of this class as well.
         raise UpstreamUnavailable(host, f"{host} did not answer in time.") from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        raise UntrustedTls(host, f"{host} could not be reached over TLS: {_tls_reason(error)}.") from error
+        reason = _tls_reason(error)
+        remedy = _WITHOUT_TLS if reason in _NO_TLS and _is_own(error, host) else ""
+        raise UntrustedTls(host, f"{host} could not be reached over TLS: {reason}.{remedy}") from error
     except aiohttp.ClientConnectorDNSError as error:
         raise UnknownHost(host, f"The host name of {host} could not be resolved.") from error
     except aiohttp.ClientConnectorError as error:
@@ -92,6 +106,11 @@ def refusal(
         case 401 | 403:
             return UpstreamDenied(
                 host, f"{host} does not allow reading {what}, or has no such repository{own_words}."
+            )
+        case 400 if any(words in body for words in _EXPECTS_TLS):
+            return UpstreamInvalid(
+                host,
+                f"{host} expects TLS and was asked for {what} without it: update the artifact with --tls.",
             )
         case 404:
             return UpstreamNotFound(host, f"{host} does not have {what}{own_words}.")
@@ -152,6 +171,11 @@ def _tls_reason(error: aiohttp.ClientConnectorCertificateError | aiohttp.ClientC
     )
     verdict = getattr(cause, "verify_message", "") or getattr(cause, "reason", "")
     return str(verdict or "the handshake failed").lower().replace("_", " ").rstrip(".")
+
+
+def _is_own(error: aiohttp.ClientConnectorError, host: str) -> bool:
+    # Where it redirects to, or has its tokens, is not what the artifact names.
+    return error.host == URL(f"https://{host}").raw_host
 
 
 def _explanation(body: bytes, secret: str) -> str:

@@ -63,6 +63,22 @@ def test_other_bodies_are_left_out(body: bytes) -> None:
     assert str(refusal("r", "x", 404, {}, body)) == "r does not have x."
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Client sent an HTTP request to an HTTPS server.\n",
+        b"<center>The plain HTTP request was sent to HTTPS port</center>",
+        b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+    ],
+)
+def test_a_server_with_tls_that_is_asked_without_is_told(body: bytes) -> None:
+    """In the words of Go, nginx and Apache; to others 400 is an answer like any."""
+    said = "r expects TLS and was asked for x without it: update the artifact with --tls."
+    error = refusal("r", "x", 400, {}, body)
+    assert (type(error), str(error)) == (UpstreamInvalid, said)
+    assert "--tls" not in str(refusal("r", "x", 404, {}, body))
+
+
 def test_a_secret_that_the_upstream_repeats_is_not_passed_on() -> None:
     """Nor what stands next to it."""
     body = json.dumps({"errors": [{"code": "DENIED", "message": "bad token tok-123"}]}).encode()

@@ -77,7 +77,17 @@ async def test_redirects_do_not_leave_tls(certificate: Path, upstream: FakeRegis
 async def test_a_server_without_tls_where_it_is_expected(
     transport: Transport, upstream: FakeRegistry
 ) -> None:
-    """The usual mistake with a registry of one's own is told in one sentence."""
+    """The usual mistake with a registry of one's own is told with what to do about it."""
     request = Request(host=upstream.host, url=URL(f"https://{upstream.host}/v2/"))
-    with pytest.raises(UpstreamUnavailable, match="over TLS"):
+    with pytest.raises(UpstreamUnavailable, match=r"over TLS: .*without TLS, .* with --plain-http\.$"):
         await transport.fetch(request, limit=100)
+
+
+async def test_what_it_leads_to_without_tls_is_not_the_artifact_s(
+    transport: Transport, upstream: FakeRegistry
+) -> None:
+    """Storage or a token service that speaks no TLS is no reason to ask the registry itself without."""
+    request = Request(host="registry.example", url=URL(f"https://{upstream.host}/v2/"))
+    with pytest.raises(UpstreamUnavailable, match="over TLS") as raised:
+        await transport.fetch(request, limit=100)
+    assert "--plain-http" not in str(raised.value)
