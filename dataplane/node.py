@@ -1,7 +1,6 @@
 """A data-plane node: everything it is made of, put together, started and stopped."""
 
 import asyncio
-import socket
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +8,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clients.oci.transport import Transport
-from clients.process.listen import Address, bind
 from clients.process.scraping import ScrapeToken
 from dataplane.access.use_report import UseReport
 from dataplane.answers import Answers
@@ -20,6 +18,7 @@ from dataplane.config.state import ConfigState
 from dataplane.descriptors import Descriptors
 from dataplane.http.clocks import Clocks
 from dataplane.http.limits import Hits
+from dataplane.http.listening import listen, name_of
 from dataplane.http.message import Request
 from dataplane.http.metrics import Metrics
 from dataplane.http.node_port import NodePort
@@ -174,13 +173,13 @@ class Node:
         settings = self._settings
         # First of all: a node whose port is taken must not touch what another one is working with.
         share = self._share
-        registry_sockets = _bind(
+        registry_sockets = listen(
             settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN", stack, shared=not share.alone
         )
-        self.registry_address = _name(registry_sockets)
+        self.registry_address = name_of(registry_sockets)
         if share.alone:
-            node_sockets = _bind(settings.node_listen, "PENSTOCK_NODE_LISTEN", stack)
-            self.node_address = _name(node_sockets)
+            node_sockets = listen(settings.node_listen, "PENSTOCK_NODE_LISTEN", stack)
+            self.node_address = name_of(node_sockets)
         data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
         disk = Disk(data_dir / "node" / "resolved", settings.manifest_disk_max_bytes)
         await asyncio.to_thread(disk.prepare)
@@ -254,15 +253,3 @@ class Node:
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _bind(address: str, setting: str, stack: AsyncExitStack, *, shared: bool = False) -> list[socket.socket]:
-    sockets = bind(Address.parse(address, setting), setting, shared=shared)
-    for listener in sockets:
-        stack.callback(listener.close)
-    return sockets
-
-
-def _name(sockets: list[socket.socket]) -> str:
-    host, port = sockets[0].getsockname()[:2]
-    return str(Address(host, port))
