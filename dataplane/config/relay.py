@@ -31,12 +31,14 @@ Message = dict[str, Any]
 always; `change` where one led there."""
 
 
-def posted(board: Board, before: Configuration | None = None) -> tuple[Configuration, float | None] | None:
+def posted(
+    board: Board, before: Configuration | None = None, *, again: bool = False
+) -> tuple[Configuration, float | None] | None:
     """Read what is on the board, and when it was confirmed; None for nothing of use. Blocks.
 
-    It is of no use where it is what the process ran `before`.
+    It is of no use where it has the revision that the process ran `before`, unless that is read `again`.
     """
-    found = board.read(0 if before is None else before.revision)
+    found = board.read(0 if before is None or again else before.revision)
     if found is None:
         return None
     content, confirmed_at = found
@@ -128,10 +130,16 @@ class ConfigFollow:
         self._saved = saved
         self._messages = messages
         self._send = send
+        # Another version of this node may have saved it, without what that did not understand: what the
+        # control plane has under the same revision may be more.
+        self._is_from_disk = False
 
     async def start_from_saved(self) -> None:
         """Put what the node runs in force, or else what it ran last, if there is one."""
-        found = await asyncio.to_thread(lambda: posted(self._board) or self._saved.load())
+        found = await asyncio.to_thread(posted, self._board)
+        if found is None:
+            found = await asyncio.to_thread(self._saved.load)
+            self._is_from_disk = True
         if found is not None:
             self._state.take(*found)
 
@@ -164,10 +172,14 @@ class ConfigFollow:
             changed = await asyncio.to_thread(_changed, state.configuration, change)
             if changed is not None:
                 state.take(changed)
-        if state.revision != revision:
-            found = await asyncio.to_thread(posted, self._board, state.configuration)
-            if found is not None:
+        behind = state.revision != revision
+        if behind or self._is_from_disk:
+            found = await asyncio.to_thread(
+                posted, self._board, state.configuration, again=self._is_from_disk
+            )
+            if found is not None and (behind or found[0].revision == revision):
                 state.take(*found)
+                self._is_from_disk = False
 
 
 def _changed(current: Configuration, encoded: str) -> Configuration | None:

@@ -10,6 +10,7 @@ import pytest
 
 from clients.control.client import ControlClient
 from dataplane.config.board import Board
+from dataplane.config.draft import from_message
 from dataplane.config.relay import ConfigFollow, Message, Relay
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
@@ -121,6 +122,31 @@ async def test_all_change_together(crew: Crew) -> None:
     before = crew.others[0].confirmed_at
     await until(lambda: crew.others[0].confirmed_at != before)
     assert crew.others[0].interruption == ""
+
+
+async def test_all_get_what_the_version_before_did_not_understand(
+    plane: FakeControlPlane, tmp_path: Path
+) -> None:
+    """A node that was updated has saved less under the same revision, which its workers start with."""
+    before = plane.snapshot()
+    del before.artifacts[:]
+    crew = Crew(plane, tmp_path / "saved")
+    crew.saved.save(from_message(before))
+    async with AsyncExitStack() as stack:
+        stack.callback(crew.board.close)
+        for index in range(2):
+            await stack.enter_async_context(crew.following(index))
+        assert crew.others[0].revision == plane.revision
+        await stack.enter_async_context(crew.leading())
+        await until(
+            lambda: all(
+                "acme/app" in state.configuration.repositories for state in crew.others if state.configuration
+            )
+        )
+        # Later changes are taken as ever.
+        plane.add_artifact("acme/other")
+        await until(crew.agree)
+        assert all(state.configuration == crew.leader.configuration for state in crew.others)
 
 
 async def test_a_worker_that_stays_behind_is_reported(crew: Crew) -> None:
