@@ -73,12 +73,13 @@ async def page(
     return rows
 
 
-async def count(session: AsyncSession, chosen: Chosen) -> int:
-    """Give how many pulls there are."""
+async def extent(session: AsyncSession, chosen: Chosen) -> tuple[int, int]:
+    """Give how many pulls there are, and when the newest was; 0 without any."""
     if chosen.is_empty:
-        return 0
-    statement = select(func.count()).select_from(_TABLE).where(*_within(chosen))
-    return int((await (await session.connection()).execute(statement)).scalar_one())
+        return 0, 0
+    statement = select(func.count(), func.max(_TABLE.time)).where(*_within(chosen))
+    total, newest = (await (await session.connection()).execute(statement)).one()
+    return total, newest or 0
 
 
 def _within(chosen: Chosen) -> list[Any]:

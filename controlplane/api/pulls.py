@@ -133,11 +133,12 @@ class PullServicer(PullServiceServicer):
             choice = read_choice(request.filter, parent.organization if parent else "", violations)
             if request.format not in _FORMATS:
                 violations.add("format", "must be CSV or JSON_LINES.")
-        # What comes while it is written is not in it.
-        end = milliseconds(self._now()) + 1 if choice.end is None else choice.end
         async with self._database.read() as session:
-            chosen = await look_up(session, parent, replace(choice, end=end))
-            total = await listing.count(session, chosen)
+            chosen = await look_up(session, parent, choice)
+            total, newest = await listing.extent(session, chosen)
+        # What is newer and comes while it is written is not in it. That is not told by this process's clock:
+        # a node's may be ahead of it.
+        chosen = replace(chosen, end=newest + 1)
         yield pb.ExportPullsResponse(total=total)
         async with aclosing(export.pieces(self._database, chosen, _FORMATS[request.format])) as pieces:
             async for piece in pieces:

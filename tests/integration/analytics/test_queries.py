@@ -331,6 +331,16 @@ async def test_an_export_longer_than_a_piece_is_whole(vendor: Vendor, pulls: Pul
     assert dates == sorted(dates, reverse=True)
 
 
+async def test_an_export_has_what_a_list_has(vendor: Vendor, pulls: PullServicer) -> None:
+    """Pulls of a node whose clock is ahead as well, up to the end if there is one; empty without any."""
+    assert await _exported(pulls, vendor, pb.ExportPullsRequest.JSON_LINES) == ("", 0)
+    await vendor.report(vendor.pull(tag="now"), vendor.pull(tag="ahead", at=NOW + timedelta(hours=2)))
+    for fields, tags in (({}, ["ahead", "now"]), ({"end_time": _at(NOW + timedelta(hours=1))}, ["now"])):
+        text, _ = await _exported(pulls, vendor, pb.ExportPullsRequest.JSON_LINES, **fields)
+        exported = [json.loads(line)["version"] for line in text.splitlines()]
+        assert exported == await _tags(pulls, vendor, **fields) == tags
+
+
 async def test_another_organizations_pulls_do_not_exist(vendor: Vendor, pulls: PullServicer) -> None:
     """Nor do its artifacts' versions, or its export."""
     other = await Vendor.make(vendor.database)

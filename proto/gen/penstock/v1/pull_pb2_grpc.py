@@ -90,7 +90,8 @@ class PullServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportPulls(self, request, context):
-        """Streams pulls, newest first, as a file in pieces.
+        """Streams pulls, newest first, as a file in pieces: those that ListPulls gives when it begins. Without an
+        end these go to the newest, which a node whose clock is ahead may have given a time to come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -29,7 +29,9 @@ class PullServiceStub:
     known by the day.
     """
     ExportPulls: _aio.UnaryStreamMultiCallable[_pull_pb2.ExportPullsRequest, _pull_pb2.ExportPullsResponse]
-    """Streams pulls, newest first, as a file in pieces."""
+    """Streams pulls, newest first, as a file in pieces: those that ListPulls gives when it begins. Without an
+    end these go to the newest, which a node whose clock is ahead may have given a time to come.
+    """
 
 class PullServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells who pulled what. What was pulled is told also when the artifact, customer or user is gone since.
@@ -70,6 +72,8 @@ class PullServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pull_pb2.ExportPullsRequest,
         context: _aio.ServicerContext[_pull_pb2.ExportPullsRequest, _abc.AsyncIterator[_pull_pb2.ExportPullsResponse]],
     ) -> _abc.AsyncIterator[_pull_pb2.ExportPullsResponse]:
-        """Streams pulls, newest first, as a file in pieces."""
+        """Streams pulls, newest first, as a file in pieces: those that ListPulls gives when it begins. Without an
+        end these go to the newest, which a node whose clock is ahead may have given a time to come.
+        """
 
 def add_PullServiceServicer_to_server(servicer: PullServiceServicer, server: _aio.Server) -> None: ...
