@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from google.protobuf import json_format
+from sqlalchemy import ColumnElement, or_
 from sqlmodel import col, select
 
 from controlplane.analytics import sweep
@@ -78,19 +79,20 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
             statement = statement.where(AuditRecord.email == request.email.lower())
         if request.method:
             statement = statement.where(AuditRecord.method == request.method)
-        if request.resource:
-            resource = col(AuditRecord.resource)
-            below = resource.startswith(f"{request.resource}/", autoescape=True)
-            statement = statement.where((resource == request.resource) | below)
         async with self._database.read() as session:
+            if request.resource:
+                names = await find.also_named(session, request.resource)
+                statement = statement.where(or_(*(_within(name) for name in names)))
             if parent is not None:
                 organization = await find.organization(session, parent)
                 statement = statement.where(AuditRecord.organization_id == organization.id)
             rows = (await session.exec(statement)).all()
             shown, token = wanted.cut(rows, lambda row: str(saved_id(row)))
-            names = await find.names_of(session, {row.organization_id for row in shown})
+            parents = await find.names_of(session, {row.organization_id for row in shown})
         return pb.ListAuditEntriesResponse(
-            audit_entries=[_message(row, names.get(row.organization_id, "organizations/-")) for row in shown],
+            audit_entries=[
+                _message(row, parents.get(row.organization_id, "organizations/-")) for row in shown
+            ],
             next_page_token=token,
         )
 
@@ -113,6 +115,11 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
             except Exception:  # noqa: BLE001 - the next time is not to be missed for it
                 _LOG.exception("Old audit entries are not deleted now.")
             await asyncio.sleep(_PAUSE)
+
+
+def _within(name: str) -> ColumnElement[bool]:
+    resource = col(AuditRecord.resource)
+    return (resource == name) | resource.startswith(f"{name}/", autoescape=True)
 
 
 def _message(row: AuditRecord, parent: OrganizationName | str) -> pb.AuditEntry:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import GenerativeSelect
+from sqlalchemy import ColumnElement, GenerativeSelect
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -16,6 +16,7 @@ from controlplane.api.caller import caller
 from controlplane.api.errors import ApiError, not_found
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.artifact_tables import Artifact
+from controlplane.model.identifiers import InvalidName
 from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import (
     ArtifactName,
@@ -124,11 +125,7 @@ def unknown_artifact(name: ArtifactName | ArtifactUid) -> ApiError:
 
 async def user(session: AsyncSession, name: UserName, *, hold: Hold | None = None) -> FoundUser:
     """Find a user by uid or e-mail address."""
-    which = (
-        User.organization_id == Organization.id,
-        Organization.slug == name.organization,
-        col(User.email if name.by_email else User.uid) == name.user,
-    )
+    which = _is_user(name)
     if hold:
         await keep_organization(session, name.organization)
         await _keep_customer(session, select(col(User.customer_id)).where(*which))
@@ -179,6 +176,21 @@ async def entitlement(
     return FoundEntitlement(found[2], found[1], found[0])
 
 
+async def also_named(session: AsyncSession, name: str) -> list[str]:
+    """Give the names that a resource may have been called by: a user, and what is below, has two.
+
+    A user that is gone has the one that was given.
+    """
+    head = "/".join(name.split("/")[:4])
+    try:
+        user = UserName.parse(head)
+    except InvalidName:
+        return [name]
+    statement = select(User.uid, User.email).where(*_is_user(user))
+    found = (await session.exec(statement)).first() or ()
+    return [name, *(f"{UserName(user.organization, each)}{name.removeprefix(head)}" for each in found)]
+
+
 async def names_of(
     session: AsyncSession, organization_ids: Collection[int | None]
 ) -> dict[int | None, OrganizationName]:
@@ -188,6 +200,14 @@ async def names_of(
         select(Organization.id, Organization.slug).where(col(Organization.id).in_(wanted))
     )
     return {key: OrganizationName(slug) for key, slug in rows}
+
+
+def _is_user(name: UserName) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(User.organization_id) == Organization.id,
+        col(Organization.slug) == name.organization,
+        col(User.email if name.by_email else User.uid) == name.user,
+    )
 
 
 async def keep_organization(session: AsyncSession, slug: str) -> None:

@@ -73,13 +73,29 @@ async def test_the_log_is_filtered(plane: Plane) -> None:
     assert [each.method for each in await _listed(plane, email=boss.email)] == ["UpdateOrganization"]
     assert [each.email for each in await _listed(plane, method="CreateUser")] == ["admin"]
     below = await _listed(plane, resource=boss.name)
-    assert [each.method for each in below] == ["CreateToken"]
+    assert [each.method for each in below] == ["CreateToken", "CreateUser"]
     assert len(await _listed(plane, resource=ACME)) == 4
     page = await plane.root.audit.ListAuditEntries(pb.ListAuditEntriesRequest(parent=ACME, page_size=3))
     rest = await plane.root.audit.ListAuditEntries(
         pb.ListAuditEntriesRequest(parent=ACME, page_token=page.next_page_token)
     )
     assert [each.method for each in rest.audit_entries] == ["CreateOrganization"]
+
+
+async def test_a_user_s_entries_are_found_by_either_name(plane: Plane) -> None:
+    """By e-mail address and by uid, whichever a request had; so is what is below, and no other's."""
+    await plane.organization("acme")
+    boss, _ = await plane.user("acme", "admin")
+    await plane.user("acme", "read_only")
+    (created,) = [each for each in await _listed(plane, resource=boss.name) if each.method == "CreateToken"]
+    by_email = f"{ACME}/users/{boss.email}"
+    for name in (by_email, boss.name):
+        found = await _listed(plane, resource=name)
+        assert [each.method for each in found] == ["CreateToken", "CreateUser"], name
+    below = created.resource.removeprefix(boss.name)
+    for name in (f"{by_email}{below}", f"{boss.name}{below}"):
+        assert [each.name for each in await _listed(plane, resource=name)] == [created.name]
+    assert await _listed(plane, resource=f"{ACME}/users/nobody@example.com") == []
 
 
 async def test_who_may_read_the_log(plane: Plane) -> None:
