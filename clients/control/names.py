@@ -56,13 +56,13 @@ class ArtifactPath:
 
 def organization(text: str) -> str:
     """Give the name of the organization that is written `acme`; raises InvalidName."""
-    return f"organizations/{_segment(text, 'organizations/', 'an organization', 'acme')}"
+    return f"organizations/{_segment(text, 'organizations/', 'organization', 'acme')}"
 
 
 def user(organization_text: str, text: str) -> str:
     """Give the name of a user, by e-mail address or id; raises InvalidName."""
     parent = organization(organization_text)
-    return f"{parent}/users/{_segment(text, f'{parent}/users/', 'a user', 'ci@example.com')}"
+    return f"{parent}/users/{_segment(text, f'{parent}/users/', 'user', 'ci@example.com')}"
 
 
 def credential(text: str) -> str:
@@ -79,7 +79,7 @@ def credential_parts(text: str) -> tuple[str, str]:
 def customer(organization_text: str, text: str) -> str:
     """Give the name of a customer of an organization by its id; raises InvalidName."""
     parent = organization(organization_text)
-    return f"{parent}/customers/{_segment(text, f'{parent}/customers/', 'a customer', 'globex')}"
+    return f"{parent}/customers/{_segment(text, f'{parent}/customers/', 'customer', 'globex')}"
 
 
 def customer_parts(text: str) -> tuple[str, str]:
@@ -90,7 +90,7 @@ def customer_parts(text: str) -> tuple[str, str]:
 def entitlement(organization_text: str, text: str) -> str:
     """Give the name of an entitlement of an organization by its id; raises InvalidName."""
     parent = organization(organization_text)
-    return f"{parent}/entitlements/{_segment(text, f'{parent}/entitlements/', 'an entitlement', 'trial')}"
+    return f"{parent}/entitlements/{_segment(text, f'{parent}/entitlements/', 'entitlement', 'trial')}"
 
 
 def artifact(organization_text: str, text: str) -> str:
@@ -106,7 +106,7 @@ def artifact(organization_text: str, text: str) -> str:
 
 def node(text: str) -> str:
     """Give the name of the node that is written `eu-1`; raises InvalidName."""
-    return f"nodes/{_segment(text, 'nodes/', 'a node', 'eu-1')}"
+    return f"nodes/{_segment(text, 'nodes/', 'node', 'eu-1')}"
 
 
 def tag(text: str) -> str:
@@ -131,8 +131,8 @@ def _two(text: str, collection: str, kind: str, example: str) -> tuple[str, str]
     return f"organizations/{parts[0]}", parts[1]
 
 
-def _segment(text: str, prefix: str, what: str, example: str) -> str:
+def _segment(text: str, prefix: str, kind: str, example: str) -> str:
     segment = text.removeprefix(prefix)
     if not segment or "/" in segment:
-        raise InvalidName(f"{text!r} names not {what}: write it like {example}.")
+        raise InvalidName(f"{text!r} names no {kind}: write it like {example}.")
     return segment

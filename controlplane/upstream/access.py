@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
+from clients.oci.breaker import State
 from clients.oci.credential import CredentialSource
 from clients.oci.registry import Registry
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
 from controlplane.model.artifact_tables import Artifact
 from controlplane.upstream.credentials import Credentials
+
+# What a breaker does, to people who know of none.
+_FAILING: Final = {
+    State.CLOSED: "A request to {} failed lately: it is asked as usual.",
+    State.OPEN: "Requests to {} failed again and again: it is left alone a moment.",
+    State.HALF_OPEN: "Requests to {} failed again and again: the next one finds out whether it answers.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +63,12 @@ class UpstreamAccess:
 
     def trouble(self, artifact: Artifact) -> list[str]:
         """Say what keeps this process from asking an artifact's upstream now, in sentences."""
-        host = upstream_of(artifact).host
+        upstream = upstream_of(artifact)
+        host = upstream.host
         said = [
-            f"Requests to {origin} failed lately: its breaker is {state}."
+            _FAILING[state].format(origin)
             for origin, state in self._transport.breakers.states().items()
-            if _is_of(origin, host)
+            if _is_of(origin, upstream)
         ]
         pause = self._transport.rates.pauses.get(host, 0.0)
         if pause:
@@ -105,9 +115,12 @@ class UpstreamAccess:
         return Target(upstream, source, artifact.ca_certificates)
 
 
-def _is_of(origin: str, host: str) -> bool:
+def _is_of(origin: str, upstream: Upstream) -> bool:
     """Tell whether an origin is an upstream's, or where that leads: a realm as `auth.docker.io`, storage."""
-    return f".{origin.rpartition('://')[2]}".endswith(f".{host}")
+    own = origin.rpartition(" for ")[2]
+    host = own.rpartition("://")[2]
+    # The same port by the other scheme is another artifact's, or was this one's.
+    return own == upstream.base_url if host == upstream.host else host.endswith(f".{upstream.host}")
 
 
 def upstream_of(artifact: Artifact) -> Upstream:

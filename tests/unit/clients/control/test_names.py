@@ -47,6 +47,8 @@ def test_tags():
 def test_organizations_users_and_nodes():
     """By id, or by the whole name."""
     assert names.organization("acme") == names.organization("organizations/acme") == "organizations/acme"
+    with pytest.raises(InvalidName, match=r"^'acme/x' names no organization: write it like acme\.$"):
+        names.organization("acme/x")
     user = "organizations/acme/users/ci@example.com"
     assert names.user("acme", "ci@example.com") == names.user("acme", user) == user
     assert names.node("eu-1") == names.node("nodes/eu-1") == "nodes/eu-1"
