@@ -8,10 +8,14 @@ from typing import Final
 
 from clients.control.target import ADDRESS_SETTING, Target
 from clients.control.trust import CA_SETTING, CERTIFICATE_SETTING, KEY_SETTING, NAME_SETTING, Trust
+from clients.process.aside import aside
 from clients.process.exits import ConfigurationError
 
 _PATIENCE: Final = 3.0
 """Seconds for each step: to connect, to shake hands, to be sent a first byte."""
+
+# Seconds for all: a name whose server does not answer is looked up for longer, and nobody can end that.
+_LONGEST: Final = 10.0
 
 # Of OpenSSL's x509_vfy.h.
 _NOT_YET_VALID: Final = 9
@@ -27,12 +31,17 @@ async def diagnose(target: Target, trust: Trust) -> str:
     """Look at what answers there, and give a sentence where that is not what the settings expect.
 
     Empty where nothing answers, or all is well by now. It connects, shakes hands and hangs up: nothing is
-    sent, the token least of all. For calls that gRPC could not bring there, within some ten seconds.
+    sent, the token least of all. For calls that gRPC could not bring there, within ten seconds; whoever is
+    cancelled, or ends the process, does not wait for it.
     """
     try:
-        return await asyncio.to_thread(_diagnosed, target, trust)
+        async with asyncio.timeout(_LONGEST):
+            return await aside("tls-diagnosis", lambda: _diagnosed(target, trust))
     except ConfigurationError as error:
         return str(error)
+    except OSError:
+        # In time it was not found, or there was no thread to find it.
+        return ""
 
 
 def _diagnosed(target: Target, trust: Trust) -> str:
