@@ -2,7 +2,7 @@
 
 Parents before children, the singleton row last, rows of one table by id:
 
-    organization, credential, artifact, sync job, customer, user, access token, entitlement, singleton
+    node, organization, credential, artifact, sync job, customer, user, access token, entitlement, singleton
 
 PostgreSQL locks more than what a statement names:
 
