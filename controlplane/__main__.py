@@ -11,6 +11,7 @@ from clients.process import log, tracing
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.lasting import settle
 from clients.process.place import ADMIN_TOKEN_FILE, prepare
+from clients.process.unknown_settings import warn_of_unknown
 from controlplane.model import bootstrap
 from controlplane.model.database import DatabaseUnavailable
 from controlplane.server import opened, running, utc_now
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.reset:
             asyncio.run(_reset(settings, options.reset))
         else:
+            warn_of_unknown(os.environ)
             tracing.configure(settings.tracing_endpoint, "penstock-controlplane")
             asyncio.run(_serve(settings))
     except ConfigurationError as error:

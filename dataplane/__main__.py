@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import resource
 import sys
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,7 @@ from clients.process import log, tracing
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.listen import Address, bind
 from clients.process.scraping import ScrapeToken
+from clients.process.unknown_settings import warn_of_unknown
 from dataplane.http.node_port import NodePort
 from dataplane.http.server import Server
 from dataplane.place import prepare_data_dir
@@ -52,6 +54,7 @@ def main(arguments: list[str]) -> int:
 
 def warn(settings: Settings) -> None:
     """Say once for the whole node what is not as it should be."""
+    warn_of_unknown(os.environ)
     if settings.target.is_exposed:
         _LOG.warning("On the way to the control plane %s", settings.target.warning)
 

@@ -102,9 +102,12 @@ def _refusal(outcome: tuple[int, str, str]) -> str:
 
 
 async def test_the_first_start_shows_the_token_and_no_later_one_does(tmp_path: Path) -> None:
-    """Two lines on standard output at first, one afterwards; everything written is private."""
+    """Two lines on standard output at first, one afterwards; everything written is private.
+
+    A setting that is misspelled is told in the log, once.
+    """
     data = tmp_path / "data"
-    async with _started(data) as first:
+    async with _started(data, PENSTOCK_DATABASE_ULR="sqlite:///elsewhere") as first:
         token = (data / "admin-token").read_text().strip()
         assert is_well_formed(token)
         assert first.output.count(token) == 1
@@ -115,6 +118,7 @@ async def test_the_first_start_shows_the_token_and_no_later_one_does(tmp_path: P
         assert (code, out) == (0, "")
         assert token not in err
         assert "Traceback" not in err
+        assert err.count("PENSTOCK_DATABASE_URL may be meant") == 1
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in data.glob("*")}
     assert set(modes) >= {"admin-token", "node-token", "controlplane.db"}
     assert set(modes.values()) == {0o600}

@@ -62,6 +62,15 @@ def test_a_token_that_others_can_read(address: str, warned: bool, caplog: pytest
     assert ("the token is sent in clear to controlplane:1" in caplog.text) is warned
 
 
+def test_a_misspelled_setting_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The node starts without it; it may be another version's."""
+    monkeypatch.setenv("PENSTOCK_WORKRES", "2")
+    warn(Settings.load())
+    assert "PENSTOCK_WORKERS may be meant" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("0", 0), ("1000", 1000), ("5B", 5), ("20GiB", 20 << 30), ("3 MiB", 3 << 20), (" 1TiB ", 1 << 40)],
