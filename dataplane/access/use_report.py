@@ -55,6 +55,13 @@ class UseReport:
             await self._report(_LAST_TIMEOUT)
 
     async def _report(self, timeout: float = _TIMEOUT) -> None:
+        try:
+            await self._report_all(timeout)
+        except Exception:  # noqa: BLE001 - a node must not end of it, nor another report wait for this one
+            _LOG.exception("A report of the use of tokens could not be made, and is lost.")
+            self._unanswered = None
+
+    async def _report_all(self, timeout: float) -> None:
         while self._unanswered is not None or len(self._uses):
             if self._unanswered is None:
                 self._unanswered = _request(*self._uses.take(_LIMIT))

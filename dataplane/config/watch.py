@@ -65,6 +65,8 @@ class ConfigWatch:
         self._sleep = sleep
         self._told = ("", "")
         self._refused = 0
+        # Seconds before the next try.
+        self._pause = _FIRST_PAUSE
 
     async def start_from_saved(self) -> None:
         """Put in force what another worker left, or else the saved configuration, if there is one."""
@@ -86,20 +88,24 @@ class ConfigWatch:
                 tasks.create_task(self._relay.hear(), name="config-others")
 
     async def _follow(self) -> None:
-        pause = _FIRST_PAUSE
         while True:
             try:
-                with translated():
-                    await self._read_stream()
-            except (ControlError, _StreamEnded) as error:
-                if not self._state.interruption:
-                    pause = _FIRST_PAUSE
-                self._state.interrupt(str(error))
-                # gRPC says little of what TLS was refused for.
-                why = await self._diagnose() if isinstance(error, Unreachable) else ""
-                self._interrupted(error, why.rstrip("."))
+                await self._follow_once()
+            except Exception:  # noqa: BLE001 - a mistake here must not end what is in force
+                _LOG.exception("The configuration is not being followed, through a mistake in Penstock.")
+                self._tell_interruption("This node failed to follow it; its log says why")
+            pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
             await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads nodes, guards nothing
-            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _follow_once(self) -> None:
+        try:
+            with translated():
+                await self._read_stream()
+        except (ControlError, _StreamEnded) as error:
+            self._state.interrupt(str(error))
+            # gRPC says little of what TLS was refused for.
+            why = await self._diagnose() if isinstance(error, Unreachable) else ""
+            self._interrupted(error, why.rstrip("."))
 
     async def _read_stream(self) -> None:
         call = self._nodes.WatchConfig(node_pb2.WatchConfigRequest(revision=self._state.revision))
@@ -185,6 +191,7 @@ class ConfigWatch:
         if self._state.interruption:
             self._state.follow()
             self._told = ("", "")
+            self._pause = _FIRST_PAUSE
             _LOG.info("Following the control plane's configuration.")
 
     def _tell(self, message: node_pb2.WatchConfigResponse) -> None:
@@ -193,9 +200,7 @@ class ConfigWatch:
             self._relay.tell(message.change if taken else None)
 
     def _interrupted(self, error: ControlError | _StreamEnded, why: str) -> None:
-        self._state.interrupt(why or str(error))
-        if self._relay is not None:
-            self._relay.interrupted()
+        self._tell_interruption(why or str(error))
         # Said once for each reason, and not at every try.
         if self._told == (type(error).__name__, why):
             return
@@ -209,6 +214,11 @@ class ConfigWatch:
             _LOG.error("The control plane refuses this node's token (%s); %s.", error, going_on)
         else:
             _LOG.warning("The configuration is not being followed (%s); %s.", why or error, going_on)
+
+    def _tell_interruption(self, reason: str) -> None:
+        self._state.interrupt(reason)
+        if self._relay is not None:
+            self._relay.interrupted()
 
     async def _report(self) -> None:
         reported: tuple[int, str] | None = None

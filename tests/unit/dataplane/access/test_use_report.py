@@ -58,3 +58,14 @@ async def test_a_report_that_is_refused_holds_up_no_other() -> None:
     uses.refused("192.0.2.2", "", 2.0)
     await report._report()
     assert [each.refused_sign_ins[0].address for each in nodes.heard] == ["192.0.2.1", "192.0.2.2"]
+
+
+async def test_a_report_that_cannot_be_made_holds_up_no_other() -> None:
+    """As of a moment that no timestamp holds: the node goes on, and tells what comes after it."""
+    nodes, uses = Nodes(), Uses()
+    report = _report(nodes, uses)
+    uses.used("one", "192.0.2.1", 1e12)
+    await report._report()
+    uses.used("two", "192.0.2.1", 1.0)
+    await report._report()
+    assert [use.token_uid for each in nodes.heard for use in each.token_uses] == ["two"]

@@ -125,6 +125,27 @@ async def test_what_is_wrong_with_tls_is_told(
         assert caplog.text.count(sentence.rstrip(".")) == 1
 
 
+async def test_a_mistake_of_the_node_ends_nothing(
+    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What follows the configuration fails in a way that nobody thought of: it goes on, and tries again."""
+
+    async def diagnose() -> str:
+        raise ValueError("unthought of")
+
+    plane.add_artifact("acme/app")
+    async with following(plane, tmp_path / "saved", diagnose=diagnose) as node:
+        await until(lambda: node.knows("acme/app"))
+        await plane.stop()
+        await until(lambda: "failed to follow" in node.state.interruption)
+        assert node.knows("acme/app")
+        plane.add_artifact("acme/other")
+        await plane.start()
+        await until(lambda: node.knows("acme/other"))
+        assert not node.state.interruption
+    assert "unthought of" in caplog.text
+
+
 async def test_what_comes_in_pieces_counts_once_it_is_whole(plane: FakeControlPlane, tmp_path: Path) -> None:
     """A snapshot or a change whose last piece did not come is nothing, and the node asks again."""
     one, two = plane.add_artifact("acme/one"), plane.add_artifact("acme/two")
