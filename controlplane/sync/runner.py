@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -9,7 +10,6 @@ from sqlmodel import select
 
 from controlplane.model.database import Database
 from controlplane.model.identifiers import new_uid
-from controlplane.model.signal import ChangeSignal
 from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import jobs
 from controlplane.sync.dispatch import Dispatcher
@@ -20,14 +20,17 @@ from controlplane.sync.limits import Limits
 from controlplane.sync.lock_health import LockHealth
 from controlplane.sync.locks import Locks
 from controlplane.sync.measures import SyncMeasures
+from controlplane.sync.news import JobNews
 from controlplane.sync.schedule import Schedule
 from controlplane.sync.ticker import Ticker
 from controlplane.sync.wakeups import Wakeups
 from controlplane.upstream.access import UpstreamAccess
 from penstock.v1 import artifact_pb2
 
-# Seconds after which a job that another process runs is looked at again.
+# Seconds after which a job that another process may run is looked at again; twice as long each time that
+# nothing has changed, at most.
 _LOOK_AGAIN: Final = 0.5
+_LONGEST: Final = 2.0
 # Artifacts of one transaction.
 _BATCH: Final = 500
 _NONE: Final = Schedule("", UTC)
@@ -63,7 +66,7 @@ class Syncs:
         self._hosts = hosts or Hosts()
         self._now = now
         self._wakeups = wakeups
-        self._changed = ChangeSignal()
+        self._news = JobNews()
         self._stopped = False
         locks = locks or LeaseRows(database)
         measures = measures or SyncMeasures(CollectorRegistry())
@@ -107,7 +110,7 @@ class Syncs:
             await self._wakeups.stop()
         await self._ticker.stop()
         await self._dispatcher.stop()
-        self._changed.send()
+        self._news.send_all()
 
     async def request(
         self, artifact_id: int, trigger: int, requested_by: str, *, force_removals: bool = False
@@ -124,7 +127,8 @@ class Syncs:
             )
         if trigger in jobs.SUPERSEDING:
             self._dispatcher.end_others(artifact_id, job.uid)
-        self._changed.send()
+            self._news.send_all()
+        self._news.send(job.uid)
         self._wake()
         return job
 
@@ -160,19 +164,22 @@ class Syncs:
     async def watch(self, job_uid: str) -> AsyncGenerator[SyncJob, None]:
         """Yield the job as it is, and again whenever it has changed; ends when it has, or is deleted."""
         shown: SyncJob | None = None
-        while not self._stopped:
-            seen = self._changed.count
-            async with self._database.read() as session:
-                job = (await session.exec(select(SyncJob).where(SyncJob.uid == job_uid))).first()
-            if job is None:
-                return
-            # A beat is no news.
-            if shown is None or _told(job) != _told(shown):
-                shown = job
-                yield job
-            if job.end_time is not None:
-                return
-            await self._changed.wait(seen, _LOOK_AGAIN)
+        pause = _LOOK_AGAIN
+        with self._news.of(job_uid) as changed:
+            while not self._stopped:
+                seen = changed.count
+                async with self._database.read() as session:
+                    job = (await session.exec(select(SyncJob).where(SyncJob.uid == job_uid))).first()
+                if job is None:
+                    return
+                # A beat is no news.
+                if shown is None or _told(job) != _told(shown):
+                    shown, pause = job, _LOOK_AGAIN
+                    yield job
+                if job.end_time is not None:
+                    return
+                await changed.wait(seen, pause)
+                pause = min(2 * pause, _LONGEST)
 
     def _wake(self) -> None:
         self._dispatcher.wake()
@@ -180,7 +187,8 @@ class Syncs:
             self._wakeups.tell()
 
     def _execution(self, claimed: Claimed) -> Execution:
-        self._changed.send()
+        written = partial(self._news.send, claimed.job.uid)
+        written()
         return Execution(
             claimed,
             self._database,
@@ -188,7 +196,7 @@ class Syncs:
             hosts=self._hosts,
             timeout=self._limits.timeout.total_seconds(),
             now=self._now,
-            written=self._changed.send,
+            written=written,
         )
 
     async def _refuse_what_cannot_begin(self, trigger: int) -> None:
