@@ -6,14 +6,14 @@ event loop, of which there are few, a handful of such names would keep all waiti
 
 import asyncio
 import socket
-import threading
-from contextlib import suppress
+from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
 from aiohttp.abc import ResolveResult
 
 from clients.oci.domain import owner_of
+from clients.process.aside import aside
 
 # Names that are looked up at one time. Each has a thread, which stays until the system's resolver gives up.
 _MOST: Final = 16
@@ -41,39 +41,17 @@ class Lookups:
         except BaseException:
             owner.release()
             raise
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[list[ResolveResult]] = loop.create_future()
+        looking = asyncio.ensure_future(aside("name-lookup", partial(_look_up, host, port, family)))
 
-        def leave() -> None:
+        def leave(_: object) -> None:
             self._free.release()
             owner.release()
+            if not looking.cancelled():
+                # Whoever asked may be gone.
+                looking.exception()
 
-        def end(outcome: list[ResolveResult] | Exception) -> None:
-            leave()
-            if found.done():
-                return
-            if isinstance(outcome, Exception):
-                found.set_exception(outcome)
-            else:
-                found.set_result(outcome)
-
-        def look() -> None:
-            outcome: list[ResolveResult] | Exception
-            try:
-                outcome = _look_up(host, port, family)
-            except Exception as error:  # noqa: BLE001 - raised where it is waited for
-                outcome = error
-            # The loop may have ended meanwhile.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(end, outcome)
-
-        try:
-            # One that a process does not wait for at its end, as it does for those of a pool.
-            threading.Thread(target=look, name="name-lookup", daemon=True).start()
-        except RuntimeError as error:
-            leave()
-            raise OSError(None, "there is no thread to resolve the name in") from error
-        return await found
+        looking.add_done_callback(leave)
+        return await asyncio.shield(looking)
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
