@@ -20,9 +20,10 @@ from tests.bench import interleave, network, plot, readme, report, workloads
 from tests.bench.bench import Bench
 from tests.bench.case import Result
 from tests.bench.load.message import LoadFailed
-from tests.bench.servers.penstock import ROOT, Penstock
+from tests.bench.servers.penstock import Penstock
 from tests.bench.servers.server import NotAvailable
 
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench-results.json"
 PLOT = ROOT / "docs" / "benchmarks.svg"
 README = ROOT / "README.md"

@@ -1,9 +1,6 @@
 """Penstock itself, both planes, set up through its public contract: environment and command."""
 
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import ClassVar
 
 from tests.bench import ask
@@ -16,21 +13,8 @@ from tests.servers.command import CommandFailed
 from tests.servers.http import basic
 from tests.servers.process import ServerFailed
 
-ROOT = Path(__file__).resolve().parents[3]
 ORGANIZATION, _, ARTIFACT = REPOSITORY.partition("/")
 _USER = "bench@example.com"
-
-
-@cache
-def setting(pattern: str) -> str | None:
-    """The setting, without `PENSTOCK_`, that the README has under a name of this pattern; else None."""
-    found = re.search(rf"\bPENSTOCK_({pattern})\b", (ROOT / "README.md").read_text())
-    return found.group(1) if found else None
-
-
-def has_tls() -> bool:
-    """Whether a node can be given a certificate of its own."""
-    return None not in _tls_settings()
 
 
 class Penstock(Server):
@@ -44,17 +28,9 @@ class Penstock(Server):
         if not installation.PROGRAM.exists():
             raise NotAvailable(f"there is no {installation.PROGRAM}: run 'make setup'")
         certificate = self.setup.certificate
-        settings = dict(self.settings)
-        for name in settings:
-            if setting(name) is None:
-                raise NotAvailable(f"Penstock has no setting PENSTOCK_{name}")
-        if workers := setting(r"\w*WORKERS"):
-            settings[workers] = str(self.setup.workers)
+        settings = {**self.settings, "WORKERS": str(self.setup.workers)}
         if certificate is not None:
-            names = _tls_settings()
-            if names[0] is None or names[1] is None:
-                raise NotAvailable("Penstock's nodes have no setting for a certificate")
-            settings |= {names[0]: str(certificate.certificate), names[1]: str(certificate.key)}
+            settings |= {"TLS_CERTIFICATE": str(certificate.certificate), "TLS_KEY": str(certificate.key)}
         self._penstock = installation.Penstock(self.setup.directory, together=False, settings=settings)
         self._address = Address.parse(self._penstock.registry, certificate.context() if certificate else None)
         try:
@@ -131,7 +107,3 @@ class Unrecorded(Penstock):
 
     name = "penstock, pulls not recorded"
     settings: ClassVar[Mapping[str, str]] = {"PULL_EVENTS": "false"}
-
-
-def _tls_settings() -> tuple[str | None, str | None]:
-    return setting(r"\w*TLS_\w*CERT\w*"), setting(r"\w*TLS_\w*KEY\w*")

@@ -10,7 +10,7 @@ from tests.bench.case import Case, Sample
 from tests.bench.content import MiB
 from tests.bench.load.sealed import drain_sealed
 from tests.bench.servers.nginx import Nginx
-from tests.bench.servers.penstock import Penstock, has_tls
+from tests.bench.servers.penstock import Penstock
 from tests.bench.servers.registry import PlainRegistry
 from tests.bench.servers.server import Server
 from tests.bench.tls import self_signed
@@ -23,9 +23,6 @@ CONNECTIONS = 8
 def cases(bench: Bench) -> Iterator[Case]:
     """One size, one number of connections; the load generator does not decrypt."""
     certificate = self_signed(bench.directory)
-    if not has_tls():
-        bench.leave_out("TLS: Penstock's nodes have no setting for a certificate")
-        return
     if certificate is None:
         bench.leave_out("TLS: there is no openssl command to make a certificate with")
         return
