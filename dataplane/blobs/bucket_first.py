@@ -11,6 +11,7 @@ from dataplane.blobs.bucket import Bucket, BucketStream
 from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.source import Source, Stream
+from dataplane.blobs.turns import Came
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +30,12 @@ class BucketFirst:
         bucket: Bucket,
         upstream: Source,
         measures: Measures,
-        come: Callable[[Digest], Awaitable[bool]] | None = None,
+        come: Callable[[Digest, Came], Awaitable[bool]] | None = None,
     ) -> None:
         """Look into bucket, and then wait for `come`, if it is given, before upstream is asked.
 
-        `come` waits for this node's turn, and tells whether the bucket has the blob after all.
+        `come` waits for this node's turn, and tells whether the bucket has the blob after all; what it is
+        given tells how many bytes have come from upstream.
         """
         self._digest = digest
         self._size = size
@@ -44,6 +46,8 @@ class BucketFirst:
         self._skips_bucket = False
         self.used_bucket = False
         """Whether bytes came from the bucket, so that they may be what is wrong."""
+        # From upstream: how many bytes, and up to where in the blob.
+        self._came = self._at = 0
 
     def __str__(self) -> str:
         return f"{self._bucket.place} or {self._upstream}" if self.used_bucket else str(self._upstream)
@@ -55,6 +59,8 @@ class BucketFirst:
             stream: Stream | None = await self._from_bucket(stack, offset, stop)
             if stream is None:
                 stream = await stack.enter_async_context(self._upstream.open(offset, stop))
+                if self._come is not None:
+                    stream = _Counted(stream, self._count)
             yield stream
 
     def distrust(self) -> bool:
@@ -70,13 +76,21 @@ class BucketFirst:
             "blob %s is fetched from its upstream, for %s failed: %s", self._digest, self._bucket.place, error
         )
 
+    def came(self) -> int | None:
+        """Tell how many bytes have come from upstream; None once the last of them has."""
+        return self._came if self._at < self._size else None
+
+    def _count(self, at: int, length: int) -> None:
+        self._at = at
+        self._came += length
+
     async def _from_bucket(self, stack: AsyncExitStack, offset: int, stop: int | None) -> Stream | None:
         if self._skips_bucket or self._bucket.pauses:
             return None
         opened = partial(self._bucket.open, self._digest, offset, stop)
         try:
             stream = await stack.enter_async_context(opened())
-            if stream is None and self._come is not None and await self._come(self._digest):
+            if stream is None and self._come is not None and await self._come(self._digest, self.came):
                 stream = await stack.enter_async_context(opened())
         except BucketFailed as error:
             self.failed(error)
@@ -111,3 +125,21 @@ class _Stream:
         except BucketFailed as error:
             self._source.failed(error)
             raise UpstreamUnavailable("the bucket", "The bucket broke the transfer off.") from error
+
+
+class _Counted:
+    """An upstream's stream whose bytes are counted: `count` is told where each piece ends, and its length."""
+
+    def __init__(self, stream: Stream, count: Callable[[int, int], None]) -> None:
+        self._stream = stream
+        self._count = count
+        self.offset = stream.offset
+        self.size = stream.size
+
+    async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
+        at = self.offset
+        async with aclosing(self._stream.chunks()) as chunks:
+            async for chunk in chunks:
+                at += len(chunk)
+                self._count(at, len(chunk))
+                yield chunk

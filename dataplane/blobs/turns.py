@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from clients.oci.digest import Digest
+from clients.oci.request import Timeouts
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.leases import LASTS, Leases, LeasesNotOffered, LeasesUnavailable
@@ -21,13 +23,19 @@ _LONGEST_LOOK: Final = 1.0
 _PAUSE: Final = 15.0
 # Seconds for giving leases back when the node stops.
 _LAST: Final = 2.0
+# Bytes a second that others wait for: whoever gets fewer has nothing to wait for.
+_FLOOR: Final = Timeouts().floor
+
+Came = Callable[[], int | None]
+"""Tells how many bytes of a fetch have come so far; None once all have."""
 
 
 class Turns:
     """The turns of one process; `stop` it after the last.
 
-    A turn is held under a lease from before the upstream is asked until the blob is in the bucket. Where
-    there are no leases to be had, it is everybody's turn.
+    A turn is held under a lease from before the upstream is asked until the blob is in the bucket. It ends
+    before where next to nothing comes from the upstream: the next node may have better luck with it, and all
+    others then wait for that one. Where there are no leases to be had, it is everybody's turn.
     """
 
     def __init__(
@@ -54,15 +62,15 @@ class Turns:
         self._held: dict[Digest, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def come(self, digest: Digest) -> bool:
+    async def come(self, digest: Digest, came: Came) -> bool:
         """Wait until this node may ask the upstream, a bounded time; True where the blob is in the bucket.
 
-        `over` ends the turn, if it was one. Does not raise.
+        `came` says how its fetch goes on from then. `over` ends the turn, if it was one. Does not raise.
         """
         if digest in self._held or self._clock() < self._off_until:
             return False
         try:
-            return await self._come(digest)
+            return await self._come(digest, came)
         except LeasesUnavailable as error:
             self._unavailable(error)
         except BucketFailed as error:
@@ -86,7 +94,7 @@ class Turns:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _come(self, digest: Digest) -> bool:
+    async def _come(self, digest: Digest, came: Came) -> bool:
         until, pause, waits = self._clock() + self._longest, _FIRST_LOOK, False
         while not await self._leases.take(digest):
             self._well()
@@ -108,7 +116,7 @@ class Turns:
         self._well()
         # Another fetch of this node, for other readers, may have the turn by now.
         if digest not in self._held:
-            self._held[digest] = self._spawn(self._keep(digest))
+            self._held[digest] = self._spawn(self._keep(digest, came))
         # Its last holder may have put the blob there just before it gave the lease back.
         try:
             there = await self._bucket.size(digest) is not None
@@ -119,9 +127,15 @@ class Turns:
             self.over(digest)
         return there
 
-    async def _keep(self, digest: Digest) -> None:
+    async def _keep(self, digest: Digest, came: Came) -> None:
+        growth = _Growth(self._clock(), came())
         while True:
             await asyncio.sleep(self._renew)
+            if growth.stands_still(self._clock(), came()):
+                logger.warning("blob %s hardly comes: other nodes wait for it no longer", digest)
+                del self._held[digest]
+                await self._release(digest)
+                return
             try:
                 if not await self._leases.take(digest):
                     logger.warning("another node has taken over the fetch of blob %s", digest)
@@ -152,3 +166,18 @@ class Turns:
         if not self._said:
             self._said = str(error)
             logger.warning("This node waits for no other%s. %s", " from now on" if never else "", error)
+
+
+class _Growth:
+    """Compares what has come with what had come two looks ago: within one, a fetch may sign in or pause."""
+
+    def __init__(self, now: float, came: int | None) -> None:
+        self._looks = deque([(now, came or 0)], 2)
+
+    def stands_still(self, now: float, came: int | None) -> bool:
+        if came is None:
+            return False
+        then, before = self._looks[0]
+        still = len(self._looks) > 1 and came - before < _FLOOR * (now - then)
+        self._looks.append((now, came))
+        return still

@@ -204,3 +204,26 @@ async def test_a_turn_lasts_until_the_blob_is_in_the_bucket(
     async with asyncio.timeout(10):
         while not await other.take(BLOB.digest):  # noqa: ASYNC110 - a server
             await asyncio.sleep(0.05)
+
+
+async def test_a_fetch_that_stands_still_keeps_no_other_node_waiting(
+    make_node: Callable[..., Any], bucket: Bucket
+) -> None:
+    """Its node gives the turn back long before the other has waited as long as it may; and takes no harm."""
+
+    def turns(owner: str) -> Turns:
+        return Turns(BucketLeases(bucket.client, owner), bucket, measures, 10, lasts=0.9)
+
+    measures = Measures()
+    one, two = await make_node("one", turns=turns("one")), await make_node("two", turns=turns("two"))
+    gate = asyncio.Event()
+    still = asyncio.create_task(pull(one, BLOB, ScriptedSource(BLOB, Turn(pause_after=100_000, gate=gate))))
+    while one.measures.upstream_bytes < 100_000:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)
+
+    source = ScriptedSource(BLOB)
+    assert await pull(two, BLOB, source) == content_of(BLOB)
+    assert source.asked == [0]
+    assert (measures.bucket_waits, measures.bucket_waits_ended) == (1, 0)
+    gate.set()
+    assert await still == content_of(BLOB)

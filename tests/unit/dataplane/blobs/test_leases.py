@@ -1,6 +1,7 @@
 """Leases in Redis and in a bucket, and what a node does with them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
@@ -21,6 +22,11 @@ from tests.servers.moto import Moto
 from tests.servers.redis_server import RedisServer
 from tests.unit.dataplane.blobs.buckets import put
 from tests.unit.dataplane.blobs.lease_conformance import LASTS, ONE, REQUIREMENTS, MakeLeases
+
+
+def steadily() -> int:
+    """How many bytes have come of a slow fetch on which nothing is wrong."""
+    return round(time.monotonic() * 5000)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +110,7 @@ async def test_a_server_without_conditions_has_no_leases(
 
     turns = Turns(BucketLeases(client, "node"), Bucket(client), Measures(), 10)
     for _ in range(3):
-        assert await turns.come(ONE) is False
+        assert await turns.come(ONE, steadily) is False
         turns.over(ONE)
     await turns.stop()
     (said,) = caplog.records
@@ -116,8 +122,8 @@ async def test_others_wait_for_what_one_fetches(client: BucketClient, in_bucket:
     bucket, measures = Bucket(client), Measures()
     first, second = (Turns(in_bucket(owner), bucket, measures, 30, lasts=LASTS) for owner in "ab")
     content = b"one"
-    assert await first.come(ONE) is False
-    waiting = asyncio.create_task(second.come(ONE))
+    assert await first.come(ONE, steadily) is False
+    waiting = asyncio.create_task(second.come(ONE, steadily))
     await asyncio.sleep(2.5 * LASTS)
     assert not waiting.done(), "the lease is held for longer than it lasts"
     assert await put(bucket, ONE, content)
@@ -132,8 +138,8 @@ async def test_others_go_on_when_one_gives_up(client: BucketClient, in_bucket: M
     """It is the next one's turn at once."""
     bucket = Bucket(client)
     first, second = (Turns(in_bucket(owner), bucket, Measures(), 30) for owner in "ab")
-    assert await first.come(ONE) is False
-    waiting = asyncio.create_task(second.come(ONE))
+    assert await first.come(ONE, steadily) is False
+    waiting = asyncio.create_task(second.come(ONE, steadily))
     await asyncio.sleep(0.2)
     first.over(ONE)
     assert await waiting is False
@@ -144,13 +150,44 @@ async def test_others_go_on_when_one_gives_up(client: BucketClient, in_bucket: M
     assert await leases.take(ONE), "all is given back"
 
 
+@pytest.mark.parametrize("rate", [0, 500])
+async def test_nobody_waits_for_a_fetch_that_stands_still(
+    client: BucketClient, in_bucket: MakeLeases, rate: int
+) -> None:
+    """Its turn ends by itself, for one of the others; the third waits for the second."""
+    bucket, measures = Bucket(client), Measures()
+    first, second, third = (Turns(in_bucket(owner), bucket, measures, 60, lasts=LASTS) for owner in "abc")
+    assert not await first.come(ONE, lambda: round(time.monotonic() * rate))
+    waiting = [asyncio.create_task(turns.come(ONE, steadily)) for turns in (second, third)]
+    ended, _ = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    assert [each.result() for each in ended] == [False]
+    assert measures.bucket_waits_ended == 0
+    first.over(ONE)
+    await first.stop()
+    assert await put(bucket, ONE, b"one")
+    assert sorted(await asyncio.gather(*waiting)) == [False, True]
+    await second.stop()
+    await third.stop()
+
+
+async def test_what_has_all_come_stands_still_as_long_as_it_takes(
+    client: BucketClient, in_bucket: MakeLeases
+) -> None:
+    """Putting it into the bucket may take longer than a fetch may pause."""
+    first = Turns(in_bucket("a"), Bucket(client), Measures(), 60, lasts=LASTS)
+    assert not await first.come(ONE, lambda: None)
+    await asyncio.sleep(1.5 * LASTS)
+    assert not await in_bucket("b").take(ONE)
+    await first.stop()
+
+
 async def test_nobody_waits_for_ever(client: BucketClient, in_bucket: MakeLeases) -> None:
     """Who has waited as long as they may help themselves, without a lease to give back."""
     measures = Measures()
     holder = in_bucket("holder")
     assert await holder.take(ONE)
     turns = Turns(in_bucket("node"), Bucket(client), measures, 0.3)
-    assert await turns.come(ONE) is False
+    assert await turns.come(ONE, steadily) is False
     turns.over(ONE)
     await turns.stop()
     assert (measures.bucket_waits, measures.bucket_waits_ended) == (1, 1)
@@ -162,7 +199,7 @@ async def test_what_was_put_meanwhile_is_not_fetched(client: BucketClient, in_bu
     bucket = Bucket(client)
     assert await put(bucket, ONE, b"one")
     turns = Turns(in_bucket("node"), bucket, Measures(), 1)
-    assert await turns.come(ONE) is True
+    assert await turns.come(ONE, steadily) is True
     await turns.stop()
     assert await in_bucket("other").take(ONE)
 
@@ -171,11 +208,11 @@ async def test_two_fetches_of_one_node_have_one_turn(client: BucketClient, in_bu
     """Organizations fetch a blob apart, and at once: when the turn is over, nothing goes on renewing it."""
     first, second = (Turns(in_bucket(owner), Bucket(client), Measures(), 30, lasts=0.3) for owner in "ab")
     digest = Digest.of(b"asked for by two")
-    assert await asyncio.gather(first.come(digest), first.come(digest)) == [False, False]
+    assert await asyncio.gather(first.come(digest, steadily), first.come(digest, steadily)) == [False, False]
     first.over(digest)
     _, running = await asyncio.wait(first._tasks, timeout=10)
     assert not running
-    assert not await second.come(digest)
+    assert not await second.come(digest, steadily)
     second.over(digest)
     await first.stop()
     await second.stop()
