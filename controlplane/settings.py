@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from clients.process import log, tracing
+from clients.process import cleartext, log, tracing
 from clients.process.exits import ConfigurationError
 from clients.process.place import DEFAULT_DATA_DIR
 from clients.process.quantities import Duration
@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     allow_private_upstreams: bool = Field(
         default=False, description="lets upstreams be at loopback, link-local or private addresses"
     )
+    allow_cleartext: bool = Field(default=False, description=cleartext.DESCRIPTION)
     redis_url: str = Field(
         default="",
         description="`redis://host:6379/0` for the locks of sync, when several control planes share a"
@@ -222,7 +223,7 @@ class Settings(BaseSettings):
     def load(cls) -> Self:
         """Read the environment; raises ConfigurationError that names each variable which is wrong."""
         try:
-            return cls()
+            settings = cls()
         except ValidationError as error:
             # Values are left out: one may hold a password.
             problems = [
@@ -230,6 +231,9 @@ class Settings(BaseSettings):
                 for item in error.errors()
             ]
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
+        for field in ("redis_url", "tracing_endpoint"):
+            cleartext.check_url(getattr(settings, field), variable(field), allowed=settings.allow_cleartext)
+        return settings
 
 
 def variable(field: str) -> str:

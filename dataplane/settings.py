@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from clients.control.target import Target
 from clients.control.trust import Trust
-from clients.process import log, tracing
+from clients.process import cleartext, log, tracing
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address
 from clients.process.place import DEFAULT_DATA_DIR
@@ -68,6 +68,7 @@ class Settings(StoreSettings, ServerSettings):
         " signed it",
     )
     client_key: Path | None = Field(default=None, description="PEM file with the key of that certificate")
+    allow_cleartext: bool = Field(default=False, description=cleartext.DESCRIPTION)
     node_token: SecretStr = Field(
         default=SecretStr(""),
         description="the token that admits a node to the control plane; without it, the file `node-token` in"
@@ -148,6 +149,10 @@ class Settings(StoreSettings, ServerSettings):
         if settings.target.tls:
             settings.trust.certificates()
         settings.trust.check_use(settings.target)
+        for field in ("redis_url", "tracing_endpoint"):
+            cleartext.check_url(
+                getattr(settings, field), f"{_PREFIX}{field.upper()}", allowed=settings.allow_cleartext
+            )
         for field in ("registry_listen", "node_listen"):
             Address.parse(getattr(settings, field), f"{_PREFIX}{field.upper()}")
         return settings
@@ -160,4 +165,10 @@ class Settings(StoreSettings, ServerSettings):
     @property
     def trust(self) -> Trust:
         """How to be sure of it; raises ConfigurationError."""
-        return Trust.of(self.ca_file, self.server_name, self.client_certificate, self.client_key)
+        return Trust.of(
+            self.ca_file,
+            self.server_name,
+            self.client_certificate,
+            self.client_key,
+            cleartext=self.allow_cleartext,
+        )

@@ -14,13 +14,21 @@ import dataplane.settings
 from clients.cli.main import app
 from clients.control.target import ADDRESS_SETTING
 from clients.control.trust import CA_SETTING, CERTIFICATE_SETTING, KEY_SETTING, NAME_SETTING
+from clients.process.cleartext import SETTING as CLEARTEXT_SETTING
 
 ROOT = Path(__file__).parent.parent
 _KIBIBYTE = 1024
 _SIZES = {"GiB": _KIBIBYTE**3, "MiB": _KIBIBYTE**2, "KiB": _KIBIBYTE}
 _DURATIONS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 # What the command reads as nodes do.
-_OF_COMMAND = (ADDRESS_SETTING, CA_SETTING, NAME_SETTING, CERTIFICATE_SETTING, KEY_SETTING)
+_OF_COMMAND = (
+    ADDRESS_SETTING,
+    CA_SETTING,
+    NAME_SETTING,
+    CERTIFICATE_SETTING,
+    KEY_SETTING,
+    CLEARTEXT_SETTING,
+)
 PLANES = {"control plane": controlplane.settings.Settings, "node": dataplane.settings.Settings}
 
 

@@ -1,6 +1,7 @@
 """What nodes have of an image, as each of them says itself."""
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
@@ -21,13 +22,18 @@ _LONGEST: Final = 1 << 20
 _CHECK: Final = "cached where"
 
 
-async def cached_where(nodes: Sequence[str], token: str, reference: str) -> list[ExplainPullResponse.Step]:
+async def cached_where(
+    nodes: Sequence[str], token: str, reference: str, verifying: ssl.SSLContext
+) -> list[ExplainPullResponse.Step]:
     """Ask each node, as the owner of the token, what it has of a reference that is well-formed.
 
-    A node that does not answer within five seconds, or with more than a mebibyte, is a step that says so.
+    Those by https are verified with this context. A node that does not answer within five seconds, or with
+    more than a mebibyte, is a step that says so.
     """
     repository, tag_or_digest = parse_pulled(reference)
-    async with Transport(allow_private=True, timeouts=_TIMEOUTS, retry=Retry(attempts=1)) as transport:
+    async with Transport(
+        allow_private=True, timeouts=_TIMEOUTS, retry=Retry(attempts=1), ssl_context=verifying
+    ) as transport:
 
         async def ask(node: str) -> ExplainPullResponse.Step:
             host = URL(node).authority

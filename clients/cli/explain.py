@@ -11,6 +11,8 @@ from clients.cli.failure import Failure
 from clients.cli.output import Format, document, show_json, show_lines
 from clients.cli.session import Session
 from clients.control.errors import translated
+from clients.process.cleartext import SETTING as CLEARTEXT_SETTING
+from clients.process.cleartext import is_here
 from clients.process.exits import Exit
 from penstock.v1.entitlement_pb2 import ExplainPullRequest, ExplainPullResponse
 
@@ -19,15 +21,28 @@ def _outcome(step: ExplainPullResponse.Step) -> str:
     return ExplainPullResponse.Outcome.Name(step.outcome).lower()
 
 
-def node_url(text: str) -> str:
-    """Check the address of a node's own port, like http://node-1.internal:8083; raises Failure."""
+def node_url(text: str, *, cleartext: bool) -> str:
+    """Check the address of a node's own port, like https://node-1.internal:8083; raises Failure.
+
+    `cleartext` allows one by http that is not this machine, where others could read a token.
+    """
     with suppress(ValueError):
         parts = urlsplit(text)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             origin = f"{parts.scheme}://{parts.netloc}"
             if "@" not in origin and text.rstrip("/") == origin:
+                if parts.scheme == "http" and not cleartext and not is_here(parts.hostname):
+                    raise Failure(_exposed(origin), Exit.USAGE)
                 return origin
     raise Failure(f"{text!r} is no node: give its own port, like http://node-1.internal:8083.", Exit.USAGE)
+
+
+def _exposed(origin: str) -> str:
+    return (
+        f"The token would be sent in clear to {origin}, for everybody on the way to read: ask on the node's"
+        " machine (--node http://127.0.0.1:8083) or through a tunnel, by https:// where something in front of"
+        f" the node speaks it, or set {CLEARTEXT_SETTING}=true where nobody else can read the network."
+    )
 
 
 def add(app: typer.Typer) -> None:
@@ -36,7 +51,7 @@ def add(app: typer.Typer) -> None:
         app,
         "explain",
         "penstock explain --token-id 01234567-89ab-4cde-8f01-23456789abcd acme/app:1.2.3",
-        "penstock explain --token-id ... --node http://node-1.internal:8083 acme/app:1.2.3",
+        "penstock explain --token-id ... --node https://node-1.internal:8083 acme/app:1.2.3",
     )(explain)
 
 
@@ -55,7 +70,7 @@ async def explain(
     node: Annotated[
         list[str] | None,
         typer.Option(
-            help="Own port of a node, like http://node-1.internal:8083; may be given again.",
+            help="Own port of a node, like http://127.0.0.1:8083, or by https; may be given again.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +88,8 @@ async def explain(
     request = ExplainPullRequest(
         parent=f"organizations/{organization}", token_uid=token_id, reference=reference
     )
-    nodes = [node_url(text) for text in node or ()]
+    trust = session.trust
+    nodes = [node_url(text, cleartext=trust.cleartext) for text in node or ()]
     async with session.control() as control:
         with translated():
             answer = await control.entitlements.ExplainPull(request)
@@ -81,7 +97,7 @@ async def explain(
         # What asks nodes takes longer to import than all the rest takes to run.
         from clients.cli.cached import cached_where  # noqa: PLC0415
 
-        answer.steps.extend(await cached_where(nodes, session.token(), reference))
+        answer.steps.extend(await cached_where(nodes, session.token(), reference, trust.https()))
     if session.output is Format.JSON:
         show_json(document(answer))
         return

@@ -1,6 +1,5 @@
 """What a command knows when it runs: where the control plane is, as whom to call it, how to print."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -63,10 +62,6 @@ class Session:
     def control(self) -> ControlClient:
         """Give a client of the control plane; raises as `target`, `trust` and `token` do.
 
-        A token that others could read on its way is sent all the same, with a warning on standard error.
+        The same where others could read the token on its way, and nothing says that this is wanted.
         """
-        target, token = self.target, self.token()
-        client = ControlClient(str(target), token, self.trust)
-        if target.is_exposed:
-            print(f"penstock: warning: {target.warning}", file=sys.stderr)
-        return client
+        return ControlClient(str(self.target), self.token(), self.trust)

@@ -1,9 +1,10 @@
 """Where a control plane is, and whether it is spoken to in TLS: what PENSTOCK_ADDRESS says."""
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Final, Self
 
+from clients.process.cleartext import SETTING as CLEARTEXT_SETTING
+from clients.process.cleartext import is_here
 from clients.process.exits import ConfigurationError
 from clients.process.listen import Address
 
@@ -38,26 +39,16 @@ class Target:
     @property
     def is_exposed(self) -> bool:
         """Whether what is said to it, tokens included, can be read by others than this machine."""
-        return not self.tls and not _is_loopback(self.address.host)
+        return not self.tls and not is_here(self.address.host)
 
     @property
-    def warning(self) -> str:
-        """The sentence for whoever sends a token to it where it is exposed."""
+    def refusal(self) -> str:
+        """The sentence for whoever would send a token to it where it is exposed."""
         return (
-            f"the token is sent in clear to {self.address}, and can be read by everybody on the way: give the"
-            f" control plane a certificate, and set {ADDRESS_SETTING} to https://{self.address}."
+            f"The token would be sent in clear to {self.address}, for everybody on the way to read: give the"
+            f" control plane a certificate, and set {ADDRESS_SETTING} to https://{self.address}; or set"
+            f" {CLEARTEXT_SETTING}=true where nobody else can read the network."
         )
 
     def __str__(self) -> str:
         return f"https://{self.address}" if self.tls else str(self.address)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    # Whoever dials all addresses of a machine gets its own.
-    return found.is_loopback or found.is_unspecified

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from clients.control.target import Target
+from clients.process import cleartext
 from clients.process.exits import ConfigurationError
 from clients.process.replaced import Replaced
 from clients.process.tls import KeyFiles, read_authorities
@@ -35,20 +36,32 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom to believe that it is the control plane, and by which name; `own` is what is shown to it."""
+    """Whom to believe that it is the control plane, and by which name; `own` is what is shown to it.
+
+    `cleartext` is for who wants the token to leave this machine without TLS.
+    """
 
     ca_file: Path | None = None
     server_name: str = ""
     own: KeyFiles | None = None
+    cleartext: bool = False
 
     @classmethod
-    def of(cls, ca_file: Path | None, server_name: str, certificate: Path | None, key: Path | None) -> Self:
-        """Take what the four settings say; raises ConfigurationError for a key without a certificate."""
-        return cls(ca_file, server_name, KeyFiles.of(_OWN, certificate, key))
+    def of(
+        cls,
+        ca_file: Path | None,
+        server_name: str,
+        certificate: Path | None,
+        key: Path | None,
+        *,
+        cleartext: bool = False,
+    ) -> Self:
+        """Take what the five settings say; raises ConfigurationError for a key without a certificate."""
+        return cls(ca_file, server_name, KeyFiles.of(_OWN, certificate, key), cleartext)
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the four settings; raises as `of`."""
+        """Read the five settings; raises ConfigurationError as `of`, and where one is wrong."""
 
         def file(setting: str) -> Path | None:
             text = environment.get(setting)
@@ -59,18 +72,36 @@ class Trust:
             environment.get(NAME_SETTING, ""),
             file(CERTIFICATE_SETTING),
             file(KEY_SETTING),
+            cleartext=cleartext.is_allowed(environment),
         )
 
     def check_use(self, target: Target) -> None:
-        """Raise ConfigurationError where something is set that would not be used: the way is in clear."""
-        if not target.tls and self != Trust():
-            setting = (
-                CA_SETTING if self.ca_file else NAME_SETTING if self.server_name else CERTIFICATE_SETTING
-            )
+        """Raise ConfigurationError where the way is in clear, and something is set for one that is not.
+
+        The same where others could read a token on that way, which nobody said that they want.
+        """
+        if target.tls:
+            return
+        if setting := self._unused:
             raise ConfigurationError(
                 f"{setting} is set, but PENSTOCK_ADDRESS ({target}) is spoken to in clear: set it to"
                 f" https://{target.address}."
             )
+        if target.is_exposed and not self.cleartext:
+            raise ConfigurationError(target.refusal)
+
+    @property
+    def _unused(self) -> str:
+        """What is set that only TLS has a use for."""
+        return (
+            CA_SETTING
+            if self.ca_file
+            else NAME_SETTING
+            if self.server_name
+            else CERTIFICATE_SETTING
+            if self.own
+            else ""
+        )
 
     def certificates(self) -> Replaced[Certificates]:
         """Give what the files hold, which follows them; raises ConfigurationError, naming the setting."""
@@ -78,10 +109,23 @@ class Trust:
         authorities = self.ca_file or _system()
         return Replaced((*own, authorities) if authorities else own, self._read)
 
+    def https(self) -> ssl.SSLContext:
+        """Give what parts of the installation other than the control plane are asked with, by HTTP.
+
+        They are verified by the names in their own addresses. Raises ConfigurationError, naming the setting.
+        """
+        return self._verifying("http/1.1").context
+
     def _read(self) -> Certificates:
+        read = self._verifying("h2")
+        if self.own is not None and read.chain is not None:
+            self.own.check_kind(read.chain)
+        return read
+
+    def _verifying(self, protocol: str) -> Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["h2"])
+        context.set_alpn_protocols([protocol])
         # As gRPC does: a bundle may hold what others have signed, down to the certificate itself.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         bundle = self.ca_file or _system()
@@ -90,10 +134,7 @@ class Trust:
             context.load_default_certs()
         else:
             authorities = read_authorities(bundle, CA_SETTING, context)
-        chain, key = None, None
-        if self.own is not None:
-            chain, key = self.own.load(context)
-            self.own.check_kind(chain)
+        chain, key = (None, None) if self.own is None else self.own.load(context)
         return Certificates(authorities, chain, key, context)
 
 

@@ -14,6 +14,7 @@ _LOG = logging.getLogger(__name__)
 KNOWN: Final = frozenset(
     {
         "PENSTOCK_ADDRESS",
+        "PENSTOCK_ALLOW_CLEARTEXT",
         "PENSTOCK_ALLOW_PRIVATE_UPSTREAMS",
         "PENSTOCK_AUDIT_RETENTION",
         "PENSTOCK_BLOB_STORE",

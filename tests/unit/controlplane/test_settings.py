@@ -85,3 +85,14 @@ def test_a_bad_schedule_is_refused_with_its_place(monkeypatch: pytest.MonkeyPatc
 def test_every_setting_is_described() -> None:
     """The README's table is made from the descriptions."""
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("name", ["PENSTOCK_REDIS_URL", "PENSTOCK_TRACING_ENDPOINT"])
+def test_a_password_that_others_can_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent in clear to no other machine, unless that is wanted."""
+    scheme = "redis" if "REDIS" in name else "http"
+    monkeypatch.setenv(name, f"{scheme}://me:hunter2@elsewhere.invalid:1")
+    with pytest.raises(ConfigurationError, match=f"{name} has a password"):
+        Settings.load()
+    monkeypatch.setenv("PENSTOCK_ALLOW_CLEARTEXT", "yes")
+    Settings.load()

@@ -55,11 +55,22 @@ def test_how_to_be_sure_of_the_control_plane(monkeypatch: pytest.MonkeyPatch, tm
                 Settings.load()
 
 
-@pytest.mark.parametrize(("address", "warned"), [("127.0.0.1:1", False), ("controlplane:1", True)])
-def test_a_token_that_others_can_read(address: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """It is sent in clear to another machine, with a warning."""
-    warn(Settings(address=address))
-    assert ("the token is sent in clear to controlplane:1" in caplog.text) is warned
+def test_a_token_that_others_can_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is sent in clear to no other machine, unless that is wanted; a warning then says so."""
+    monkeypatch.setenv("PENSTOCK_ADDRESS", "controlplane:1")
+    with pytest.raises(
+        ConfigurationError, match=r"clear to controlplane:1.*https://controlplane:1.*ALLOW_CL"
+    ):
+        Settings.load()
+    monkeypatch.setenv("PENSTOCK_ALLOW_CLEARTEXT", "true")
+    warn(Settings.load())
+    assert "token is sent in clear to controlplane:1" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("PENSTOCK_ADDRESS", "127.0.0.1:1")
+    warn(Settings.load())
+    assert not caplog.text
 
 
 def test_a_misspelled_setting_is_told(
@@ -163,3 +174,14 @@ def test_every_setting_is_described() -> None:
     """The README's table is made of it."""
     for name, field in Settings.model_fields.items():
         assert field.description, name
+
+
+@pytest.mark.parametrize("name", ["PENSTOCK_REDIS_URL", "PENSTOCK_TRACING_ENDPOINT"])
+def test_a_password_that_others_can_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent in clear to no other machine, unless that is wanted."""
+    scheme = "redis" if "REDIS" in name else "http"
+    monkeypatch.setenv(name, f"{scheme}://me:hunter2@elsewhere.invalid:1")
+    with pytest.raises(ConfigurationError, match=f"{name} has a password"):
+        Settings.load()
+    monkeypatch.setenv("PENSTOCK_ALLOW_CLEARTEXT", "yes")
+    Settings.load()

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.v1.entitlement_pb2 import ExplainPullResponse
 from tests.fakes.endpoint import Endpoint, Reply
+from tests.servers.certificates import Authority
 from tests.servers.ports import free_ports
 
 FOUND = ExplainPullResponse(
@@ -119,6 +120,36 @@ def test_what_is_no_node_is_refused(run, api, url):
     assert result.code == 2
     assert "node-1.internal:8083" in result.err
     assert api.calls == []
+
+
+def test_a_token_does_not_leave_the_machine_in_clear(run, api, monkeypatch):
+    """Before anything is sent anywhere; who insists may, and then sees that there is no such node."""
+    api.answer("ExplainPull", FOUND)
+    result = explain(run, "--node", "http://node-1.invalid:8083")
+    assert result.code == 2
+    assert "in clear to http://node-1.invalid:8083" in result.err
+    assert "PENSTOCK_ALLOW_CLEARTEXT=true" in result.err
+    assert api.calls == []
+    monkeypatch.setenv("PENSTOCK_ALLOW_CLEARTEXT", "true")
+    (finding,) = findings(explain(run, "--node", "http://node-1.invalid:8083", "-o", "json"))
+    assert finding.startswith("node-1.invalid:8083: It does not say: ")
+
+
+def test_a_node_by_https(run, api, monkeypatch, tmp_path):
+    """It is verified with what the control plane would be; whom that does not vouch for gets nothing."""
+    api.answer("ExplainPull", FOUND)
+    authority = Authority()
+    pair = authority.issue(tmp_path / "served", "127.0.0.1")
+    with Endpoint(ssl_context=pair.server_context()) as node:
+        node.reply = told("stored")
+        # The control plane here speaks no TLS, for which PENSTOCK_CA_FILE may not be set.
+        monkeypatch.setenv("SSL_CERT_FILE", str(Authority("Others").write(tmp_path / "others")))
+        (finding,) = findings(explain(run, "--node", node.url, "-o", "json"))
+        assert "It does not say" in finding
+        assert not node.received
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.write(tmp_path / "trusted")))
+        (finding,) = findings(explain(run, "--node", node.url, "-o", "json"))
+        assert "1 stored" in finding
 
 
 @pytest.mark.parametrize("registry", ["127.0.0.1:8080", "registry.example.com:443", "localhost"])

@@ -1,0 +1,70 @@
+"""Secrets that would leave this machine in clear: who could read them, and who wants it all the same."""
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from clients.process.exits import ConfigurationError
+
+SETTING: Final = "PENSTOCK_ALLOW_CLEARTEXT"
+DESCRIPTION: Final = (
+    "lets tokens and passwords leave this machine in clear (to a control plane, a node, Redis, a collector);"
+    " for networks that nobody else can read"
+)
+
+_IN_CLEAR: Final = frozenset({"http", "redis"})
+# As other settings are read that are yes or no.
+_YES: Final = frozenset({"true", "1", "yes", "on", "t", "y"})
+_NO: Final = frozenset({"false", "0", "no", "off", "f", "n", ""})
+_DISCARD: Final = 9
+
+
+def is_allowed(environment: Mapping[str, str]) -> bool:
+    """Whether the environment insists; raises ConfigurationError where it says neither yes nor no."""
+    text = environment.get(SETTING, "").strip().lower()
+    if text not in _YES | _NO:
+        raise ConfigurationError(f"{SETTING} is {text!r}: give true or false.")
+    return text in _YES
+
+
+def is_here(host: str) -> bool:
+    """Whether what is sent to a host stays on this machine; a name is not looked up for it."""
+    host = host.lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    # Whoever dials all addresses of a machine gets its own.
+    return found.is_loopback or found.is_unspecified or _is_own(found)
+
+
+def check_url(url: str, setting: str, *, allowed: bool) -> None:
+    """Raise ConfigurationError, naming the setting, for a URL with a password that others could read."""
+    try:
+        parts = urlsplit(url)
+        has_password = bool(parts.password or parse_qs(parts.query).get("password"))
+    except ValueError:
+        return
+    scheme, host = parts.scheme, parts.hostname or ""
+    if allowed or scheme not in _IN_CLEAR or not has_password or is_here(host):
+        return
+    raise ConfigurationError(
+        f"{setting} has a password, which would be sent in clear to {host}: use {scheme}s://, or set"
+        f" {SETTING}=true where nobody else can read the network."
+    )
+
+
+def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as asked:
+        try:
+            # Sends nothing: the kernel says from where it would.
+            asked.connect((str(address), _DISCARD))
+            own, *_ = asked.getsockname()
+        except OSError:
+            return False
+    return ipaddress.ip_address(own) == address
