@@ -161,7 +161,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         await uses.start()
         stack.push_async_callback(uses.stop)
         authenticator = Authenticator(database, now)
-        gate = Gate(authenticator, uses)
+        gate = Gate(authenticator, uses, settings.proxies)
         database.before_commit = audit.recorder(now)
         audits = AuditServicer(database, settings.audit_retention, now)
         await audits.start()

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from clients.process import cleartext, log, tracing
 from clients.process.exits import ConfigurationError
 from clients.process.place import DEFAULT_DATA_DIR
+from clients.process.proxies import TRUSTED_PROXIES_DESCRIPTION, Proxies
 from clients.process.quantities import Duration
 from clients.process.tls import KeyFiles
 from controlplane.analytics.measures import LABELS, split_labels
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
         description="PEM file with the certificates of who signs those of clients: whoever calls the API must"
         " show one then, beside the token",
     )
+    trusted_proxies: str = Field(default="", description=TRUSTED_PROXIES_DESCRIPTION)
     database_url: str = Field(
         default="",
         description="`sqlite:///path` or `postgresql://user:password@host/name`; without it,"
@@ -201,6 +203,11 @@ class Settings(BaseSettings):
             self.controlplane_tls_key,
             self.controlplane_tls_client_ca,
         )
+
+    @property
+    def proxies(self) -> Proxies:
+        """Who is believed whom calls are from. Raises ConfigurationError."""
+        return Proxies.parse(self.trusted_proxies)
 
     @property
     def schedule(self) -> Schedule:

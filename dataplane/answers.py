@@ -84,6 +84,7 @@ class Answers:
             None if redirects is None else redirects.concerns,
             recorder,
             self.ids,
+            self._settings.proxies,
         )
 
     async def answer(self, request: Request) -> Answer:

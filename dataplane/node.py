@@ -91,6 +91,8 @@ class Node:
             traced=True,
             descriptors=self._descriptors,
             others=crew.neighbours,
+            proxies=settings.proxies,
+            introduced=settings.proxy_protocol,
         )
         self._metrics = Metrics(
             self.state,

@@ -143,7 +143,7 @@ class Settings(StoreSettings, ServerSettings):
             problems = [f"{_PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
         settings.blob_directory(settings.data_dir)
-        _ = settings.redirect_rule
+        _ = settings.redirect_rule, settings.proxies
         if settings.tls is not None:
             settings.tls.served()
         if settings.target.tls:

@@ -12,6 +12,7 @@ packages="$packages postgresql redis-server" # what several control planes share
 packages="$packages faketime" # clocks that jump
 packages="$packages radosgw ceph-mon ceph-osd ceph-common" # an S3 server that checks signatures
 packages="$packages prometheus" # and promtool: metrics, rules
+packages="$packages haproxy" # what stands in front of nodes
 packages="$packages curl iproute2 openssl" # small things that some machines lack
 go_tools="
 grpcurl github.com/fullstorydev/grpcurl         v1.9.4   cmd/grpcurl

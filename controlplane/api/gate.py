@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from google.protobuf.message import Message
 
 from clients.process.attempts import Attempts
+from clients.process.proxies import Proxies
 from controlplane.api.audit import changing
 from controlplane.api.authenticate import Authenticator, SignInRefused
 from controlplane.api.authorize import WHO_MAY, Who, authorize
@@ -22,12 +23,18 @@ class Gate:
         self,
         authenticator: Authenticator,
         uses: Uses,
+        proxies: Proxies | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take who recognises callers, and who takes note of them; `clock` counts seconds."""
+        """Take who recognises callers, who takes note of them, and who may speak for others.
+
+        `clock` counts seconds.
+        """
         self._authenticator = authenticator
         self._uses = uses
         self._clock = clock
+        self.address = (proxies or Proxies()).client
+        """Gives the IP address of who calls from that of the peer and from X-Forwarded-For."""
         self._attempts = Attempts()
 
     async def admit(self, method: str, authorization: str, address: str) -> Caller:

@@ -1,7 +1,7 @@
 """What stands in front of every method on the gRPC port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import unquote
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import grpc
 import grpc.aio
 
-from clients.process import tracing
+from clients.process import proxies, tracing
 from clients.process.request_id import HEADER, answering, well_formed
 from controlplane.api.errors import ApiError, unavailable
 from controlplane.api.gate import Gate
@@ -69,7 +69,7 @@ class Front(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, inner: Callable[..., Any]) -> Callable[..., Any]:
         async def call(request: Any, context: _Context) -> Any:
             async with self._answering(method, context, timed=True):
-                address = _address(context)
+                address = self._address(context)
                 caller = await self._gate.admit(method, _authorization(context), address)
                 with self._gate.answering(method, request, caller, address):
                     return await inner(request, context)
@@ -82,7 +82,7 @@ class Front(grpc.aio.ServerInterceptor):
                 await stack.enter_async_context(self._answering(method, context, timed=False))
                 await stack.enter_async_context(self._drained(context))
                 authorization = _authorization(context)
-                address = _address(context)
+                address = self._address(context)
                 caller = await self._gate.admit(method, authorization, address)
                 stack.enter_context(self._gate.answering(method, request, caller, address))
                 messages = await stack.enter_async_context(aclosing(inner(request, context)))
@@ -91,6 +91,9 @@ class Front(grpc.aio.ServerInterceptor):
                     await context.write(message)
 
         return call
+
+    def _address(self, context: _Context) -> str:
+        return self._gate.address(_peer(context), ",".join(_all_sent(context, proxies.HEADER.lower())))
 
     @asynccontextmanager
     async def _answering(self, method: str, context: _Context, *, timed: bool) -> AsyncIterator[None]:
@@ -138,13 +141,16 @@ def _authorization(context: _Context) -> str:
 
 
 def _sent(context: _Context, name: str) -> str:
+    return next(_all_sent(context, name), "")
+
+
+def _all_sent(context: _Context, name: str) -> Iterator[str]:
     for key, value in context.invocation_metadata() or ():
         if key == name:
-            return value if isinstance(value, str) else value.decode("latin-1")
-    return ""
+            yield value if isinstance(value, str) else value.decode("latin-1")
 
 
-def _address(context: _Context) -> str:
+def _peer(context: _Context) -> str:
     """Give the IP address of the peer: gRPC says `ipv4:127.0.0.1:4711` or `ipv6:%5B::1%5D:4711`."""
     family, _, rest = unquote(context.peer()).partition(":")
     return rest.rpartition(":")[0].strip("[]") if family in ("ipv4", "ipv6") else ""

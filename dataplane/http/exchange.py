@@ -12,7 +12,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
-from clients.process import tracing
+from clients.process import proxies, tracing
 from clients.process.request_id import HEADER, answering, well_formed
 from dataplane.events.records import printable
 from dataplane.http import transfer
@@ -61,7 +61,8 @@ class Exchange(HTTPMessageDelegate):
         parents = headers.get_list(tracing.HEADER)
         self._parent = parents[0] if len(parents) == 1 else ""
         self.begun = True
-        self._request = _read(start_line, headers, str(self._connection.context))
+        peer, forwarded = str(self._connection.context), headers.get(proxies.HEADER, "")
+        self._request = _read(start_line, headers, self._service.proxies.client(peer, forwarded))
         if isinstance(self._request, Refusal) and self._request.status in (414, 431):
             self._service.hits.large_header += 1
         if isinstance(self._request, Refusal) or _is_too_large(headers):
@@ -166,7 +167,7 @@ class Exchange(HTTPMessageDelegate):
 async def serve(stream: IOStream, service: Service, address: str) -> bool:
     """Have Tornado read one request, and answer it; gives whether the connection can take another.
 
-    `address` is the client's IP address.
+    `address` is the IP address that the connection comes from.
     """
     connection = HTTP1Connection(stream, is_client=False, params=service.parameters, context=address)
     exchange, begun = Exchange(service, connection), asyncio.get_running_loop().time()

@@ -28,6 +28,7 @@ class Hits:
     stall: int = 0
     slow_header: int = 0
     large_header: int = 0
+    proxy_header: int = 0
     token_transfers: int = 0
     address_transfers: int = 0
     node_transfers: int = 0

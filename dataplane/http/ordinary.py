@@ -26,7 +26,9 @@ _UNUSUAL: Final = frozenset(
     (b"content-length", b"transfer-encoding", b"expect", b"range", b"if-range", b"if-none-match")
 )
 # Those that are looked at; more than one of a kind is for the parser.
-_KNOWN: Final = frozenset((b"host", b"authorization", b"connection", b"user-agent", b"x-request-id"))
+_KNOWN: Final = frozenset(
+    (b"host", b"authorization", b"connection", b"user-agent", b"x-request-id", b"x-forwarded-for")
+)
 _LONGEST: Final = 4096
 _ENTRY_BYTES: Final = 512
 _ROOM: Final = 4 << 20
@@ -54,6 +56,8 @@ class Fields:
     """User-Agent, as far as it is kept."""
     id: bytes = b""
     """What the client calls the request; empty where it says nothing well-formed."""
+    forwarded: str = ""
+    """X-Forwarded-For."""
 
 
 class Remembered(dict[bytes, ValueT | None]):
@@ -128,7 +132,8 @@ def fields(block: bytes) -> Fields | None:
         return None
     agent = printable(known.get(b"user-agent", b"").decode("ascii"))
     request_id = well_formed(known.get(b"x-request-id", b"").decode("ascii")).encode("ascii")
-    return Fields(identify(known.get(b"authorization", b"").decode("ascii")), agent, request_id)
+    forwarded = known.get(b"x-forwarded-for", b"").decode("ascii")
+    return Fields(identify(known.get(b"authorization", b"").decode("ascii")), agent, request_id, forwarded)
 
 
 def recurs(fields: Fields) -> bool:

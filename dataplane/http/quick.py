@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
+from clients.process.proxies import Proxies
 from clients.process.request_id import RequestIds
 from dataplane.access.authenticate import admit
 from dataplane.access.authorize import permit
@@ -56,6 +57,7 @@ class QuickRegistry:
         concerns: Callable[[int, str], bool] | None = None,
         recorder: Recorder | None = None,
         ids: RequestIds | None = None,
+        proxies: Proxies | None = None,
         max_bytes: int = 4 << 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -70,6 +72,7 @@ class QuickRegistry:
         self._concerns = concerns
         self._recorder = recorder
         self._ids = ids or RequestIds()
+        self._proxies = proxies or Proxies()
         self._clock = clock
         self._asked = Remembered(asked)
         self._fields = Remembered(fields, recurs=recurs)
@@ -84,6 +87,8 @@ class QuickRegistry:
         configuration = self._state.configuration
         if fields is None or configuration is None:
             return None
+        if fields.forwarded:
+            address = self._proxies.client(address, fields.forwarded)
         now = self._clock()
         principal = admit(fields.token, configuration.principals, now)
         if principal is None:

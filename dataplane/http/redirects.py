@@ -1,7 +1,6 @@
 """Which requests for blobs are answered with where the blob is, in place of the blob."""
 
 import asyncio
-import ipaddress
 import logging
 from dataclasses import dataclass
 from typing import Final, Self
@@ -9,6 +8,7 @@ from typing import Final, Self
 from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
 from clients.process.merge import Merge
+from clients.process.networks import Network, parse_address, parse_networks
 from clients.process.size import parse_size
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketFailed
@@ -19,8 +19,6 @@ _LOG = logging.getLogger(__name__)
 
 # Seconds for a look into the bucket and for credentials; a client that waits is better served from here.
 _PATIENCE: Final = 1.0
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +40,7 @@ class Rule:
                 f"PENSTOCK_S3_REDIRECT is {redirect!r}: give never, always, or a size like 16MiB, above"
                 " which blobs are redirected."
             ) from None
-        try:
-            kept = tuple(
-                ipaddress.ip_network(name.strip()) for name in except_networks.split(",") if name.strip()
-            )
-        except ValueError as error:
-            raise ConfigurationError(
-                f"PENSTOCK_S3_REDIRECT_EXCEPT: {error}; give networks like 10.0.0.0/8,2001:db8::/32."
-            ) from None
-        return cls(above, kept)
+        return cls(above, parse_networks(except_networks, "PENSTOCK_S3_REDIRECT_EXCEPT"))
 
     def concerns(self, size: int, address: str) -> bool:
         """Tell whether a client at this IP address is redirected for a blob of so many bytes."""
@@ -58,14 +48,8 @@ class Rule:
             return False
         if not self.kept:
             return True
-        try:
-            client = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        # What a socket for both kinds makes of an IPv4 address.
-        if isinstance(client, ipaddress.IPv6Address):
-            client = client.ipv4_mapped or client
-        return not any(client in network for network in self.kept)
+        client = parse_address(address)
+        return client is not None and not any(client in network for network in self.kept)
 
 
 class Redirects:

@@ -10,12 +10,14 @@ from typing import Any, Final
 from tornado.http1connection import HTTP1ConnectionParameters
 
 from clients.process.listener import Listener
+from clients.process.proxies import Proxies
 from clients.process.replaced import Replaced
 from clients.process.request_id import RequestIds
 from clients.process.tls import Identity
 from dataplane.descriptors import Descriptors
 from dataplane.http.connection import Connection
 from dataplane.http.exchange import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from dataplane.http.introductions import Introductions
 from dataplane.http.limits import Hits, Limits
 from dataplane.http.sealed import SealedConnection
 from dataplane.http.service import Answerer, Others, Quick, Service
@@ -37,7 +39,8 @@ class Server:
     what `limits` did. With `tls` everything is encrypted, each connection with the certificate that is
     current. `ids` names requests whose clients gave no name; those that `quick` leaves alone begin traces if
     they are `traced`. `descriptors` is told when there are none left. With `others`, connections are shared
-    evenly.
+    evenly. `proxies` are believed whom they bring requests of; what they connect with begins with a
+    header of the PROXY protocol if clients are `introduced`.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Server:
         traced: bool = False,
         descriptors: Descriptors | None = None,
         others: Others | None = None,
+        proxies: Proxies | None = None,
+        introduced: bool = False,
     ) -> None:
         self._limits = limits
         self._hits = hits or Hits()
@@ -65,8 +70,18 @@ class Server:
             body_timeout=limits.body,
         )
         self._service = Service(
-            answer, sent, quick, parameters, self._hits, ids or RequestIds(), traced, others=others
+            answer,
+            sent,
+            quick,
+            parameters,
+            self._hits,
+            ids or RequestIds(),
+            traced,
+            others=others,
+            proxies=proxies or Proxies(),
         )
+        self._introduced = introduced
+        self._introductions = Introductions(self._begin, limits.header, self._hits)
         self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
         self._listening: list[Listener] = []
 
@@ -110,6 +125,7 @@ class Server:
         service.parameters.no_keep_alive = True
         if service.active:
             _LOG.info("Waiting up to %g s for %d transfers to finish.", drain, len(service.active))
+        await self._introductions.stop()
         deadline = asyncio.get_running_loop().time() + drain
         while service.active and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(service.active, timeout=left)
@@ -131,7 +147,7 @@ class Server:
             self._serve(connection, address)
 
     def _serve(self, connection: socket.socket, address: Any) -> None:
-        if len(self._service.connections) >= self._limits.connections:
+        if len(self._service.connections) + len(self._introductions) >= self._limits.connections:
             self._hits.connections += 1
             with suppress(OSError):
                 if self._tls is None:
@@ -139,6 +155,12 @@ class Server:
             connection.close()
             return
         host = str(address[0])
+        if self._introduced and self._service.proxies.trusts(host):
+            self._introductions.begin(connection, host)
+        else:
+            self._begin(connection, host)
+
+    def _begin(self, connection: socket.socket, host: str) -> None:
         try:
             if self._tls is None:
                 Connection(connection, host, self._service).start()

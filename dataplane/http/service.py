@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado.http1connection import HTTP1ConnectionParameters
 
+from clients.process.proxies import Proxies
 from clients.process.request_id import RequestIds
 from dataplane.http.limits import Hits
 from dataplane.http.message import Answer, FileAnswer, Request
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 Answerer = Callable[[Request], Awaitable[Answer]]
 Quick = Callable[[bytes, bytes, str], bytes | FileAnswer | None]
-"""Answers at once, from a request line, a block of header lines that each end with CRLF, and the client's
-IP address; None for whatever is not both ordinary and warm, and nothing has happened then."""
+"""Answers at once, from a request line, a block of header lines that each end with CRLF, and the IP address
+that the connection is from; None for whatever is not both ordinary and warm, and nothing has happened."""
 
 
 class Others(Protocol):
@@ -63,6 +64,8 @@ class Service:
     """Answers that `quick` gave."""
     others: Others | None = None
     """What else serves on the same port."""
+    proxies: Proxies = field(default_factory=Proxies)
+    """Whose word is taken for whom a request is from."""
     connections: "set[Watched]" = field(default_factory=set)
     """All that are open."""
     active: "set[asyncio.Future[None]]" = field(default_factory=set)

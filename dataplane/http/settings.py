@@ -8,6 +8,8 @@ from typing import Final
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from clients.process.exits import ConfigurationError
+from clients.process.proxies import TRUSTED_PROXIES, TRUSTED_PROXIES_DESCRIPTION, Proxies
 from clients.process.quantities import Count, Duration, Size
 from clients.process.tls import KeyFiles
 from dataplane.http.limits import Limits
@@ -28,6 +30,12 @@ class ServerSettings(BaseSettings):
         default=True,
         description="whether ordinary requests for what is warm are answered in front of the parser; `false`"
         " sends everything through it, with the same answers",
+    )
+    trusted_proxies: str = Field(default="", description=TRUSTED_PROXIES_DESCRIPTION)
+    proxy_protocol: bool = Field(
+        default=False,
+        description="whether connections from `PENSTOCK_TRUSTED_PROXIES` begin with a header of the PROXY"
+        " protocol, version 1 or 2",
     )
     max_connections: Count = Field(
         default=10_000,
@@ -79,6 +87,17 @@ class ServerSettings(BaseSettings):
     def tls(self) -> KeyFiles | None:
         """What the registry's port shows; None where it speaks in clear. Raises ConfigurationError."""
         return KeyFiles.of("PENSTOCK_TLS", self.tls_certificate, self.tls_key)
+
+    @property
+    def proxies(self) -> Proxies:
+        """Who is believed whom requests are from. Raises ConfigurationError."""
+        proxies = Proxies.parse(self.trusted_proxies)
+        if self.proxy_protocol and not proxies:
+            raise ConfigurationError(
+                f"PENSTOCK_PROXY_PROTOCOL needs {TRUSTED_PROXIES}: the networks of the proxies that"
+                " speak it, like 10.0.0.0/8. Anybody else could write any client's address."
+            )
+        return proxies
 
     @property
     def rates(self) -> Rates:

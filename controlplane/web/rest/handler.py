@@ -11,8 +11,8 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from tornado.iostream import StreamClosedError
 
+from clients.process import proxies, tracing
 from clients.process import request_id as request_ids
-from clients.process import tracing
 from controlplane.api.errors import ApiError, Violation, invalid
 from controlplane.api.gate import Gate
 from controlplane.api.translate import translate
@@ -121,7 +121,8 @@ class Rest(Handler):
 
     @property
     def _address(self) -> str:
-        return str(self.request.remote_ip)
+        forwarded = self.request.headers.get(proxies.HEADER, "")
+        return self._gate.address(str(self.request.remote_ip), forwarded)
 
     def _query(self) -> dict[str, list[str]]:
         try:

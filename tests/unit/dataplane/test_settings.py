@@ -185,3 +185,15 @@ def test_a_password_that_others_can_read(name: str, monkeypatch: pytest.MonkeyPa
         Settings.load()
     monkeypatch.setenv("PENSTOCK_ALLOW_CLEARTEXT", "yes")
     Settings.load()
+
+
+def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who speaks the PROXY protocol must be known, and networks must be networks."""
+    monkeypatch.setenv("PENSTOCK_PROXY_PROTOCOL", "true")
+    with pytest.raises(ConfigurationError, match="PENSTOCK_PROXY_PROTOCOL needs PENSTOCK_TRUSTED_PROXIES"):
+        Settings.load()
+    monkeypatch.setenv("PENSTOCK_TRUSTED_PROXIES", "lb.example.com")
+    with pytest.raises(ConfigurationError, match=r"PENSTOCK_TRUSTED_PROXIES: 'lb\.example\.com'"):
+        Settings.load()
+    monkeypatch.setenv("PENSTOCK_TRUSTED_PROXIES", "10.0.0.0/8")
+    assert Settings.load().proxies.trusts("10.1.2.3")
