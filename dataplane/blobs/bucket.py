@@ -5,10 +5,13 @@ import logging
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from clients.oci.digest import Digest, InvalidReference
+from clients.oci.pace import Pace, TooSlow
+from clients.oci.request import Timeouts
 from dataplane.blobs.bucket_client import ERRORS, BucketClient, BucketFailed, NotOffered
 from dataplane.blobs.sightings import Sightings
 from dataplane.blobs.store import OpenFile
@@ -29,21 +32,34 @@ Ask = Callable[..., Awaitable[Any]]
 class BucketStream:
     """A blob, or a part of it, as it comes; a Stream but for its errors, which are BucketFailed."""
 
-    def __init__(self, body: Any, failed: Callable[[str], BucketFailed], *, offset: int, size: int) -> None:
+    def __init__(
+        self,
+        body: Any,
+        failed: Callable[[str], BucketFailed],
+        timeouts: Timeouts,
+        *,
+        offset: int,
+        size: int,
+    ) -> None:
         """Read body; failed is told of what ends it, and gives what is to be raised."""
         self._body = body
         self._failed = failed
+        self._timeouts = timeouts
         self.offset = offset
         self.size = size
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Give the bytes as they arrive."""
+        """Give the bytes as they arrive; breaks off where they come too slowly."""
+        pace = Pace(self._timeouts, self._body.raw_stream.content.set_exception)
         try:
-            async with aclosing(self._body.iter_chunks(_CHUNK)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            while chunk := await pace.wait(partial(self._body.read, _CHUNK)):
+                yield chunk
         except ERRORS as error:
+            if isinstance(slow := error.__context__, TooSlow):
+                raise self._failed(f"it sent {slow}") from error
             raise self._failed(f"{type(error).__name__}: {error}") from error
+        finally:
+            pace.close()
 
 
 class Bucket:
@@ -54,6 +70,8 @@ class Bucket:
         self.place = client.place
         self.sightings = Sightings()
         """What was seen to be there."""
+        self.timeouts = Timeouts()
+        """How slowly a blob may come."""
         self._conditional = True
 
     @property
@@ -81,7 +99,7 @@ class Bucket:
             size = int(match[2])
         self.sightings.note(digest, size)
         try:
-            yield BucketStream(answer["Body"], self.client.failed, offset=offset, size=size)
+            yield BucketStream(answer["Body"], self.client.failed, self.timeouts, offset=offset, size=size)
         finally:
             answer["Body"].close()
 

@@ -9,15 +9,15 @@ import aiohttp
 from aiohttp import web
 
 _HOP = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "keep-alive"})
-_SPOILS = ("stall", "cut", "flip", "short")
+_SPOILS = ("stall", "drip", "cut", "flip", "short")
 
 
 class FaultyBucket:
     """A proxy on a free port; an async context manager. `fault` says what goes wrong, "" for nothing:
 
-    "503" for every request; "hang" never answers; "stall" stops in the middle of a GET's body; "cut" ends
-    the connection there; "flip" changes its last byte; "short" leaves it out, length and all; "unconditional"
-    pays no heed to If-None-Match, and "501" refuses it.
+    "503" for every request; "hang" never answers; "stall" stops in the middle of a GET's body; "drip" goes on
+    from there byte by byte; "cut" ends the connection there; "flip" changes its last byte; "short" leaves it
+    out, length and all; "unconditional" pays no heed to If-None-Match, and "501" refuses it.
     """
 
     def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
@@ -94,6 +94,15 @@ class FaultyBucket:
         await response.write(content[: len(content) // 2])
         if self.fault == "stall":
             await self._over.wait()
+        if self.fault == "drip":
+            await self._drip(response, content[len(content) // 2 :])
         assert request.transport is not None
         request.transport.close()
         return response
+
+    async def _drip(self, response: web.StreamResponse, content: bytes) -> None:
+        for byte in content:
+            if self._over.is_set():
+                return
+            await response.write(bytes([byte]))
+            await asyncio.sleep(0.02)

@@ -10,6 +10,7 @@ import pytest
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamNotFound
+from clients.oci.request import Timeouts
 from dataplane.blobs import bucket_client
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_leases import BucketLeases
@@ -105,6 +106,27 @@ async def test_a_bucket_in_trouble_costs_nothing_but_the_upstream(
     )
     assert [asked for asked in proxy.asked if other.digest.encoded in asked] == []
     assert cache.measures.bucket_failures >= 1
+
+
+async def test_a_bucket_that_drips_is_broken_off_like_an_upstream(
+    make_node: Callable[..., Any],
+    proxy: FaultyBucket,
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is never silent, and yet no client would live to see the end: the upstream goes on from there."""
+    await filled(await make_node("one"), BLOB)
+    monkeypatch.setattr(bucket, "timeouts", Timeouts(window=0.5))
+    cache = await make_node("two")
+    proxy.fault = "drip"
+
+    source = ScriptedSource(BLOB)
+    async with asyncio.timeout(30):
+        assert await pull(cache, BLOB, source) == content_of(BLOB)
+    assert len(source.asked) == 1
+    assert source.asked[0] in range(BLOB.size // 4, BLOB.size // 2 + 1000)
+    assert "it sent fewer than 1000 bytes a second" in caplog.text
 
 
 async def test_a_bucket_that_is_gone(
