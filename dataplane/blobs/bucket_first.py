@@ -30,7 +30,7 @@ class BucketFirst:
         bucket: Bucket,
         upstream: Source,
         measures: Measures,
-        come: Callable[[Digest, Came], Awaitable[bool]] | None = None,
+        come: Callable[[Came], Awaitable[bool]] | None = None,
     ) -> None:
         """Look into bucket, and then wait for `come`, if it is given, before upstream is asked.
 
@@ -90,7 +90,7 @@ class BucketFirst:
         opened = partial(self._bucket.open, self._digest, offset, stop)
         try:
             stream = await stack.enter_async_context(opened())
-            if stream is None and self._come is not None and await self._come(self._digest, self.came):
+            if stream is None and self._come is not None and await self._come(self.came):
                 stream = await stack.enter_async_context(opened())
         except BucketFailed as error:
             self.failed(error)

@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from clients.oci.digest import Digest
 from dataplane.blobs.bucket_client import BucketClient, BucketFailed, NotOffered
 from dataplane.blobs.leases import LASTS, LeasesNotOffered, LeasesUnavailable
+from dataplane.blobs.way import Key, name_of
 
 # S3 dates objects to the second.
 _ROUNDED: Final = 1.0
 
 
 class BucketLeases:
-    """A lease is `<prefix>/leases/<algorithm>/<encoded>`, made and taken over by conditional requests.
+    """A lease is `<prefix>/leases/<algorithm>/<encoded>...`, made and taken over by conditional requests.
 
     How old it is the server says, by its own clock: those of the nodes need not agree.
     """
@@ -28,38 +28,38 @@ class BucketLeases:
         self._lasts = lasts
         self._offered: bool | None = None
         # Entity tags of what this process wrote last.
-        self._held: dict[Digest, str] = {}
+        self._held: dict[Key, str] = {}
 
-    async def take(self, digest: Digest) -> bool:
+    async def take(self, key: Key) -> bool:
         """See Leases."""
         async with self._translated():
-            if digest in self._held:
-                return await self._write(digest, IfMatch=self._held.pop(digest))
+            if key in self._held:
+                return await self._write(key, IfMatch=self._held.pop(key))
             await self._check()
-            if await self._write(digest, IfNoneMatch="*"):
+            if await self._write(key, IfNoneMatch="*"):
                 return True
-            there = await self._client.ask("head_object", Key=self._key(digest))
+            there = await self._client.ask("head_object", Key=self._key(key))
             if there is None or not self._is_free(there):
                 return False
-            return await self._write(digest, IfMatch=_tag(there))
+            return await self._write(key, IfMatch=_tag(there))
 
-    async def release(self, digest: Digest) -> None:
+    async def release(self, key: Key) -> None:
         """See Leases."""
-        held = self._held.pop(digest, None)
+        held = self._held.pop(key, None)
         if held is None:
             return
         async with self._translated():
-            there = await self._client.ask("head_object", Key=self._key(digest))
+            there = await self._client.ask("head_object", Key=self._key(key))
             if there is not None and _tag(there) == held:
-                await self._client.ask("delete_object", Key=self._key(digest))
+                await self._client.ask("delete_object", Key=self._key(key))
 
     async def close(self) -> None:
         """See Leases; the client belongs to others."""
 
-    async def _write(self, digest: Digest, **condition: str) -> bool:
+    async def _write(self, key: Key, **condition: str) -> bool:
         written = await self._client.ask(
             "put_object",
-            Key=self._key(digest),
+            Key=self._key(key),
             # No two are the same: the entity tag tells them apart.
             Body=f"{self._owner} {secrets.token_hex(8)}\n".encode(),
             Metadata={"owner": self._owner},
@@ -67,7 +67,7 @@ class BucketLeases:
         )
         if written is None:
             return False
-        self._held[digest] = _tag(written)
+        self._held[key] = _tag(written)
         return True
 
     def _is_free(self, there: Any) -> bool:
@@ -100,8 +100,8 @@ class BucketLeases:
         except BucketFailed as error:
             raise LeasesUnavailable(f"{self._client.place}: {error}") from error
 
-    def _key(self, digest: Digest) -> str:
-        return self._client.key(f"leases/{digest.algorithm}/{digest.encoded}")
+    def _key(self, key: Key) -> str:
+        return self._client.key(f"leases/{key[0].algorithm}/{name_of(key)}")
 
 
 def _tag(answer: Any) -> str:

@@ -17,15 +17,15 @@ from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
 from dataplane.blobs.spool import Spool
 from dataplane.blobs.transfer import Transfer
-from dataplane.blobs.way import Way
+from dataplane.blobs.way import Key, Way
 
 logger = logging.getLogger(__name__)
 
 HELD_BACK = 256 * 1024
 """Bytes at the end of a blob that nobody gets before its digest is verified: all of it, when it is small."""
 
-Keep = Callable[[Digest, int, Path], Awaitable[None]]
-"""Takes a verified blob over: its digest, its size in bytes, its file. Must not raise."""
+Keep = Callable[[Key, Path], Awaitable[None]]
+"""Takes a verified blob over: what it was fetched as, its file. Must not raise."""
 
 
 class Fill:
@@ -112,7 +112,7 @@ class Fill:
             raise
         try:
             if verified:
-                await self._keep(self._digest, self.size, self._spool.path)
+                await self._keep(self._way.key, self._spool.path)
         finally:
             try:
                 await self._spool.discard()

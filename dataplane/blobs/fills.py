@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from pathlib import Path
 
 from clients.oci.digest import Digest
@@ -20,7 +19,7 @@ from dataplane.blobs.spool import SPOOL_SUFFIX, Spool
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.watch import Watch
-from dataplane.blobs.way import Key, Way
+from dataplane.blobs.way import Key, Way, name_of
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +169,4 @@ class Fills:
         return self._named(key, SPOOL_SUFFIX)
 
     def _named(self, key: Key, suffix: str) -> Path:
-        digest, size, owner = key
-        mark = f".{blake2b(owner.encode(), digest_size=8).hexdigest()}" if owner else ""
-        # The size stands last, where those look for it who add up what fills will write.
-        return self._folder / f"{digest.encoded}{mark}.{size}{suffix}"
+        return self._folder / f"{name_of(key)}{suffix}"

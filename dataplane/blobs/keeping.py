@@ -13,6 +13,7 @@ from dataplane.blobs.store import BlobStore, StoredBlob
 from dataplane.blobs.tier import Tier
 from dataplane.blobs.trouble import Trouble
 from dataplane.blobs.usage import Used
+from dataplane.blobs.way import Key
 
 logger = logging.getLogger(__name__)
 
@@ -33,18 +34,19 @@ class Keeping:
         self._measures = measures
         self._unreadable: OrderedDict[Digest, int] = OrderedDict()
 
-    async def keep(self, digest: Digest, size: int, spool: Path) -> None:
+    async def keep(self, key: Key, spool: Path) -> None:
         """Take a verified blob over, or leave its file where it is. Does not raise."""
+        digest, size, _ = key
         try:
             if not self._space.fits(size):
                 logger.warning("blob %s is not kept: %d bytes are more than the cache may hold", digest, size)
-                self._tier.put(digest, StoredBlob(open_held(spool), size))
+                self._tier.put(key, StoredBlob(open_held(spool), size))
                 return
             before = self._store.peek(digest)
             if before is not None:
                 before.close()
             await self._store.commit(digest, spool)
-            self._tier.put(digest, self._store.peek(digest))
+            self._tier.put(key, self._store.peek(digest))
         except OSError as error:
             logger.exception("blob %s was verified and served, but cannot be stored", digest)
             self._trouble.failed(error)

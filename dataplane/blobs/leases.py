@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from clients.oci.digest import Digest
+from dataplane.blobs.way import Key
 
 LASTS: Final = 10.0
 """Seconds that a lease lasts from when it was taken last: what the death of a node costs the others."""
@@ -17,19 +17,20 @@ class LeasesNotOffered(LeasesUnavailable):
 
 
 class Leases(Protocol):
-    """Leases by digest. They save upstream requests, and protect nothing: two holders do no harm.
+    """Leases by what is fetched once, owners apart (see Way).
 
+    They save upstream requests, and protect nothing: two holders do no harm.
     All methods raise LeasesUnavailable.
     """
 
-    async def take(self, digest: Digest) -> bool:
+    async def take(self, key: Key) -> bool:
         """Take a lease, or take it again; False while another node has it.
 
         All processes of a node are one holder: what one leaves behind is gone on with by the next.
         """
         ...
 
-    async def release(self, digest: Digest) -> None:
+    async def release(self, key: Key) -> None:
         """Give a lease back; nothing happens where another node has it."""
         ...
 

@@ -9,10 +9,10 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
 from dataplane.blobs.leases import LASTS, LeasesUnavailable
 from dataplane.blobs.place import Place
+from dataplane.blobs.way import Key, name_of
 
 _SETTING: Final = "PENSTOCK_REDIS_URL"
 # Seconds that Redis has for an answer; a client waits meanwhile.
@@ -63,21 +63,21 @@ class RedisLeases:
             ) from error
         return cls(redis, place, owner, lasts)
 
-    async def take(self, digest: Digest) -> bool:
+    async def take(self, key: Key) -> bool:
         """See Leases."""
-        return await self._run(self._take, digest, self._owner, self._milliseconds)
+        return await self._run(self._take, key, self._owner, self._milliseconds)
 
-    async def release(self, digest: Digest) -> None:
+    async def release(self, key: Key) -> None:
         """See Leases."""
-        await self._run(self._release, digest, self._owner)
+        await self._run(self._release, key, self._owner)
 
     async def close(self) -> None:
         """See Leases."""
         await self._redis.aclose()
 
-    async def _run(self, script: AsyncScript, digest: Digest, *arguments: str | int) -> bool:
+    async def _run(self, script: AsyncScript, key: Key, *arguments: str | int) -> bool:
         try:
-            answer = script(keys=[f"{self._prefix}:{digest}"], args=list(arguments))
+            answer = script(keys=[f"{self._prefix}:{key[0].algorithm}:{name_of(key)}"], args=list(arguments))
             return bool(await cast("Awaitable[Any]", answer))
         except (RedisError, OSError) as error:
             reason = str(error).rstrip(".") or type(error).__name__

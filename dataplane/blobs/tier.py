@@ -1,6 +1,7 @@
 """A bucket behind the store: where to look before the upstream, and where to put what was fetched."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from clients.oci.digest import Digest
@@ -11,7 +12,7 @@ from dataplane.blobs.source import Source
 from dataplane.blobs.store import StoredBlob
 from dataplane.blobs.turns import Turns
 from dataplane.blobs.uploads import Uploads
-from dataplane.blobs.way import Way
+from dataplane.blobs.way import Key, Way
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +26,16 @@ class Tier:
         self._measures = measures
         self._uploads = None if bucket is None else Uploads(bucket, measures)
         self._turns = turns
-        self._uploading: set[Digest] = set()
+        self._uploading: set[Key] = set()
 
     def way(self, digest: Digest, size: int, source: Source, owner: str = "") -> Way:
         """Give the way to a blob: by the bucket, if there is one, before its source; see Way."""
         bucket, uploads, turns = self._bucket, self._uploads, self._turns
+        way = Way(digest, size, source, owner)
         if bucket is None or uploads is None:
-            return Way(digest, size, source, owner)
+            return way
         alone = BucketFirst(digest, size, bucket, source, self._measures)
-        come = None if turns is None else turns.come
+        come = None if turns is None else partial(turns.come, way.key)
         shared = BucketFirst(digest, size, bucket, source, self._measures, come)
 
         def distrust() -> bool:
@@ -43,9 +45,9 @@ class Tier:
             uploads.drop(digest)
             return True
 
-        return Way(digest, size, alone, owner, shared, partial(self._over, digest), distrust)
+        return replace(way, source=alone, shared=shared, over=partial(self._over, way.key), distrust=distrust)
 
-    def put(self, digest: Digest, stored: StoredBlob | None) -> None:
+    def put(self, key: Key, stored: StoredBlob | None) -> None:
         """Put a verified blob into the bucket, by and by; takes it over."""
         if stored is None:
             return
@@ -53,8 +55,8 @@ class Tier:
             stored.close()
         else:
             # Other nodes wait until it is there.
-            self._uploading.add(digest)
-            self._uploads.begin(digest, stored, partial(self._uploaded, digest))
+            self._uploading.add(key)
+            self._uploads.begin(key[0], stored, partial(self._uploaded, key))
 
     async def settled(self) -> None:
         """Wait until all that was to be put is there, or was given up."""
@@ -68,10 +70,10 @@ class Tier:
         if self._turns is not None:
             await self._turns.stop()
 
-    def _uploaded(self, digest: Digest) -> None:
-        self._uploading.discard(digest)
-        self._over(digest)
+    def _uploaded(self, key: Key) -> None:
+        self._uploading.discard(key)
+        self._over(key)
 
-    def _over(self, digest: Digest) -> None:
-        if self._turns is not None and digest not in self._uploading:
-            self._turns.over(digest)
+    def _over(self, key: Key) -> None:
+        if self._turns is not None and key not in self._uploading:
+            self._turns.over(key)

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from clients.oci.digest import Digest
 from clients.oci.request import Timeouts
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.leases import LASTS, Leases, LeasesNotOffered, LeasesUnavailable
 from dataplane.blobs.measures import Measures
+from dataplane.blobs.way import Key
 
 logger = logging.getLogger(__name__)
 
@@ -59,44 +59,44 @@ class Turns:
         self._sleep = sleep
         self._off_until = float("-inf")
         self._said = ""
-        self._held: dict[Digest, asyncio.Task[None]] = {}
+        self._held: dict[Key, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def come(self, digest: Digest, came: Came) -> bool:
+    async def come(self, key: Key, came: Came) -> bool:
         """Wait until this node may ask the upstream, a bounded time; True where the blob is in the bucket.
 
         `came` says how its fetch goes on from then. `over` ends the turn, if it was one. Does not raise.
         """
-        if digest in self._held or self._clock() < self._off_until:
+        if key in self._held or self._clock() < self._off_until:
             return False
         try:
-            return await self._come(digest, came)
+            return await self._come(key, came)
         except LeasesUnavailable as error:
             self._unavailable(error)
         except BucketFailed as error:
             logger.warning("other nodes are not waited for, as %s failed: %s", self._bucket.place, error)
         return False
 
-    def over(self, digest: Digest) -> None:
+    def over(self, key: Key) -> None:
         """End a turn; nothing happens where there was none."""
-        renewing = self._held.pop(digest, None)
+        renewing = self._held.pop(key, None)
         if renewing is not None:
             renewing.cancel()
-            self._spawn(self._release(digest))
+            self._spawn(self._release(key))
 
     async def stop(self) -> None:
         """End all turns."""
-        for digest in list(self._held):
-            self.over(digest)
+        for key in list(self._held):
+            self.over(key)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=_LAST)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _come(self, digest: Digest, came: Came) -> bool:
+    async def _come(self, key: Key, came: Came) -> bool:
         until, pause, waits = self._clock() + self._longest, _FIRST_LOOK, False
-        while not await self._leases.take(digest):
+        while not await self._leases.take(key):
             self._well()
             if not waits:
                 waits = True
@@ -106,46 +106,46 @@ class Turns:
                 self._measures.bucket_waits_ended += 1
                 logger.warning(
                     "blob %s is fetched here too: another node has not put it into %s within %g s",
-                    digest, self._bucket.place, self._longest,
+                    key[0], self._bucket.place, self._longest,
                 )  # fmt: skip
                 return False
             await self._sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_LOOK)
-            if await self._bucket.size(digest) is not None:
+            if await self._bucket.size(key[0]) is not None:
                 return True
         self._well()
         # Another fetch of this node, for other readers, may have the turn by now.
-        if digest not in self._held:
-            self._held[digest] = self._spawn(self._keep(digest, came))
+        if key not in self._held:
+            self._held[key] = self._spawn(self._keep(key, came))
         # Its last holder may have put the blob there just before it gave the lease back.
         try:
-            there = await self._bucket.size(digest) is not None
+            there = await self._bucket.size(key[0]) is not None
         except BaseException:
-            self.over(digest)
+            self.over(key)
             raise
         if there:
-            self.over(digest)
+            self.over(key)
         return there
 
-    async def _keep(self, digest: Digest, came: Came) -> None:
+    async def _keep(self, key: Key, came: Came) -> None:
         growth = _Growth(self._clock(), came())
         while True:
             await asyncio.sleep(self._renew)
             if growth.stands_still(self._clock(), came()):
-                logger.warning("blob %s hardly comes: other nodes wait for it no longer", digest)
-                del self._held[digest]
-                await self._release(digest)
+                logger.warning("blob %s hardly comes: other nodes wait for it no longer", key[0])
+                del self._held[key]
+                await self._release(key)
                 return
             try:
-                if not await self._leases.take(digest):
-                    logger.warning("another node has taken over the fetch of blob %s", digest)
+                if not await self._leases.take(key):
+                    logger.warning("another node has taken over the fetch of blob %s", key[0])
                     return
             except LeasesUnavailable as error:
                 self._unavailable(error)
 
-    async def _release(self, digest: Digest) -> None:
+    async def _release(self, key: Key) -> None:
         try:
-            await self._leases.release(digest)
+            await self._leases.release(key)
         except LeasesUnavailable as error:
             self._unavailable(error)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from clients.oci.digest import Digest
 from dataplane.blobs.source import Source
@@ -9,6 +10,16 @@ from dataplane.blobs.source import Source
 Key = tuple[Digest, int, str]
 """A digest, the size that a manifest says, and whose word both are: one that is wrong must not decide about
 one that is right."""
+
+
+def name_of(key: Key) -> str:
+    """Give a name of a few letters, digits and points, by which files and leases of one key are found.
+
+    The size stands last, where those look for it who add up what fills will write.
+    """
+    digest, size, owner = key
+    mark = f".{blake2b(owner.encode(), digest_size=8).hexdigest()}" if owner else ""
+    return f"{digest.encoded}{mark}.{size}"
 
 
 @dataclass(frozen=True, slots=True)

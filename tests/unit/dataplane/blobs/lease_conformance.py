@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from clients.oci.digest import Digest
 from dataplane.blobs.leases import Leases
 
-ONE, TWO = Digest.of(b"one"), Digest.of(b"two")
+ONE, TWO = (Digest.of(b"one"), 3, "owner"), (Digest.of(b"two"), 3, "owner")
 LASTS = 1.0
 """Seconds that leases are taken for."""
 _PATIENCE = 20.0
@@ -16,10 +16,10 @@ MakeLeases = Callable[[str], Leases]
 
 
 async def have_one_holder(make: MakeLeases) -> None:
-    """Of many nodes that want a lease at once, one gets it; another blob's is another lease."""
+    """Of many nodes that want a lease at once, one gets it; another blob's or owner's is another."""
     nodes = [make(f"node-{number}") for number in range(8)]
-    for digest in (ONE, TWO):
-        taken = await asyncio.gather(*(node.take(digest) for node in nodes))
+    for key in (ONE, TWO, (*ONE[:2], "another"), (*ONE[:2], "")):
+        taken = await asyncio.gather(*(node.take(key) for node in nodes))
         assert sum(taken) == 1
 
 

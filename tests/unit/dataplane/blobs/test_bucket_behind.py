@@ -220,11 +220,11 @@ async def test_a_turn_lasts_until_the_blob_is_in_the_bucket(
         assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
         await settled(cache)
         await asyncio.sleep(0.3)
-        assert not await other.take(BLOB.digest)
+        assert not await other.take((BLOB.digest, BLOB.size, ""))
         gate.set()
         await cache.uploaded()
     async with asyncio.timeout(10):
-        while not await other.take(BLOB.digest):  # noqa: ASYNC110 - a server
+        while not await other.take((BLOB.digest, BLOB.size, "")):  # noqa: ASYNC110 - a server
             await asyncio.sleep(0.05)
 
 

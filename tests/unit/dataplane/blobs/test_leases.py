@@ -126,7 +126,7 @@ async def test_others_wait_for_what_one_fetches(client: BucketClient, in_bucket:
     waiting = asyncio.create_task(second.come(ONE, steadily))
     await asyncio.sleep(2.5 * LASTS)
     assert not waiting.done(), "the lease is held for longer than it lasts"
-    assert await put(bucket, ONE, content)
+    assert await put(bucket, ONE[0], content)
     assert await waiting is True
     assert measures.bucket_waits == 1
     first.over(ONE)
@@ -164,7 +164,7 @@ async def test_nobody_waits_for_a_fetch_that_stands_still(
     assert measures.bucket_waits_ended == 0
     first.over(ONE)
     await first.stop()
-    assert await put(bucket, ONE, b"one")
+    assert await put(bucket, ONE[0], b"one")
     assert sorted(await asyncio.gather(*waiting)) == [False, True]
     await second.stop()
     await third.stop()
@@ -197,7 +197,7 @@ async def test_nobody_waits_for_ever(client: BucketClient, in_bucket: MakeLeases
 async def test_what_was_put_meanwhile_is_not_fetched(client: BucketClient, in_bucket: MakeLeases) -> None:
     """The last holder put it there between a look and the lease; the lease is given back."""
     bucket = Bucket(client)
-    assert await put(bucket, ONE, b"one")
+    assert await put(bucket, ONE[0], b"one")
     turns = Turns(in_bucket("node"), bucket, Measures(), 1)
     assert await turns.come(ONE, steadily) is True
     await turns.stop()
@@ -205,14 +205,14 @@ async def test_what_was_put_meanwhile_is_not_fetched(client: BucketClient, in_bu
 
 
 async def test_two_fetches_of_one_node_have_one_turn(client: BucketClient, in_bucket: MakeLeases) -> None:
-    """Organizations fetch a blob apart, and at once: when the turn is over, nothing goes on renewing it."""
+    """One may follow upon another at once: when the turn is over, nothing goes on renewing it."""
     first, second = (Turns(in_bucket(owner), Bucket(client), Measures(), 30, lasts=0.3) for owner in "ab")
-    digest = Digest.of(b"asked for by two")
-    assert await asyncio.gather(first.come(digest, steadily), first.come(digest, steadily)) == [False, False]
-    first.over(digest)
+    key = (Digest.of(b"asked for by two"), 1, "owner")
+    assert await asyncio.gather(first.come(key, steadily), first.come(key, steadily)) == [False, False]
+    first.over(key)
     _, running = await asyncio.wait(first._tasks, timeout=10)
     assert not running
-    assert not await second.come(digest, steadily)
-    second.over(digest)
+    assert not await second.come(key, steadily)
+    second.over(key)
     await first.stop()
     await second.stop()

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from clients.oci.errors import UpstreamUnavailable
+from clients.oci.errors import UpstreamNotFound, UpstreamUnavailable
+from dataplane.blobs.bucket import Bucket
+from dataplane.blobs.bucket_leases import BucketLeases
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed
 from dataplane.blobs.kept import Kept
+from dataplane.blobs.measures import Measures
+from dataplane.blobs.turns import Turns
 from tests.fakes.blobs import Blob, GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, read, read_until_failure, settled, spools, stored
@@ -96,3 +100,39 @@ async def test_one_owner_makes_one_request(make_cache: Callable[..., Any]) -> No
     gate.set()
     assert all(content == content_of(BLOB) for content in await asyncio.gather(*pulls))
     assert source.asked == [0]
+
+
+async def test_other_nodes_wait_for_their_own_owner_alone(
+    make_node: Callable[..., Any], bucket: Bucket
+) -> None:
+    """As on one node: an upstream that drips costs other organizations nothing behind the same bucket."""
+    measures = Measures()
+    one, two, three = [
+        await make_node(
+            name, turns=Turns(BucketLeases(bucket.client, name), bucket, measures, PATIENCE, lasts=60)
+        )
+        for name in ("one", "two", "three")
+    ]
+    gate = asyncio.Event()
+    slow = ScriptedSource(BLOB, Turn(pause_after=1000, gate=gate))
+    with await one.open(BLOB.digest, BLOB.size, slow, owner="slow") as held_up:
+        while not slow.asked:  # noqa: ASYNC110 - a source tells nobody
+            await asyncio.sleep(0.01)
+        # On the same node, one that fails ends no turn but its own.
+        with await one.open(BLOB.digest, BLOB.size, gone(), owner="gone") as reader:
+            await read_until_failure(reader)
+        waiting = asyncio.create_task(pull(three, gone(), "slow"))
+        while not (measures.bucket_waits or waiting.done()):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        assert await pull(two, ScriptedSource(BLOB), "honest") == content_of(BLOB)
+        assert measures.bucket_waits_ended == 0
+        # What is verified is everybody's.
+        assert await waiting == content_of(BLOB)
+        assert measures.bucket_waits == 1
+        gate.set()
+        assert await read(held_up) == content_of(BLOB)
+
+
+def gone() -> ScriptedSource:
+    """An upstream that has nothing."""
+    return ScriptedSource(BLOB, Turn(refused=UpstreamNotFound("registry.example", "It is gone.")))
