@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from clients.oci.transport import Transport
+from clients.process.expiry import CertificateExpiry
 from clients.process.listen import Address, bind
 from clients.process.place import prepare
 from clients.process.scraping import ScrapeToken
@@ -56,7 +57,6 @@ from controlplane.upstream.ecr import Ecr
 from controlplane.upstream.measures import UpstreamMeasures
 from controlplane.upstream.rate_measures import RateMeasures
 from controlplane.web.application import application
-from controlplane.web.certificate import CertificateMeasures
 from controlplane.web.health import Readiness
 from controlplane.web.metrics import new_registry
 from controlplane.web.rest.routes import Routes
@@ -197,7 +197,8 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 database, feed, resolver, referring, access, recorder, uses, now, authenticator.forget_nodes
             ),
         )
-        registry.register(CertificateMeasures(settings.controlplane_tls_certificate, tls))
+        shown = {settings.tls.certificate: lambda: tls.current().chain} if settings.tls and tls else {}
+        registry.register(CertificateExpiry("penstock_certificate_expiry_timestamp_seconds", shown))
         registry.register(RateMeasures(transport.rates))
         registry.register(UpstreamMeasures(transport.breakers, transport.outcomes, credentials.tokens))
         readiness = Readiness(database, syncs)

@@ -13,6 +13,7 @@ from dataplane.access.use_report import UseReport
 from dataplane.answers import Answers
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.measures import Measures
+from dataplane.certificates import certificate_expiry
 from dataplane.config.saved import SavedConfiguration
 from dataplane.config.state import ConfigState
 from dataplane.descriptors import Descriptors
@@ -79,6 +80,7 @@ class Node:
         self._hits = Hits()
         self._descriptors = Descriptors()
         self._clocks = crew.clocks or (Clocks.create() if settings.rates != Rates() else None)
+        served = settings.tls.served() if settings.tls else None
         self._answers = Answers(settings, self.state, self._hits, self._clocks)
         self._registry_server = Server(
             self._answers.answer,
@@ -86,7 +88,7 @@ class Node:
             limits=settings.server_limits,
             hits=self._hits,
             quick=self._answers.quickly if settings.fast_path else None,
-            tls=settings.tls.served() if settings.tls else None,
+            tls=served,
             ids=self._answers.ids,
             traced=True,
             descriptors=self._descriptors,
@@ -106,6 +108,7 @@ class Node:
         self._recording = Recording(settings, crew, lambda: self.state.configuration)
         self._metrics.add(self._recording.measures)
         self._metrics.add(self._descriptors)
+        self._metrics.add(certificate_expiry(settings, served))
         self._node_port = NodePort(
             self._readiness,
             self._exposition,

@@ -23,7 +23,12 @@ _HIGHEST: Final = frozenset(
     )
 )
 _LOWEST: Final = frozenset(
-    ("penstock_node_config_following", "penstock_node_config_revision", "process_start_time_seconds")
+    (
+        "penstock_node_certificate_expiry_timestamp_seconds",
+        "penstock_node_config_following",
+        "penstock_node_config_revision",
+        "process_start_time_seconds",
+    )
 )
 
 

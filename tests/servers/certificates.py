@@ -55,11 +55,13 @@ class Authority:
         path.write_text(self.pem)
         return path
 
-    def issue(self, directory: Path, *hosts: str, expired: bool = False, key: Key | None = None) -> KeyPair:
-        """Makes a certificate for names and addresses, in files of the first one's name."""
+    def issue(
+        self, directory: Path, *hosts: str, expired: bool = False, key: Key | None = None, days: int = 1
+    ) -> KeyPair:
+        """Makes a certificate for names and addresses, good for so many days; files have the first one's."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
-        builder = _builder(subject, self._name, key, ended=expired)
+        builder = _builder(subject, self._name, key, ended=expired, days=days)
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         # Verifiers that go by RFC 5280 strictly, as Python's of later versions, want it.
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -91,7 +93,7 @@ def write(directory: Path, name: str, certificate: x509.Certificate, key: Key) -
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: Key, *, ended: bool = False
+    subject: x509.Name, issuer: x509.Name, key: Key, *, ended: bool = False, days: int = 1
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC) - timedelta(days=2 if ended else 0)
     return (
@@ -101,7 +103,7 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

@@ -85,3 +85,10 @@ def test_histograms_are_summed_bucket_by_bucket() -> None:
         ("penstock_node_seconds_count", ""): 5,
         ("penstock_node_seconds_sum", ""): 5,
     }
+
+
+def test_the_certificate_that_ends_first() -> None:
+    """Workers that have taken up a renewal do not hide the one that has not."""
+    name = "penstock_node_certificate_expiry_timestamp_seconds"
+    reports = [report({}, **{name: end}) for end in (2000.0, 1000.0, 3000.0)]
+    assert values(sums.add(reports))[name, ""] == 1000
