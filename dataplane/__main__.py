@@ -17,6 +17,7 @@ from clients.process.exits import ConfigurationError, Exit
 from clients.process.listen import Address, bind
 from clients.process.scraping import ScrapeToken
 from clients.process.unknown_settings import warn_of_unknown
+from dataplane.http.listening import name_of
 from dataplane.http.node_port import NodePort
 from dataplane.http.server import Server
 from dataplane.place import prepare_data_dir
@@ -95,12 +96,13 @@ async def _serve(settings: Settings) -> int:
 async def _supervise(settings: Settings, count: int) -> int:
     signals = Signals()
     async with AsyncExitStack() as stack:
-        registry = reserve(Address.parse(settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN"), stack)
+        address = Address.parse(settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN")
+        queues = reserve(address, count, stack)
+        registry = name_of(queues[0])
         listeners = bind(Address.parse(settings.node_listen, "PENSTOCK_NODE_LISTEN"), "PENSTOCK_NODE_LISTEN")
         node = Address(*listeners[0].getsockname()[:2])
         supervisor = Supervisor(
-            count,
-            str(registry),
+            queues,
             settings.drain_timeout.total_seconds(),
             settings.worker_timeout.total_seconds(),
         )
@@ -110,9 +112,7 @@ async def _supervise(settings: Settings, count: int) -> int:
         server.start(listeners)
         stack.push_async_callback(server.stop, 0)
         prepare_data_dir(settings.data_dir)
-        return await supervisor.run(
-            lambda: _announce(str(registry), str(node)), signals.first, signals.second
-        )
+        return await supervisor.run(lambda: _announce(registry, str(node)), signals.first, signals.second)
 
 
 def _announce(registry: str, node: str) -> None:

@@ -178,8 +178,8 @@ class Node:
         settings = self._settings
         # First of all: a node whose port is taken must not touch what another one is working with.
         share = self._share
-        registry_sockets = listen(
-            settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN", stack, shared=not share.alone
+        registry_sockets = self._crew.listening or listen(
+            settings.registry_listen, "PENSTOCK_REGISTRY_LISTEN", stack
         )
         self.registry_address = name_of(registry_sockets)
         if share.alone:

@@ -1,7 +1,8 @@
 """One process among those of its node, and how it keeps to one configuration with the others."""
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from clients.control.client import ControlClient
@@ -25,6 +26,8 @@ class Crew:
 
     share: Share = field(default_factory=Share)
     board: Board | None = None
+    listening: Sequence[socket.socket] = ()
+    """The sockets that the registry is served on, where they are not this process' own."""
     clocks: Clocks | None = None
     """When each client may take more bytes from the node."""
     neighbours: Neighbours | None = None

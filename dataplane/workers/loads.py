@@ -20,6 +20,7 @@ _OWN: Final = 3
 class Loads:
     """One row for each worker: what it has, took and gave to each of the others, and when it last stirred.
 
+    The supervisor has a row as well, the last one, for what it gives.
     Every cell is written by one process, and a whole word: there is no lock that a process which was stopped
     could keep. What is on its way from one worker to another counts as the other's.
     `clock` gives nanoseconds, the same ones in all processes.
@@ -31,14 +32,14 @@ class Loads:
         self._descriptor = descriptor
         self._count = count
         self._width = _OWN + count
-        self._memory = mmap.mmap(descriptor, count * self._width * _CELL)
+        self._memory = mmap.mmap(descriptor, (count + 1) * self._width * _CELL)
         self._cells = memoryview(self._memory).cast("q")
 
     @classmethod
     def create(cls, count: int, clock: Callable[[], int] = time.monotonic_ns) -> Self:
         """Make one in which no worker takes anything yet."""
         descriptor = os.memfd_create("penstock-loads", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, count * (_OWN + count) * _CELL)
+        os.ftruncate(descriptor, (count + 1) * (_OWN + count) * _CELL)
         loads = cls(descriptor, count, clock)
         for index in range(count):
             loads.shut(index)
@@ -73,6 +74,14 @@ class Loads:
         """Note that a worker has given a connection to another."""
         self._cells[index * self._width + _OWN + other] += 1
 
+    def gave_from_outside(self, other: int) -> None:
+        """Note that the supervisor has given a connection to a worker."""
+        self.gave(self._count, other)
+
+    def took_back(self, other: int) -> None:
+        """Note that the supervisor has taken one that was given to a worker, which had not taken it."""
+        self._cells[self._count * self._width + _OWN + other] -= 1
+
     def took(self, index: int) -> None:
         """Note that a worker has taken one that another gave it."""
         self._cells[index * self._width + 1] += 1
@@ -88,6 +97,10 @@ class Loads:
             return _CLOSED
         waiting = self._given(index) - self._cells[row + 1]
         return self._cells[row] + waiting if waiting < _HANGS else _CLOSED
+
+    def takes(self, index: int) -> bool:
+        """Tell whether a worker takes connections."""
+        return self.of(index) < _CLOSED
 
     def close(self) -> None:
         """Let go of it."""

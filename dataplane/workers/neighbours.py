@@ -10,7 +10,7 @@ import os
 import random
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from dataplane.workers.loads import Loads
@@ -33,6 +33,8 @@ class Doors:
 
     def __init__(self, count: int) -> None:
         self._pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
+        for end in chain(*self._pairs):
+            end.settimeout(0)
 
     def of(self, index: int) -> tuple[socket.socket, list[socket.socket]]:
         """Give what a worker inherits: the inner end of its own door, and the outer ends of all."""
@@ -40,9 +42,26 @@ class Doors:
 
     def close(self) -> None:
         """Let go of all."""
-        for pair in self._pairs:
-            for end in pair:
-                end.close()
+        for end in chain(*self._pairs):
+            end.close()
+
+
+def has_descriptors(door: socket.socket) -> bool:
+    """Tell whether there is one for a connection: received without, it would be lost."""
+    try:
+        os.close(os.dup(door.fileno()))
+    except OSError:
+        return False
+    return True
+
+
+def received(door: socket.socket) -> list[socket.socket]:
+    """Take what is next behind a door's inner end, a connection; raises BlockingIOError where nothing is."""
+    _, ancillary, _, _ = door.recvmsg(1, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    for _, _, content in ancillary:
+        descriptors.frombytes(content)
+    return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
 class Neighbours:
@@ -120,36 +139,24 @@ class Neighbours:
             self._paused.cancel()
             self._paused = None
 
-    def _has_descriptors(self) -> bool:
-        """Tell whether there is one for a connection: received without, it would be lost."""
-        try:
-            os.close(os.dup(self._inner.fileno()))
-        except OSError:
-            return False
-        return True
-
     def _receive(self) -> None:
         self._serve(islice(self._arrived(), _TURN))
 
     def _arrived(self) -> Iterator[socket.socket]:
         """Give each connection that waits behind the door."""
         while True:
-            if not self._has_descriptors():
+            if not has_descriptors(self._inner):
                 # What waits goes on to wait, as in the kernel's queue.
                 if self._open:
                     self._shut()
                     self._paused = asyncio.get_running_loop().call_later(_PAUSE, self._go_on)
                 return
             try:
-                _, ancillary, _, _ = self._inner.recvmsg(1, _ROOM, socket.MSG_CMSG_CLOEXEC)
+                arrived = received(self._inner)
             except BlockingIOError:
                 return
             self._loads.took(self._index)
-            descriptors = array.array("i")
-            for _, _, content in ancillary:
-                descriptors.frombytes(content)
-            for descriptor in descriptors:
-                yield socket.socket(fileno=descriptor)
+            yield from arrived
 
     def _serve(self, connections: Iterable[socket.socket]) -> None:
         assert self._take is not None  # noqa: S101 - between start and stop

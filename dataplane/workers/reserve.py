@@ -5,23 +5,22 @@ from contextlib import AsyncExitStack
 
 from clients.process.listen import Address, bind
 
+_SETTING = "PENSTOCK_REGISTRY_LISTEN"
 
-def reserve(address: Address, stack: AsyncExitStack) -> Address:
-    """Keep the registry's port for as long as the stack lives; gives it, also where the system chose it.
 
-    Nothing listens on it until workers do. Raises ConfigurationError where it is taken: with SO_REUSEPORT
-    alone, two nodes of one user would share it in silence.
+def reserve(address: Address, count: int, stack: AsyncExitStack) -> list[list[socket.socket]]:
+    """Listen on the registry's port for `count` workers; gives the sockets of each, until the stack ends.
+
+    Raises ConfigurationError where the port is taken: with SO_REUSEPORT alone, two nodes of one user would
+    share it in silence.
     """
-    setting = "PENSTOCK_REGISTRY_LISTEN"
-    listeners = bind(address, setting)
-    places = [(listener.family, listener.getsockname()) for listener in listeners]
+    listeners = bind(address, _SETTING)
+    chosen = Address(address.host, listeners[0].getsockname()[1])
     for listener in listeners:
         listener.close()
-    for family, place in places:
-        keeper = socket.socket(family, socket.SOCK_STREAM)
-        stack.callback(keeper.close)
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            keeper.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        keeper.bind(place)
-    return Address(address.host, places[0][1][1])
+    queues = []
+    for _ in range(count):
+        queues.append(bind(chosen, _SETTING, shared=True))
+        for listener in queues[-1]:
+            stack.callback(listener.close)
+    return queues

@@ -37,11 +37,15 @@ def tie() -> None:
 async def serve(settings: Settings, share: Share, descriptor: int, shared: Sequence[int]) -> int:
     """Be a worker, whose supervisor is at the other end of this socket; gives the exit code.
 
-    `shared` are the descriptors of what the node's workers share: board, clocks, loads, and doors.
+    `shared` are the descriptors of what the node's workers share: board, clocks, loads, and doors; then come
+    those that this worker listens on.
     """
-    board, clocks, loads_of_all, *doors = shared
+    board, clocks, loads_of_all, *sockets = shared
     loads = Loads(loads_of_all, share.count)
-    inner, *outer = (socket.socket(fileno=each) for each in doors)
+    inner, *others = (socket.socket(fileno=each) for each in sockets)
+    outer, listening = others[: share.count], others[share.count :]
+    for listener in listening:
+        listener.settimeout(0)
     channel = await Channel.of(socket.socket(fileno=descriptor))
     signals = Signals()
 
@@ -53,6 +57,7 @@ async def serve(settings: Settings, share: Share, descriptor: int, shared: Seque
         crew = Crew(
             share,
             Board(board),
+            listening,
             Clocks(clocks),
             Neighbours(share, loads, inner, outer),
             lambda message: tell("configuration", message),

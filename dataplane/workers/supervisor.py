@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,6 +22,7 @@ from dataplane.workers import sums
 from dataplane.workers.loads import Loads
 from dataplane.workers.neighbours import Doors
 from dataplane.workers.questions import WorkerGone
+from dataplane.workers.relief import Relief
 from dataplane.workers.share import Share
 from dataplane.workers.watchdog import Watchdog
 from dataplane.workers.worker import Worker
@@ -38,14 +40,14 @@ _QUESTIONS: Final = 8
 
 
 class Supervisor:
-    """Starts `count` workers whose registry is at `registry` (`host:port`), and replaces those that end.
+    """Starts a worker for each of the `queues`, the sockets that it listens on, and replaces those that end.
 
-    So it does with those that hang for `patience` seconds, if it is not 0.
+    So it does with those that hang for `patience` seconds, if it is not 0. The sockets are closed at the end.
     """
 
-    def __init__(self, count: int, registry: str, drain: float, patience: float) -> None:
-        self._count = count
-        self._environment = os.environ | {"PENSTOCK_REGISTRY_LISTEN": registry}
+    def __init__(self, queues: Sequence[Sequence[socket.socket]], drain: float, patience: float) -> None:
+        self._queues = queues
+        self._count = count = len(queues)
         self._drain = drain
         self._patience = patience
         self._workers: dict[int, Worker] = {}
@@ -62,6 +64,7 @@ class Supervisor:
         self._clocks = Clocks.create()
         self._loads = Loads.create(count)
         self._doors = Doors(count)
+        self._relief = Relief(self._loads, self._doors, queues)
         # What workers noted while none is there to fold it.
         self._stock = Stock()
         # Records that it cannot take, as it does not read.
@@ -81,12 +84,17 @@ class Supervisor:
         watching = asyncio.create_task(
             Watchdog(self._patience).run(self._loads, lambda: self._workers, self._hangs_now)
         )
+        relieving = asyncio.create_task(self._relief.run())
         try:
             await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._draining.set()
-            stopping.cancel()
-            watching.cancel()
+            for task in (stopping, watching, relieving):
+                task.cancel()
+            await asyncio.gather(stopping, watching, relieving, return_exceptions=True)
+            # They are the workers' alone now: where those let go of them, the kernel refuses who comes.
+            for queue in chain(*self._queues):
+                queue.close()
             hurrying = asyncio.create_task(self._hurry(at_once))
             for worker in self._workers.values():
                 worker.terminate()
@@ -95,7 +103,7 @@ class Supervisor:
                 worker.kill()
             codes = await asyncio.gather(*keepers, return_exceptions=True)
             hurrying.cancel()
-            await asyncio.gather(stopping, watching, hurrying, return_exceptions=True)
+            await asyncio.gather(hurrying, return_exceptions=True)
             self._close()
         for code in codes:
             if isinstance(code, BaseException):
@@ -153,7 +161,7 @@ class Supervisor:
     async def _keep(self, share: Share, announce: Callable[[], None]) -> int:
         """Run a worker again and again; gives the exit code with which everything has to end."""
         failures = 0
-        while True:
+        while not self._draining.is_set():
             began = time.monotonic()
             try:
                 end = await self._run(share, announce)
@@ -161,7 +169,7 @@ class Supervisor:
                 # The machine is short of memory or processes, as it may be when it has just killed one.
                 end = f"before it began: {error.strerror}"
             if self._draining.is_set():
-                return Exit.OK
+                break
             _LOG.error("Worker %d ended %s.", share.index, end)
             if share.index in self._awaited:
                 return Exit.FAILED
@@ -169,9 +177,10 @@ class Supervisor:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PAUSES[min(failures, len(_PAUSES) - 1)]):
                     await self._draining.wait()
-                    return Exit.OK
+                    break
             failures += 1
             self._restarts += 1
+        return Exit.OK
 
     async def _run(self, share: Share, announce: Callable[[], None]) -> str:
         """Run a worker to its end, and tell how it came to it.
@@ -182,8 +191,7 @@ class Supervisor:
         memory = (self._board.fileno(), self._clocks.fileno(), self._loads.fileno())
         worker = await Worker.start(
             share,
-            self._environment,
-            (*memory, inner.fileno(), *(door.fileno() for door in outer)),
+            (*memory, *(each.fileno() for each in (inner, *outer, *self._queues[share.index]))),
             lambda: self._serves(share.index, announce),
             lambda message: self._pass_on(share, message),
             self._fold,
@@ -196,6 +204,8 @@ class Supervisor:
             worker.terminate()
         end = await worker.run()
         self._loads.ended(share.index)
+        if not self._draining.is_set():
+            self._relief.look()
         del self._workers[share.index]
         self._pass_on(share, {"configuration": {"interruption": "the worker that follows it has ended"}})
         self._past = sums.add([self._past, sums.counters(worker.metrics)])

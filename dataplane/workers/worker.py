@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 from prometheus_client.core import Metric
@@ -56,7 +56,6 @@ class Worker:
     async def start(
         cls,
         share: Share,
-        environment: Mapping[str, str],
         shared: Sequence[int],
         ready: Callable[[], None],
         told: Callable[[dict[str, Any]], None],
@@ -77,7 +76,6 @@ class Worker:
                     *(sys.executable, "-m", "dataplane", "--worker", str(share)),
                     *map(str, (there.fileno(), *shared)),
                     stdin=DEVNULL,
-                    env=environment,
                     pass_fds=(there.fileno(), *shared),
                     # Ctrl-C at the terminal reaches the supervisor alone, which then ends workers in order.
                     process_group=0,

@@ -6,7 +6,7 @@ from dataplane.workers.supervisor import Supervisor
 
 async def test_records_that_nobody_takes_are_counted() -> None:
     """Those beyond what is kept are lost: the node's metrics say how many, beside the events that are."""
-    supervisor = Supervisor(2, "127.0.0.1:0", 1.0, 0)
+    supervisor = Supervisor([[], []], 1.0, 0)
     try:
         for count in (1, 20, 300, 4000):
             supervisor._fold(Parcel(count, bytes(3 << 20)))
