@@ -126,6 +126,8 @@ class Resolver:
                 if reached_by is None:
                     raise _unknown(reference)
                 found = await _held(session, artifact, reference, known_digest)
+                if found is None and await _is_blob(session, artifact, reference):
+                    raise _unknown(reference)
                 tag = None if isinstance(reference, Digest) else await _tag(session, artifact, reference)
             policy = SyncPolicy.of(artifact.sync_policy)
             if found is not None:
@@ -192,6 +194,18 @@ async def _reached_by(
     if not isinstance(reference, Digest):
         return reference
     return await reach.tag_of(session, saved_id(artifact), str(reference), scope) if scope else ""
+
+
+async def _is_blob(session: AsyncSession, artifact: Artifact, reference: str | Digest) -> bool:
+    """Tell whether a digest is that of a config or layer, which is no manifest.
+
+    An image's id is its config's digest, and people pull by it. Registries answer that with 500: two such
+    requests would have the upstream left alone, as one that fails, for everybody.
+    """
+    if not isinstance(reference, Digest):
+        return False
+    edge = await reach.blob(session, saved_id(artifact), str(reference))
+    return edge is not None and edge.media_type not in held.FOLLOWED
 
 
 async def _tag(session: AsyncSession, artifact: Artifact, name: str) -> Tag | None:

@@ -9,12 +9,14 @@ from sqlmodel import select
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamRateLimited, UpstreamUnavailable
+from clients.oci.media_types import OCI_LAYER_TAR
 from clients.oci.transport import Transport
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown, UnknownReason
 from controlplane.model.artifact_tables import Artifact, Manifest
 from controlplane.model.database import Database
 from controlplane.upstream.access import UpstreamAccess
+from tests.fakes.blobs import BytesBlob
 from tests.fakes.images import Image, make_image, make_index
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.rows import BOTH_DATABASES, add_artifact, read_artifact, read_tags
@@ -301,6 +303,35 @@ async def test_blobs_are_reached_through_held_manifests_of_this_artifact(
     with pytest.raises(Unknown) as caught:
         await resolver.blob("no-such-artifact", layer.digest)
     assert caught.value.reason is UnknownReason.ARTIFACT
+
+
+async def test_the_digest_of_a_config_or_layer_is_no_manifest(
+    fake: FakeRegistry, resolver: Resolver, artifact: Artifact
+) -> None:
+    """A pull by an image's id is not asked of an upstream, which may fail over it each time."""
+    image = fake.add(make_image(), "team/app", ["1.0"])
+    await resolver.manifest(artifact.uid, "1.0")
+    fake.faults.add("manifests", status=500)
+
+    for digest in image.blobs:
+        with pytest.raises(Unknown) as caught:
+            await resolver.manifest(artifact.uid, digest)
+        assert caught.value.reason is UnknownReason.MANIFEST
+
+    assert fake.count("GET", "manifests") == 1
+
+
+async def test_a_manifest_that_another_one_has_as_a_layer_is_a_manifest_still(
+    fake: FakeRegistry, resolver: Resolver, artifact: Artifact
+) -> None:
+    """What is listed with a manifest's media type may be both, and the upstream is asked."""
+    inner = fake.add(make_image([b"inner"]), "team/app", [])
+    outer = make_image([BytesBlob(inner.manifest)])
+    named = outer.manifest.replace(OCI_LAYER_TAR.encode(), inner.media_type.encode())
+    fake.add(replace(outer, manifest=named), "team/app", ["1.0"])
+    await resolver.manifest(artifact.uid, "1.0")
+
+    assert (await resolver.manifest(artifact.uid, inner.digest)).content == inner.manifest
 
 
 async def _asked(fake: FakeRegistry) -> bool:
