@@ -9,7 +9,9 @@ from clients.oci.strict_json import InvalidJson, check_spelling
 
 # The grammar of RFC 6838, section 4.2, as the specification asks for.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}")
+# Section 4.3: Sigstore's bundles have some (`application/vnd.dev.sigstore.bundle+json;version=0.2`).
+_PARAMETERS = r";[\x20-\x7e]{1,127}"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:{_PARAMETERS})?")
 _PLATFORM_PART = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _FIELDS = frozenset(
     {"mediaType", "digest", "size", "platform", "artifactType", "urls", "data", "annotations"}
@@ -49,7 +51,7 @@ class Descriptor:
 
 
 def read_media_type(value: object) -> str:
-    """Reads a media type, without parameters, from parsed JSON; raises InvalidDescriptor."""
+    """Reads a media type, with its parameters, from parsed JSON; raises InvalidDescriptor."""
     if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):
         raise InvalidDescriptor("has no valid media type")
     return value

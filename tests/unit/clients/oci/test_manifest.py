@@ -96,6 +96,17 @@ def test_an_artifact_names_its_subject() -> None:
     assert manifest.subject == Descriptor(INDEX.media_type, INDEX.digest, len(INDEX.manifest))
 
 
+def test_types_may_have_parameters() -> None:
+    """Sigstore's bundles were given one for years, as type of the artifact and of its layer."""
+    bundle = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+    layer = {"mediaType": bundle, "digest": DIGEST, "size": 0}
+    content = json.dumps(document(artifactType=bundle, layers=[layer])).encode()
+
+    manifest = Manifest.parse(content, media_types.OCI_MANIFEST)
+
+    assert manifest.artifact_type == manifest.blobs[1].media_type == bundle
+
+
 def test_it_is_held_against_the_digest_asked_for() -> None:
     """A digest of another algorithm is kept; one of other content is refused."""
     sha512 = Digest.of(IMAGE.manifest, "sha512")
@@ -146,6 +157,9 @@ def test_what_go_writes_for_nothing_is_nothing() -> None:
         (document(layers=[{"mediaType": "a/b", "size": 0}]), "no digest"),
         (document(layers=[{"mediaType": "a/b", "digest": "sha256:x", "size": 0}]), "bad digest"),
         (document(layers=[{"mediaType": "a b", "digest": DIGEST, "size": 0}]), "media type"),
+        (document(layers=[{"mediaType": "a/b;", "digest": DIGEST, "size": 0}]), "media type"),
+        (document(layers=[{"mediaType": "a/b;v=\n", "digest": DIGEST, "size": 0}]), "media type"),
+        (document(layers=[{"mediaType": f"a/b;{'v' * 128}", "digest": DIGEST, "size": 0}]), "media type"),
         (document(layers=[{"digest": DIGEST, "size": 0}]), "media type"),
         (document(layers=[{"mediaType": "a/b", "digest": DIGEST, "size": 5}]), "two sizes"),
         (document(subject="x"), "subject that is not an object"),
