@@ -104,8 +104,7 @@ def parse(text: str) -> Target:
             fields = _fields(query)
             return Tags(_repository(name), _limit(fields.get("n")), fields.get("last", ""))
         case ["", "v2", *name, "referrers", digest]:
-            artifact_type = _fields(query).get("artifactType", "")
-            return Referrers(_repository(name), _digest(digest), artifact_type)
+            return Referrers(_repository(name), _digest(digest), _artifact_type(_fields(query)))
     raise Refusal(Code.UNSUPPORTED, "The registry API has no such path.", status=404)
 
 
@@ -142,6 +141,12 @@ def _fields(query: str) -> dict[str, str]:
         ) from None
     # The first of a name counts.
     return dict(reversed(pairs))
+
+
+def _artifact_type(fields: dict[str, str]) -> str:
+    # What is written as it stands has a + that forms read as a space, which no type has before parameters.
+    name, separator, parameters = fields.get("artifactType", "").partition(";")
+    return f"{name.replace(' ', '+')}{separator}{parameters}"
 
 
 def _limit(text: str | None) -> int | None:

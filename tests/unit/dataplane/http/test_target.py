@@ -42,6 +42,11 @@ LONG = Digest("sha512", HEX * 2)
             f"/v2/acme/app/referrers/sha256:{HEX}?artifactType=application%2Fvnd.example%2Bjson",
             Referrers("acme/app", DIGEST, "application/vnd.example+json"),
         ),
+        # As people write it, and with parameters, in which there may be a space.
+        (
+            f"/v2/acme/app/referrers/sha256:{HEX}?artifactType=application/vnd.example+json;v=1%20a",
+            Referrers("acme/app", DIGEST, "application/vnd.example+json;v=1 a"),
+        ),
         ("/v2/acme/app/blobs/uploads/", Upload("acme/app")),
         ("/v2/acme/app/blobs/uploads", Upload("acme/app")),
         ("/v2/acme/app/blobs/uploads/0b4c", Upload("acme/app")),
