@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ from controlplane.model.database import DatabaseUnavailable
 from controlplane.server import opened, running, utc_now
 from controlplane.settings import Settings
 
+_LOG = logging.getLogger(__name__)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line says; gives the exit code."""
@@ -30,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(_reset(settings, options.reset))
         else:
             warn_of_unknown(os.environ)
+            for warning in settings.exposed:
+                _LOG.warning("%s", warning)
             tracing.configure(settings.tracing_endpoint, "penstock-controlplane")
             asyncio.run(_serve(settings))
     except ConfigurationError as error:

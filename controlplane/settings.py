@@ -226,11 +226,20 @@ class Settings(BaseSettings):
             parallel_per_host=self.sync_parallel_per_host,
         )
 
+    @property
+    def exposed(self) -> list[str]:
+        """Sentences about what others could read, but where nobody minds."""
+        warnings = (
+            cleartext.warning(getattr(self, field), variable(field))
+            for field in ("redis_url", "tracing_endpoint")
+        )
+        return [warning for warning in warnings if warning and not self.allow_cleartext]
+
     @classmethod
     def load(cls) -> Self:
         """Read the environment; raises ConfigurationError that names each variable which is wrong."""
         try:
-            settings = cls()
+            return cls()
         except ValidationError as error:
             # Values are left out: one may hold a password.
             problems = [
@@ -238,9 +247,6 @@ class Settings(BaseSettings):
                 for item in error.errors()
             ]
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
-        for field in ("redis_url", "tracing_endpoint"):
-            cleartext.check_url(getattr(settings, field), variable(field), allowed=settings.allow_cleartext)
-        return settings
 
 
 def variable(field: str) -> str:

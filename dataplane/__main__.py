@@ -12,7 +12,6 @@ from typing import Any
 import uvloop
 
 from clients.process import log, tracing
-from clients.process.cleartext import SETTING as CLEARTEXT
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.listen import Address, bind
 from clients.process.scraping import ScrapeToken
@@ -57,8 +56,8 @@ def main(arguments: list[str]) -> int:
 def warn(settings: Settings) -> None:
     """Say once for the whole node what is not as it should be."""
     warn_of_unknown(os.environ)
-    if settings.target.is_exposed:
-        _LOG.warning("This node's token is sent in clear to %s, as %s says.", settings.target, CLEARTEXT)
+    for warning in settings.exposed:
+        _LOG.warning("%s", warning)
 
 
 def _trace_and_run(settings: Settings, work: Coroutine[Any, Any, int]) -> int:

@@ -149,10 +149,6 @@ class Settings(StoreSettings, ServerSettings):
         if settings.target.tls:
             settings.trust.certificates()
         settings.trust.check_use(settings.target)
-        for field in ("redis_url", "tracing_endpoint"):
-            cleartext.check_url(
-                getattr(settings, field), f"{_PREFIX}{field.upper()}", allowed=settings.allow_cleartext
-            )
         for field in ("registry_listen", "node_listen"):
             Address.parse(getattr(settings, field), f"{_PREFIX}{field.upper()}")
         return settings
@@ -165,10 +161,20 @@ class Settings(StoreSettings, ServerSettings):
     @property
     def trust(self) -> Trust:
         """How to be sure of it; raises ConfigurationError."""
-        return Trust.of(
-            self.ca_file,
-            self.server_name,
-            self.client_certificate,
-            self.client_key,
-            cleartext=self.allow_cleartext,
-        )
+        return Trust.of(self.ca_file, self.server_name, self.client_certificate, self.client_key)
+
+    @property
+    def exposed(self) -> list[str]:
+        """Sentences about what others could read, but where nobody minds."""
+        if self.allow_cleartext:
+            return []
+        target = self.target
+        return [
+            sentence
+            for sentence in (
+                target.warning if target.is_exposed else "",
+                cleartext.warning(self.redis_url, f"{_PREFIX}REDIS_URL"),
+                cleartext.warning(self.tracing_endpoint, f"{_PREFIX}TRACING_ENDPOINT"),
+            )
+            if sentence
+        ]

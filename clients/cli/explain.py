@@ -88,8 +88,7 @@ async def explain(
     request = ExplainPullRequest(
         parent=f"organizations/{organization}", token_uid=token_id, reference=reference
     )
-    trust = session.trust
-    nodes = [node_url(text, cleartext=trust.cleartext) for text in node or ()]
+    nodes = [node_url(text, cleartext=session.cleartext) for text in node or ()]
     async with session.control() as control:
         with translated():
             answer = await control.entitlements.ExplainPull(request)
@@ -97,7 +96,7 @@ async def explain(
         # What asks nodes takes longer to import than all the rest takes to run.
         from clients.cli.cached import cached_where  # noqa: PLC0415
 
-        answer.steps.extend(await cached_where(nodes, session.token(), reference, trust.https()))
+        answer.steps.extend(await cached_where(nodes, session.token(), reference, session.trust.https()))
     if session.output is Format.JSON:
         show_json(document(answer))
         return

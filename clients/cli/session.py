@@ -1,5 +1,6 @@
 """What a command knows when it runs: where the control plane is, as whom to call it, how to print."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,7 @@ from clients.control.client import ControlClient
 from clients.control.target import ADDRESS_SETTING, Target
 from clients.control.token import is_well_formed
 from clients.control.trust import Trust
+from clients.process.cleartext import is_allowed
 from clients.process.exits import Exit
 from clients.process.place import ADMIN_TOKEN_FILE, data_dir, read_secret
 
@@ -33,6 +35,11 @@ class Session:
     def trust(self) -> Trust:
         """How to be sure of it, where it speaks TLS; raises ConfigurationError."""
         return Trust.of_environment(self.environment)
+
+    @property
+    def cleartext(self) -> bool:
+        """Whether nobody minds what leaves this machine in clear; raises ConfigurationError."""
+        return is_allowed(self.environment)
 
     def token(self) -> str:
         """Give PENSTOCK_TOKEN, or what the first start left in the data directory.
@@ -62,6 +69,10 @@ class Session:
     def control(self) -> ControlClient:
         """Give a client of the control plane; raises as `target`, `trust` and `token` do.
 
-        The same where others could read the token on its way, and nothing says that this is wanted.
+        A token that others could read on its way is sent all the same, with a warning on standard error.
         """
-        return ControlClient(str(self.target), self.token(), self.trust)
+        target, token = self.target, self.token()
+        client = ControlClient(str(target), token, self.trust)
+        if target.is_exposed and not self.cleartext:
+            print(f"penstock: warning: {target.warning}", file=sys.stderr)
+        return client

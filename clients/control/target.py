@@ -42,10 +42,10 @@ class Target:
         return not self.tls and not is_here(self.address.host)
 
     @property
-    def refusal(self) -> str:
-        """The sentence for whoever would send a token to it where it is exposed."""
+    def warning(self) -> str:
+        """The sentence for whoever sends a token to it where it is exposed."""
         return (
-            f"The token would be sent in clear to {self.address}, for everybody on the way to read: give the"
+            f"The token is sent in clear to {self.address}, for everybody on the way to read: give the"
             f" control plane a certificate, and set {ADDRESS_SETTING} to https://{self.address}; or set"
             f" {CLEARTEXT_SETTING}=true where nobody else can read the network."
         )

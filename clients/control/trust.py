@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final, Self
 
 from clients.control.target import Target
-from clients.process import cleartext
 from clients.process.exits import ConfigurationError
 from clients.process.replaced import Replaced
 from clients.process.tls import KeyFiles, read_authorities
@@ -36,32 +35,20 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom to believe that it is the control plane, and by which name; `own` is what is shown to it.
-
-    `cleartext` is for who wants the token to leave this machine without TLS.
-    """
+    """Whom to believe that it is the control plane, and by which name; `own` is what is shown to it."""
 
     ca_file: Path | None = None
     server_name: str = ""
     own: KeyFiles | None = None
-    cleartext: bool = False
 
     @classmethod
-    def of(
-        cls,
-        ca_file: Path | None,
-        server_name: str,
-        certificate: Path | None,
-        key: Path | None,
-        *,
-        cleartext: bool = False,
-    ) -> Self:
-        """Take what the five settings say; raises ConfigurationError for a key without a certificate."""
-        return cls(ca_file, server_name, KeyFiles.of(_OWN, certificate, key), cleartext)
+    def of(cls, ca_file: Path | None, server_name: str, certificate: Path | None, key: Path | None) -> Self:
+        """Take what the four settings say; raises ConfigurationError for a key without a certificate."""
+        return cls(ca_file, server_name, KeyFiles.of(_OWN, certificate, key))
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the five settings; raises ConfigurationError as `of`, and where one is wrong."""
+        """Read the four settings; raises ConfigurationError as `of`."""
 
         def file(setting: str) -> Path | None:
             text = environment.get(setting)
@@ -72,23 +59,15 @@ class Trust:
             environment.get(NAME_SETTING, ""),
             file(CERTIFICATE_SETTING),
             file(KEY_SETTING),
-            cleartext=cleartext.is_allowed(environment),
         )
 
     def check_use(self, target: Target) -> None:
-        """Raise ConfigurationError where the way is in clear, and something is set for one that is not.
-
-        The same where others could read a token on that way, which nobody said that they want.
-        """
-        if target.tls:
-            return
-        if setting := self._unused:
+        """Raise ConfigurationError where the way is in clear, and something is set for one that is not."""
+        if not target.tls and (setting := self._unused):
             raise ConfigurationError(
                 f"{setting} is set, but PENSTOCK_ADDRESS ({target}) is spoken to in clear: set it to"
                 f" https://{target.address}."
             )
-        if target.is_exposed and not self.cleartext:
-            raise ConfigurationError(target.refusal)
 
     @property
     def _unused(self) -> str:

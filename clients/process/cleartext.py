@@ -10,8 +10,8 @@ from clients.process.exits import ConfigurationError
 
 SETTING: Final = "PENSTOCK_ALLOW_CLEARTEXT"
 DESCRIPTION: Final = (
-    "lets tokens and passwords leave this machine in clear (to a control plane, a node, Redis, a collector);"
-    " for networks that nobody else can read"
+    "says that nobody else can read the network: of tokens and passwords that leave this machine in clear"
+    " there is no warning, and `penstock explain --node` asks other machines by `http://`"
 )
 
 _IN_CLEAR: Final = frozenset({"http", "redis"})
@@ -42,19 +42,19 @@ def is_here(host: str) -> bool:
     return found.is_loopback or found.is_unspecified or _is_own(found)
 
 
-def check_url(url: str, setting: str, *, allowed: bool) -> None:
-    """Raise ConfigurationError, naming the setting, for a URL with a password that others could read."""
+def warning(url: str, setting: str) -> str:
+    """Give the sentence about a URL, from this setting, with a password that others can read; else ""."""
     try:
         parts = urlsplit(url)
         has_password = bool(parts.password or parse_qs(parts.query).get("password"))
     except ValueError:
-        return
+        return ""
     scheme, host = parts.scheme, parts.hostname or ""
-    if allowed or scheme not in _IN_CLEAR or not has_password or is_here(host):
-        return
-    raise ConfigurationError(
-        f"{setting} has a password, which would be sent in clear to {host}: use {scheme}s://, or set"
-        f" {SETTING}=true where nobody else can read the network."
+    if scheme not in _IN_CLEAR or not has_password or is_here(host):
+        return ""
+    return (
+        f"{setting} has a password, which is sent in clear to {host}: use {scheme}s://, or set {SETTING}=true"
+        " where nobody else can read the network."
     )
 
 
