@@ -178,7 +178,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
         stack.push_async_callback(keeper.stop)
         servicers = Servicers(
             audit=audits,
-            organizations=OrganizationServicer(database, now),
+            organizations=OrganizationServicer(database, syncs, now),
             customers=CustomerServicer(database, now),
             users=UserServicer(database, now),
             entitlements=EntitlementServicer(database, access, now),

@@ -191,7 +191,7 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             row = (await find.artifact(session, name)).row
         check_etag(request.etag, artifact_etag(row), str(name))
         async with (
-            emptied(self._syncs, row, partial(clearing.clear_all, self._database, row, self._now)),
+            emptied(self._syncs, row, partial(clearing.clear_all, self._database, row)),
             self._database.write() as session,
         ):
             row = (await find.artifact(session, name, hold=Hold.GOES)).row

@@ -7,6 +7,7 @@ from typing import Final
 
 from controlplane.api.caller import caller
 from controlplane.api.errors import ApiError
+from controlplane.catalog.clearing import Take
 from controlplane.catalog.unknown import Unknown
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import DatabaseUnavailable
@@ -23,21 +24,21 @@ _SENTENCE: Final = (
 
 @asynccontextmanager
 async def emptied(
-    syncs: Syncs, artifact: Artifact, empty: Callable[[], Awaitable[None]]
+    syncs: Syncs, artifact: Artifact, empty: Callable[[Take], Awaitable[None]]
 ) -> AsyncIterator[None]:
-    """Empty an artifact for the change in the block; where either fails, ask for a sync, and say so.
+    """Empty an artifact for the change in the block, with no run over it; where either fails, say so.
 
-    Where not even that can be asked for, it comes some minutes later by itself.
+    The sync that brings back what was dropped waits by then, unless nothing was dropped.
     """
-    try:
-        await empty()
-        yield
-    except BaseException as error:
-        # A run that is under way may have looked at what is gone: it does not count.
-        trigger = artifact_pb2.SyncJob.UPSTREAM_CHANGE
-        with suppress(Unknown, DatabaseUnavailable):
-            await syncs.request(saved_id(artifact), trigger, caller().email)
-            _LOG.warning("%s was emptied for a change that failed: it is synced again.", artifact.upstream)
-            if isinstance(error, ApiError):
-                raise error.adding(_SENTENCE) from error
-        raise
+    async with syncs.emptying(caller().email) as emptying:
+        try:
+            await empty(emptying.take)
+            yield
+        except BaseException as error:
+            trigger = artifact_pb2.SyncJob.UPSTREAM_CHANGE
+            with suppress(Unknown, DatabaseUnavailable):
+                await syncs.request(saved_id(artifact), trigger, caller().email)
+                _LOG.warning("%s was emptied for a change that failed: it is synced.", artifact.upstream)
+                if isinstance(error, ApiError):
+                    raise error.adding(_SENTENCE) from error
+            raise

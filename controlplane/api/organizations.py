@@ -18,15 +18,19 @@ from controlplane.api.preview import preview
 from controlplane.api.timestamps import timestamp
 from controlplane.api.validation import Violations
 from controlplane.catalog import clearing
+from controlplane.catalog.held import BATCH
 from controlplane.model.access_tables import Entitlement
 from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database
 from controlplane.model.identifiers import check_slug, new_uid
 from controlplane.model.locks import Hold, lock
 from controlplane.model.naming import OrganizationName
+from controlplane.model.saved import saved_id
 from controlplane.model.section import Section
 from controlplane.model.tables import Customer, Organization, User
 from controlplane.model.upstream_tables import Credential
+from controlplane.sync.emptying import Emptying, is_emptied
+from controlplane.sync.runner import Syncs
 from penstock.v1 import organization_pb2 as pb
 from penstock.v1.organization_pb2_grpc import OrganizationServiceServicer
 
@@ -34,8 +38,9 @@ from penstock.v1.organization_pb2_grpc import OrganizationServiceServicer
 class OrganizationServicer(OrganizationServiceServicer):
     """Answers from the organization table; `now` is the time of day in UTC."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, syncs: Syncs, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._syncs = syncs
         self._now = now
 
     async def GetOrganization(self, request: pb.GetOrganizationRequest, _context: object) -> pb.Organization:
@@ -128,9 +133,23 @@ class OrganizationServicer(OrganizationServiceServicer):
             check_etag(request.etag, _etag(row), str(name))
             if not request.force:
                 await _refuse_unless_empty(session, row)
-            artifacts = (await session.exec(select(Artifact).where(Artifact.organization_id == row.id))).all()
-        for artifact in artifacts:
-            await clearing.clear_all(self._database, artifact, self._now)
+        async with self._syncs.emptying(caller().email) as emptying:
+            await self._empty(saved_id(row), emptying)
+            await self._delete(request, name)
+        return Empty()
+
+    async def _empty(self, organization_id: int, emptying: Emptying) -> None:
+        """Empty all artifacts, those included that come meanwhile, or that a run got hold of after all."""
+        while True:
+            async with self._database.read() as session:
+                full = (Artifact.organization_id == organization_id, ~is_emptied(session))
+                artifacts = (await session.exec(select(Artifact).where(*full).limit(BATCH))).all()
+            if not artifacts:
+                return
+            for artifact in artifacts:
+                await clearing.clear_all(self._database, artifact, emptying.take)
+
+    async def _delete(self, request: pb.DeleteOrganizationRequest, name: OrganizationName) -> None:
         async with self._database.write() as session:
             row = await find.organization(session, name, hold=Hold.GOES)
             check_etag(request.etag, _etag(row), str(name))
@@ -141,7 +160,6 @@ class OrganizationServicer(OrganizationServiceServicer):
                 await lock(session, col(table.id), Hold.GOES, col(table.organization_id) == row.id)
             await session.delete(row)
             await self._database.raise_revision(session)
-        return Empty()
 
 
 def _check_access(given: pb.Organization, violations: Violations) -> bool:

@@ -2,17 +2,18 @@
 
 In one transaction, what a large artifact holds would keep SQLite from all others for half a minute, and take
 PostgreSQL longer than a statement may. Each portion is whole: no manifest is held without what it points at.
-Where the change that this is for does not come about, a sync is to bring back what the upstream still has:
-the first portion makes that due, for whoever empties an artifact may be killed in the middle of it.
+No run is to fill an artifact meanwhile, and where the change that this is for does not come about, one is to
+bring back what the upstream still has. Both are up to `take` (`controlplane.sync.emptying`), called in each
+portion: whoever empties an artifact may be killed in the middle of it.
 """
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
-from sqlmodel import col, delete, select, update
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog import held, store, tagging
@@ -24,44 +25,38 @@ from controlplane.model.saved import saved_id
 
 # Bytes of manifests of one transaction, beside the last of them: what they point at is bounded by it.
 _ROOM: Final = 1 << 20
-# When an artifact is synced that was emptied, and neither went nor moved; the schedule says when next then.
-_AGAIN: Final = timedelta(minutes=5)
+
+Take = Callable[[AsyncSession, int], Awaitable[None]]
+"""Keeps others from filling an artifact, by its id, which the transaction has locked."""
 
 _Drop = Callable[[AsyncSession, int], Awaitable[int]]
 
 
-async def clear(database: Database, artifact: Artifact, now: Callable[[], datetime]) -> None:
+async def clear(database: Database, artifact: Artifact, now: Callable[[], datetime], take: Take) -> None:
     """Drop what the artifact holds; what its tags stood for is kept.
 
     To be followed by the transaction that gives it another upstream, drops what came meanwhile
     (`tagging.forget`) and plans its next sync: nodes are told by that. Ends where it was deleted, or given
     one by somebody else.
     """
-    due = partial(_make_due, now=now)
-    await _clear(database, artifact, due, partial(_end_tags, now=now), _drop_manifests)
+    await _clear(database, artifact, take, partial(_end_tags, now=now), _drop_manifests)
 
 
-async def clear_all(database: Database, artifact: Artifact, now: Callable[[], datetime]) -> None:
+async def clear_all(database: Database, artifact: Artifact, take: Take) -> None:
     """Drop what the artifact holds and its history: it is about to be deleted."""
     tags, history = partial(_drop, table=Tag), partial(_drop, table=TagRevision)
-    await _clear(database, artifact, partial(_make_due, now=now), tags, _drop_manifests, history)
+    await _clear(database, artifact, take, tags, _drop_manifests, history)
 
 
-async def _clear(database: Database, artifact: Artifact, *drops: _Drop) -> None:
+async def _clear(database: Database, artifact: Artifact, take: Take, *drops: _Drop) -> None:
     with suppress(store.ArtifactChanged):
         for some in drops:
             dropped = 1
             while dropped:
                 async with database.write(aside=True) as session:
                     await store.lock(session, artifact)
+                    await take(session, saved_id(artifact))
                     dropped = await some(session, saved_id(artifact))
-
-
-async def _make_due(session: AsyncSession, artifact_id: int, *, now: Callable[[], datetime]) -> int:
-    await session.exec(
-        update(Artifact).where(col(Artifact.id) == artifact_id).values(next_sync_time=now() + _AGAIN)
-    )
-    return 0
 
 
 async def _end_tags(session: AsyncSession, artifact_id: int, *, now: Callable[[], datetime]) -> int:

@@ -61,6 +61,8 @@ class Artifact(SQLModel, table=True):
     planned_by: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     # The highest fencing number of any run; a run with a lower one writes nothing.
     sync_fence: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    # Name of the lease under which it was emptied since the last run began: none begins while that is held.
+    emptied_under: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     create_time: datetime
     update_time: datetime
 

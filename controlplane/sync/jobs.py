@@ -16,6 +16,7 @@ from controlplane.model.identifiers import new_uid
 from controlplane.model.locks import Hold, lock
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
+from controlplane.sync.lease_rows import is_held
 from controlplane.sync.locks import Lease
 from controlplane.sync.tally import Tally
 from penstock.v1 import artifact_pb2
@@ -123,12 +124,13 @@ async def join_or_create_all(
 
 
 async def waiting(session: AsyncSession, busy_hosts: Collection[str], limit: int) -> list[Waiting]:
-    """Give jobs that wait, what people asked for first; none of artifacts that are being synced."""
+    """Give jobs that wait, what people asked for first; none of artifacts that are synced or emptied now."""
     running = select(SyncJob.artifact_id).where(SyncJob.state == _Job.RUNNING)
     statement = (
         select(SyncJob, Artifact)
         .join(Artifact, col(SyncJob.artifact_id) == Artifact.id)
         .where(SyncJob.state == _Job.PENDING, col(SyncJob.artifact_id).not_in(running))
+        .where(~is_held(session, col(Artifact.emptied_under)))
         .order_by(case((col(SyncJob.trigger) == _Job.SCHEDULE, 1), else_=0), col(SyncJob.id))
         .limit(limit)
     )
@@ -162,7 +164,10 @@ async def claim(
     running = await session.exec(
         select(SyncJob.id).where(SyncJob.artifact_id == item.artifact_id, SyncJob.state == _Job.RUNNING)
     )
-    if running.first() is not None:
+    emptied = await session.exec(
+        select(Artifact.id).where(this, is_held(session, col(Artifact.emptied_under)))
+    )
+    if running.first() is not None or emptied.first() is not None:
         return None
     claimed = await session.exec(
         update(SyncJob)
@@ -178,7 +183,7 @@ async def claim(
     if not claimed.rowcount:
         return None
     # Only now: whoever runs under an older lock is not to be broken off for nothing.
-    await session.exec(update(Artifact).where(this).values(sync_fence=lease.fence))
+    await session.exec(update(Artifact).where(this).values(sync_fence=lease.fence, emptied_under=""))
     found = await session.exec(
         select(SyncJob, Artifact)
         .join(Artifact, col(SyncJob.artifact_id) == Artifact.id)

@@ -3,9 +3,10 @@
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import case
+from sqlalchemy import ColumnElement, case
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import col, update
+from sqlalchemy.orm import Mapped
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.model.clock import milliseconds
@@ -92,6 +93,15 @@ async def _acquire(
     )
     taken = await session.exec(statement)
     return taken.scalar_one_or_none()
+
+
+def is_held(session: AsyncSession, name: Mapped[str]) -> ColumnElement[bool]:
+    """Give the SQL that tells whether somebody holds the lock of a name, at the moment of the statement."""
+    return (
+        select(SyncLease.name)
+        .where(col(SyncLease.name) == name, col(SyncLease.expires_at) > milliseconds(session))
+        .exists()
+    )
 
 
 def _unavailable(error: DatabaseUnavailable) -> LocksUnavailable:

@@ -1,6 +1,7 @@
 """Syncs, to the rest of the control plane: whatever asks for one, an artifact has one at a time."""
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -13,6 +14,7 @@ from controlplane.model.identifiers import new_uid
 from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import jobs
 from controlplane.sync.dispatch import Dispatcher
+from controlplane.sync.emptying import Emptying, emptying
 from controlplane.sync.execution import Claimed, Execution
 from controlplane.sync.hosts import Hosts
 from controlplane.sync.lease_rows import LeaseRows
@@ -160,6 +162,20 @@ class Syncs:
                 told(len(answer), start + _BATCH >= len(wanted))
             self._wake()
         return answer
+
+    @asynccontextmanager
+    async def emptying(self, requested_by: str) -> AsyncIterator[Emptying]:
+        """Keep runs off artifacts that are emptied in the block; what is there afterwards is synced.
+
+        Raises DatabaseUnavailable.
+        """
+        try:
+            async with emptying(
+                self._database, requested_by, lasting=self._limits.lease, now=self._now
+            ) as taken:
+                yield taken
+        finally:
+            self._wake()
 
     async def watch(self, job_uid: str) -> AsyncGenerator[SyncJob, None]:
         """Yield the job as it is, and again whenever it has changed; ends when it has, or is deleted."""

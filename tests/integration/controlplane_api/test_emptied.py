@@ -9,6 +9,7 @@ from clients.control.errors import ControlError
 from controlplane.catalog import clearing, tagging
 from controlplane.model.database import DatabaseUnavailable
 from penstock.v1 import artifact_pb2 as pb
+from penstock.v1 import organization_pb2
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.waiting import until
@@ -103,3 +104,37 @@ async def test_an_artifact_that_moved_is_not_synced_again_by_itself(plane: Plane
     await plane.root.artifacts.UpdateArtifact(_move(fake, created.etag))
     shown = await plane.root.artifacts.GetArtifact(pb.GetArtifactRequest(name=APP))
     assert not shown.HasField("next_sync_time")
+
+
+async def test_no_run_begins_over_what_a_long_deletion_has_emptied(
+    plane: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for one, however long it takes; where nothing comes of the deletion, the run follows."""
+    await _artifact(plane, fake)
+    await plane.artifact("acme", "z", f"{fake.host}/team/other")
+    await plane.organization("other")
+    seen: list[pb.SyncJob] = []
+    empty: Callable[..., Awaitable[None]] = clearing.clear_all
+
+    async def emptying(*arguments: Any) -> None:
+        if arguments[1].path != "z":
+            return await empty(*arguments)
+        asked = await plane.root.artifacts.SyncArtifact(pb.SyncArtifactRequest(name=APP))
+        # Who looks for what waits has seen that one by then, and left it.
+        await plane.artifact("other", "app", f"{fake.host}/team/other")
+        await until(lambda: _is_synced(plane, "organizations/other/artifacts/app"))
+        seen.append(await plane.root.artifacts.GetSyncJob(pb.GetSyncJobRequest(name=asked.name)))
+        raise DatabaseUnavailable("the disk is full")
+
+    monkeypatch.setattr(clearing, "clear_all", emptying)
+    request = organization_pb2.DeleteOrganizationRequest(name="organizations/acme", force=True)
+    error = await refused(plane.root.organizations.DeleteOrganization(request))
+
+    assert error.reason == "DATABASE_UNAVAILABLE"
+    assert [job.state for job in seen] == [pb.SyncJob.PENDING]
+    await until(lambda: _is_whole(plane))
+
+
+async def _is_synced(plane: Plane, name: str) -> bool:
+    shown = await plane.root.artifacts.GetArtifact(pb.GetArtifactRequest(name=name))
+    return shown.HasField("last_sync_time")

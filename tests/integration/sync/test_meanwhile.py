@@ -7,6 +7,7 @@ import pytest
 
 from controlplane.catalog import clearing
 from controlplane.catalog.resolve import Resolver
+from controlplane.sync.emptying import Emptying
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import Image, make_image
 from tests.fakes.rows import BOTH_DATABASES
@@ -111,7 +112,8 @@ async def test_an_artifact_that_was_emptied_under_a_run_is_whole_after_the_next(
     await runs.fake.asked("manifests", 3)
     # It looks up what is held, and tells nobody.
     await asyncio.sleep(0.2)
-    await clearing.clear(runs.database, await runs.row(), lambda: runs.now)
+    taken = Emptying("emptying", "ann@example.com", lambda: runs.now)
+    await clearing.clear(runs.database, await runs.row(), lambda: runs.now, taken.take)
     opened.set()
     await run
 
