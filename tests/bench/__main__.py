@@ -8,6 +8,7 @@ import importlib
 import os
 import pkgutil
 import resource
+import signal
 import statistics
 import sys
 import tempfile
@@ -41,6 +42,8 @@ def main() -> int:
     arguments = _arguments(names)
     if arguments.plot or arguments.readme:
         return _publish(table=arguments.readme)
+    # By the way that ends every server.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     rounds = arguments.rounds or (2 if arguments.quick else 5)
