@@ -24,6 +24,8 @@ _SPOOL = ".new-"
 _OVERHEAD = 512
 # Seconds after which nobody is still writing a spool.
 _ABANDONED: Final = 60.0
+# Seconds that a file's time may be ahead of the clock that it is from.
+_ROUNDING: Final = 1.0
 # The part of the limit that one process writes before it looks again at what all have written.
 _UNSEEN: Final = 16
 
@@ -113,11 +115,12 @@ class Disk:
                 if not path.name.startswith(_SPOOL):
                     if path.is_file():
                         found.append((status.st_mtime, str(path.relative_to(self._root)), status.st_size))
-                elif now - status.st_mtime > _ABANDONED:
+                elif abs(now - status.st_mtime) > _ABANDONED:
                     path.unlink()
         self._bytes = self._written = 0
         self._sizes.clear()
-        for _, name, size in sorted(found):
+        # Since a clock that was set back, uses before it are to come: when they were, nobody knows.
+        for _, name, size in sorted(found, key=lambda file: (file[0] <= now + _ROUNDING, file)):
             self._note(name, size)
         self._trim()
 

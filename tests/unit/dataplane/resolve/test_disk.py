@@ -1,6 +1,7 @@
 """Small things on disk: bounded, whole or absent, and never in the way."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,22 @@ def test_a_file_that_vanished_is_as_good_as_none(tmp_path: Path) -> None:
     disk.write("a/x", b"content")
     (tmp_path / "a" / "x").unlink()
     assert disk.read("a/x") is None
+
+
+def test_after_a_clock_that_was_set_back_the_new_stays(tmp_path: Path) -> None:
+    """What was kept before it counts as old, and makes room for what is resolved from then on."""
+    limit, content = 64 << 10, bytes(1 << 10)
+    disk = open_disk(tmp_path, limit)
+    for number in range(60):
+        disk.write(f"a/{number}", content)
+    tomorrow = time.time() + 86_400
+    for path in (tmp_path / "a").iterdir():
+        os.utime(path, (tomorrow, tomorrow))
+    spool = tmp_path / "a" / ".new-0123"
+    spool.write_bytes(b"half")
+    os.utime(spool, (tomorrow, tomorrow))
+    for number in range(20):
+        disk.write(f"b/{number}", content)
+    disk = open_disk(tmp_path, limit)
+    assert {f"b/{number}" for number in range(20)} <= set(disk.names("b"))
+    assert not spool.exists()
