@@ -79,7 +79,7 @@ class FileStore:
 
     async def evict(self, digest: Digest) -> bool:
         """See BlobStore."""
-        return await in_thread(None, _evict, self._path(digest))
+        return await in_thread(None, self._evict, self._path(digest))
 
     async def entries(self) -> list[Entry]:
         """See BlobStore; files with other names than a digest's are left alone."""
@@ -109,6 +109,17 @@ class FileStore:
     def _commit(self, spool: Path, path: Path) -> None:
         _mark(spool, int(self._clock() * _SECOND))
         _commit(spool, path)
+
+    def _evict(self, path: Path) -> bool:
+        if remove_unless_held(path):
+            return True
+        # Who keeps it open only for those who come next (`lately`) lets go of it when its time is another.
+        # The mark of who wrote it stays; without one nobody keeps it, and its time is what is vouched for.
+        with suppress(OSError):
+            stamp = path.stat().st_mtime_ns - _MILLISECOND
+            if not self._marks or stamp % _MILLISECOND == _MARK:
+                os.utime(path, ns=(stamp, stamp))
+        return False
 
     def _path(self, digest: Digest) -> Path:
         return self._blobs / digest.algorithm / digest.encoded
@@ -169,17 +180,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _evict(path: Path) -> bool:
-    if remove_unless_held(path):
-        return True
-    # Who keeps it open only for those who come next (`lately`) lets go of it when its time is another. The
-    # mark of who wrote it stays.
-    with suppress(OSError):
-        stamp = path.stat().st_mtime_ns - _MILLISECOND
-        os.utime(path, ns=(stamp, stamp))
-    return False
 
 
 def _remove(path: Path) -> bool:

@@ -106,6 +106,22 @@ async def test_what_is_read_anywhere_is_not_evicted(store: FileStore, folder: Pa
     assert store.open(digest) is None
 
 
+async def test_what_is_verified_while_room_is_wanted_stays_verified(store: FileStore, folder: Path) -> None:
+    """Who cannot evict it because it is read does not make it look as if it was written again."""
+    digest = await put(store, folder, ONE)
+    os.utime(folder.parent / "store" / "blobs" / digest.algorithm / digest.encoded)
+    verifying = store.peek(digest)
+    assert verifying is not None
+    assert verifying.changed is not None
+    assert await store.evict(digest) is False
+    store.vouch(digest, verifying.changed)
+    verifying.close()
+    stored = store.peek(digest)
+    assert stored is not None
+    stored.close()
+    assert stored.changed is None
+
+
 async def test_peeking_is_not_using(store: FileStore, folder: Path, tmp_path: Path) -> None:
     """What only looks leaves the order in which blobs go as it is."""
     digest = await put(store, folder, ONE)
