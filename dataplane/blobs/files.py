@@ -12,7 +12,7 @@ from pathlib import Path
 from clients.oci.digest import Digest, InvalidReference
 from clients.process.exits import ConfigurationError
 from clients.process.place import DISK_TROUBLE
-from dataplane.blobs.held import open_held, remove_unless_held
+from dataplane.blobs.held import in_turn, open_held, remove_unless_held
 from dataplane.blobs.store import Entry, StoredBlob
 from dataplane.blobs.threads import in_thread
 
@@ -69,9 +69,9 @@ class FileStore:
             if os.fstat(file.fileno()).st_mtime_ns == changed:
                 _mark(file.fileno(), changed)
 
-    async def commit(self, digest: Digest, spool: Path) -> None:
+    async def commit(self, digest: Digest, spool: Path) -> int | None:
         """See BlobStore; the spool must be on the file system of the store."""
-        await in_thread(None, self._commit, spool, self._path(digest))
+        return await in_thread(None, self._commit, spool, self._path(digest))
 
     async def remove(self, digest: Digest) -> bool:
         """See BlobStore."""
@@ -106,9 +106,9 @@ class FileStore:
                 _mark(file.fileno(), int(now * _SECOND))
         return StoredBlob(file, status.st_size)
 
-    def _commit(self, spool: Path, path: Path) -> None:
+    def _commit(self, spool: Path, path: Path) -> int | None:
         _mark(spool, int(self._clock() * _SECOND))
-        _commit(spool, path)
+        return _commit(spool, path)
 
     def _evict(self, path: Path) -> bool:
         if remove_unless_held(path):
@@ -166,12 +166,15 @@ def _keeps_marks(path: Path) -> bool:
     return path.stat().st_mtime_ns % _MILLISECOND == _MARK
 
 
-def _commit(source: Path, target: Path) -> None:
+def _commit(source: Path, target: Path) -> int | None:
     # Content first, then its name, then the folder that holds the name: a machine that stops in between
     # has the whole file under the name, or none.
     _sync(source)
-    source.rename(target)
+    with in_turn(target.parent):
+        replaced = target.stat().st_size if target.exists() else None
+        source.rename(target)
     _sync(target.parent)
+    return replaced
 
 
 def _sync(path: Path) -> None:

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -69,6 +69,21 @@ def alone_with(path: Path) -> Iterator[bool]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o640)
     try:
         yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Be the only one in this block, of all who take turns at a folder; waits, and so is for threads.
+
+    Raises OSError where there is no such folder. On file systems without locks there are no turns.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 

@@ -42,10 +42,7 @@ class Keeping:
                 logger.warning("blob %s is not kept: %d bytes are more than the cache may hold", digest, size)
                 self._tier.put(key, StoredBlob(open_held(spool), size))
                 return
-            before = self._store.peek(digest)
-            if before is not None:
-                before.close()
-            await self._store.commit(digest, spool)
+            replaced = await self._store.commit(digest, spool)
             self._tier.put(key, self._store.peek(digest))
         except OSError as error:
             logger.exception("blob %s was verified and served, but cannot be stored", digest)
@@ -55,7 +52,7 @@ class Keeping:
         self._unreadable.pop(digest, None)
         self._space.used(digest)
         try:
-            await self._space.changed(Used(size, 1) + (Used() if before is None else -Used(before.size, 1)))
+            await self._space.changed(Used(size, 1) + (Used() if replaced is None else -Used(replaced, 1)))
         except OSError:
             logger.exception("what blob %s takes cannot be accounted for", digest)
 

@@ -78,9 +78,10 @@ class BlobStore(Protocol):
         """Take note that the bytes of a blob are right, as they were changed at that time. Raises OSError."""
         ...
 
-    async def commit(self, digest: Digest, spool: Path) -> None:
+    async def commit(self, digest: Digest, spool: Path) -> int | None:
         """Take over the spool file, whose bytes the caller has verified.
 
+        Returns the bytes of what it replaced; None for nothing, which of several at once is told to one.
         Whole or not at all under that name, whatever happens to the process or the machine; replaces
         what was there. The spool file is gone afterwards.
         """

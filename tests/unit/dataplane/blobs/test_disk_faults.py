@@ -38,7 +38,7 @@ class FailingStore(FileStore):
     def peek(self, digest: Digest) -> StoredBlob | None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    async def commit(self, digest: Digest, spool: Path) -> None:
+    async def commit(self, digest: Digest, spool: Path) -> int | None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     async def remove(self, digest: Digest) -> bool:

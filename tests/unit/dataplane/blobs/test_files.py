@@ -1,5 +1,7 @@
 """FileStore: the port's requirements, and an OCI image layout that other tools can read."""
 
+import asyncio
+import fcntl
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -120,6 +122,29 @@ async def test_what_is_verified_while_room_is_wanted_stays_verified(store: FileS
     assert stored is not None
     stored.close()
     assert stored.changed is None
+
+
+async def test_of_two_that_store_a_blob_at_once_one_replaces_the_other(
+    store: FileStore, folder: Path, tmp_path: Path
+) -> None:
+    """And hears what it replaced, in whatever process: they take turns at looking and storing."""
+    digest = Digest.of(ONE)
+    spools = [folder / "one", folder / "two"]
+    for spool in spools:
+        spool.write_bytes(ONE)
+    stores = store, FileStore(tmp_path / "store")
+    turn = os.open(tmp_path / "store" / "blobs" / digest.algorithm, os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        commits = [
+            asyncio.create_task(each.commit(digest, spool))
+            for each, spool in zip(stores, spools, strict=True)
+        ]
+        done, _ = await asyncio.wait(commits, timeout=0.2)
+        assert not done
+    finally:
+        os.close(turn)
+    assert sorted(await asyncio.gather(*commits), key=bool) == [None, len(ONE)]
 
 
 async def test_peeking_is_not_using(store: FileStore, folder: Path, tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamNotFound, UpstreamUnavailable
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_leases import BucketLeases
 from dataplane.blobs.cache import BlobCache
 from dataplane.blobs.errors import BlobFailed
+from dataplane.blobs.files import FileStore
 from dataplane.blobs.kept import Kept
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.turns import Turns
@@ -131,6 +133,24 @@ async def test_other_nodes_wait_for_their_own_owner_alone(
         assert measures.bucket_waits == 1
         gate.set()
         assert await read(held_up) == content_of(BLOB)
+
+
+async def test_what_two_owners_store_together_counts_once(make_cache: Callable[..., Any], root: Path) -> None:
+    """Both saw nothing stored before; one has replaced what the other stored."""
+    ready = asyncio.Barrier(2)
+
+    class Together(FileStore):
+        """Stores two blobs at a time."""
+
+        async def commit(self, digest: Digest, spool: Path) -> int | None:
+            await ready.wait()
+            return await super().commit(digest, spool)
+
+    cache = await make_cache(store=Together(root))
+    for body in await asyncio.gather(*(pull(cache, ScriptedSource(BLOB), owner) for owner in "ab")):
+        assert body == content_of(BLOB)
+    await settled(cache)
+    assert (cache.measures.cache_blobs, cache.measures.cache_bytes) == (1, BLOB.size)
 
 
 def gone() -> ScriptedSource:
