@@ -16,8 +16,12 @@ from dataplane.events.records import printable
 from dataplane.http.errors import Refusal
 from dataplane.http.target import Blob, Manifest, parse
 
-# A subset of what RFC 9112 and the target grammar allow: nothing percent-encoded, no query.
-_LINE: Final = re.compile(rb"(GET|HEAD) (/v2/[a-z0-9._/-]+/(?:manifests|blobs)/[A-Za-z0-9._:-]+) HTTP/1\.1")
+# A subset of what RFC 9112 and the target grammar allow: nothing percent-encoded, and of queries only what
+# containerd asks mirrors with: the registry (host, or host and port) that the image is named by.
+_LINE: Final = re.compile(
+    rb"(GET|HEAD) (/v2/[a-z0-9._/-]+/(?:manifests|blobs)/[A-Za-z0-9._:-]+)(?:\?ns=(?:[A-Za-z0-9.-]|%3A)+)?"
+    rb" HTTP/1\.1"
+)
 _FIELD: Final = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)[ \t]*"
 )

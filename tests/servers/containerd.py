@@ -54,6 +54,13 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         self._pulled.add(reference)
         return reference
 
+    def pull_by(self, hosts: Path, reference: str) -> str:
+        """Pulls as a directory of `hosts.toml` files says; gives the digest that the name then has."""
+        self("image", "pull", "--hosts-dir", hosts, "--snapshotter", "native", reference)
+        self._pulled.add(reference)
+        rows = [line.split() for line in self("image", "ls", f"name=={reference}").out.splitlines()]
+        return next(row[2] for row in rows if row[0] == reference)
+
     def forget(self) -> None:
         """Removes every image and all content, so that the next pull asks for everything again."""
         if self._pulled:

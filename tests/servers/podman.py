@@ -15,8 +15,8 @@ class Podman:
         self._program = requirement.debian("podman", "podman")
         self._storage = directory / "storage"
         directory.mkdir(parents=True, exist_ok=True)
-        registries = directory / "registries.conf"
-        registries.write_text("unqualified-search-registries = []\n")
+        self._registries = directory / "registries.conf"
+        self._registries.write_text("unqualified-search-registries = []\n")
         storage = directory / "storage.conf"
         storage.write_text(
             f"""[storage]
@@ -29,7 +29,7 @@ runroot = "{directory / "run"}"
         credentials.write_text("{}")
         self._env = {
             "REGISTRY_AUTH_FILE": str(credentials),
-            "CONTAINERS_REGISTRIES_CONF": str(registries),
+            "CONTAINERS_REGISTRIES_CONF": str(self._registries),
             "CONTAINERS_STORAGE_CONF": str(storage),
         }
         self._tmp = directory / "tmp"
@@ -38,6 +38,11 @@ runroot = "{directory / "run"}"
 
     def __call__(self, *argv: str | Path, stdin: str = "", ok: bool = True) -> Finished:
         return run(self._program, "--tmpdir", self._tmp, *argv, env=self._env, stdin=stdin, ok=ok)
+
+    def configure(self, registries: str) -> None:
+        """Adds to what it knows of registries: a part of registries.conf."""
+        with self._registries.open("a") as file:
+            file.write(registries)
 
     def login(self, host: str, token: str) -> None:
         self("login", "--tls-verify=false", "--username", "podman", "--password-stdin", host, stdin=token)

@@ -97,7 +97,14 @@ async def compare(two: Two, *pieces: bytes) -> bytes:
     return fast
 
 
-ORDINARY = ["manifests/1.0", "manifests/{image}", "blobs/{layer}"]
+ORDINARY = [
+    "manifests/1.0",
+    "manifests/{image}",
+    "blobs/{layer}",
+    # What containerd asks a mirror.
+    "manifests/{image}?ns=docker.io",
+    "blobs/{layer}?ns=localhost%3A5000",
+]
 
 
 @pytest.mark.parametrize("path", ORDINARY)
@@ -172,7 +179,14 @@ def corpus(two: Two) -> dict[str, bytes]:
         "no version": raw(f"GET /v2/acme/app/{manifest}", host, bearer),
         "absolute form": raw(f"GET http://x/v2/acme/app/{manifest} HTTP/1.1", host, bearer),
         "percent": get("manifests/%31.0"),
-        "query": get(f"{manifest}?ns=docker.io"),
+        "mirrored": get(f"{manifest}?ns=docker.io"),
+        "mirrored for a port": get(f"blobs/{layer}?ns=localhost%3A5000"),
+        "mirrored for nobody": get(f"{manifest}?ns="),
+        "mirrored for two": get(f"{manifest}?ns=a&ns=b"),
+        "malformed mirrored": get(f"{manifest}?ns=%zz"),
+        "mirrored upload": get("blobs/uploads/?ns=docker.io"),
+        "query": get(f"{manifest}?x=y"),
+        "empty query": get(f"{manifest}?"),
         "fragment": get(f"{manifest}#x"),
         "slash at the end": get(f"{manifest}/"),
         "two slashes": get(f"/{manifest}"),
