@@ -1,4 +1,4 @@
-"""Clients that have Penstock as a mirror, set up as docs/mirror.md says: images keep their upstream's names."""
+"""Clients with Penstock as a mirror, set up as docs/mirror.md says: images keep their upstream's names."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 
 
 class Mirrored:
-    """An upstream with two repositories, of which Penstock has one, and configurations for the other names."""
+    """An upstream with two repositories, of which Penstock has one, and how clients are configured."""
 
     def __init__(
         self, upstream: DockerRegistry, organization: Organization, folder: str, skopeo: Skopeo, image: Image
