@@ -86,9 +86,11 @@ async def _work(settings: Settings, share: Share, channel: int, shared: list[int
 async def _serve(settings: Settings) -> int:
     from dataplane.node import Node  # noqa: PLC0415
     from dataplane.run import run  # noqa: PLC0415
+    from dataplane.workers.lonely import watched  # noqa: PLC0415
 
     node = Node(settings)
-    await run(node, Signals(), lambda: _announce(node.registry_address, node.node_address))
+    async with watched(settings.worker_timeout.total_seconds()):
+        await run(node, Signals(), lambda: _announce(node.registry_address, node.node_address))
     return Exit.OK
 
 

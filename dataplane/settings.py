@@ -96,7 +96,7 @@ class Settings(StoreSettings, ServerSettings):
         default=timedelta(seconds=30),
         ge=timedelta(0),
         description="after how long a worker that does nothing any more, as it hangs or was stopped, is"
-        " killed and replaced, like `30s`; 0 for never. A node of one process has nobody to do it",
+        " killed and replaced, like `30s`; 0 for never. A node of one process ends, to be started again",
     )
     pull_events: bool = Field(
         default=True,

@@ -22,6 +22,7 @@ from dataplane.workers.crew import Crew
 from dataplane.workers.loads import Loads
 from dataplane.workers.neighbours import Neighbours
 from dataplane.workers.share import Share
+from dataplane.workers.stacks import Stacks
 from dataplane.workers.watchdog import stir
 
 _LOG = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ def tie() -> None:
 async def serve(settings: Settings, share: Share, descriptor: int, shared: Sequence[int]) -> int:
     """Be a worker, whose supervisor is at the other end of this socket; gives the exit code.
 
-    `shared` are the descriptors of what the node's workers share: board, clocks, loads, and doors; then come
-    those that this worker listens on.
+    `shared` are the descriptors of where its stacks go, of what the node's workers share (board, clocks,
+    loads, and doors), and of what this worker listens on.
     """
-    board, clocks, loads_of_all, *sockets = shared
+    stacks, board, clocks, loads_of_all, *sockets = shared
+    Stacks(stacks).write_on_request()
     loads = Loads(loads_of_all, share.count)
     inner, *others = (socket.socket(fileno=each) for each in sockets)
     outer, listening = others[: share.count], others[share.count :]

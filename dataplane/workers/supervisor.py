@@ -214,10 +214,12 @@ class Supervisor:
             raise ConfigurationError(worker.failure)
         return end
 
-    def _hangs_now(self, index: int) -> None:
-        _LOG.error("Worker %d has done nothing for %g seconds, and is killed.", index, self._patience)
+    async def _hangs_now(self, index: int) -> None:
         self._hangs += 1
-        self._workers[index].kill()
+        worker = self._workers.get(index)
+        stacks = await worker.end_hanging() if worker else ""
+        here = f" It was here:\n{stacks}" if stacks else " It could not say where it was."
+        _LOG.error("Worker %d has done nothing for %g seconds, and is killed.%s", index, self._patience, here)
 
     def _serves(self, index: int, announce: Callable[[], None]) -> None:
         if self._awaited == {index}:

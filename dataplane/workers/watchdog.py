@@ -6,7 +6,7 @@ does not answer, or goes round in a circle does not, and its clients would wait 
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from dataplane.workers.loads import Loads
@@ -34,27 +34,28 @@ class Watchdog:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._pause = min(_LOOKS, patience / 4)
+        self.pause = min(_LOOKS, patience / 4)
+        """Seconds from one look to the next."""
         self._looked = math.inf
         # When each worker last stirred by its own word, and since when that is known.
         self._seen: dict[int, tuple[int, float]] = {}
 
     async def run(
-        self, loads: Loads, workers: Callable[[], Iterable[int]], hangs: Callable[[int], None]
+        self, loads: Loads, workers: Callable[[], Iterable[int]], hangs: Callable[[int], Awaitable[None]]
     ) -> None:
-        """Look now and then at those that are `workers` by then; calls `hangs` for each that does, once."""
+        """Look now and then at those that are `workers` by then; awaits `hangs` of each that does, once."""
         clock = asyncio.get_running_loop().time
         while self._patience:
-            for index in self.look({index: loads.stirred(index) for index in workers()}, clock()):
-                hangs(index)
-            await asyncio.sleep(self._pause)
+            hang = self.look({index: loads.stirred(index) for index in workers()}, clock())
+            await asyncio.gather(*(hangs(index) for index in hang))
+            await asyncio.sleep(self.pause)
 
     def look(self, stirred: Mapping[int, int], now: float) -> list[int]:
         """Take when each worker last stirred, at a moment in seconds; gives those that hang, each once.
 
         One that has not stirred yet is still starting, and is left alone.
         """
-        if now - self._looked > _HELD_UP * self._pause:
+        if now - self._looked > _HELD_UP * self.pause:
             self._seen.clear()
         self._looked = now
         hang = []

@@ -15,12 +15,15 @@ from dataplane.events.parcels import Parcel
 from dataplane.workers.channel import Channel, Message
 from dataplane.workers.questions import Questions
 from dataplane.workers.share import Share
+from dataplane.workers.stacks import REQUEST, Stacks
 from dataplane.workers.sums import unpack
 
 # What a worker says to others.
 _FOR_OTHERS: Final = frozenset({"configuration", "resolved", "trouble"})
 # Seconds that a worker may take to give a report; one that is busy is left out of it.
 _PATIENCE: Final = 2.0
+# Seconds that one which hangs has to tell what it is doing.
+_LAST_WORDS: Final = 0.5
 
 
 class Worker:
@@ -30,12 +33,14 @@ class Worker:
         self,
         process: Process,
         channel: Channel,
+        stacks: Stacks,
         ready: Callable[[], None],
         told: Callable[[dict[str, Any]], None],
         noted: Callable[[Parcel], None],
     ) -> None:
         self._process = process
         self._channel = channel
+        self._stacks = stacks
         self.questions = Questions(channel.send)
         """What it is asked."""
         self._reported = asyncio.Event()
@@ -70,20 +75,23 @@ class Worker:
         gRPC above all, do not survive a mere fork.
         """
         here, there = socket.socketpair()
+        stacks = Stacks.create()
+        inherited = (there.fileno(), stacks.fileno(), *shared)
         with there:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "dataplane", "--worker", str(share)),
-                    *map(str, (there.fileno(), *shared)),
+                    *map(str, inherited),
                     stdin=DEVNULL,
-                    pass_fds=(there.fileno(), *shared),
+                    pass_fds=inherited,
                     # Ctrl-C at the terminal reaches the supervisor alone, which then ends workers in order.
                     process_group=0,
                 )
             except BaseException:
                 here.close()
+                stacks.close()
                 raise
-        return cls(process, await Channel.of(here), ready, told, noted)
+        return cls(process, await Channel.of(here), stacks, ready, told, noted)
 
     async def run(self) -> str:
         """Listen to it until it ends; tells how it came to its end."""
@@ -95,6 +103,7 @@ class Worker:
             self._reported.set()
             self.questions.end()
             await self._channel.close()
+            self._stacks.close()
 
     async def report(self) -> bool:
         """Have it report; False where it does not in time, and what it reported last stays."""
@@ -118,6 +127,14 @@ class Worker:
     def kill(self) -> None:
         """End it."""
         self._signal(signal.SIGKILL)
+
+    async def end_hanging(self) -> str:
+        """End it, which hangs; gives what its threads were doing, empty where it could not tell."""
+        self._signal(REQUEST)
+        await asyncio.sleep(_LAST_WORDS)
+        stacks = self._stacks.read()
+        self.kill()
+        return stacks
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Parcel):

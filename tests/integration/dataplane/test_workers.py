@@ -216,6 +216,56 @@ async def test_a_worker_that_hangs_is_replaced(
     assert "Worker 1 has done nothing for 2 seconds, and is killed." in node.process.errors
 
 
+@pytest.fixture
+def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has every process that is started here hang, in a function of this name, when it gets SIGUSR2."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, time\n"
+        "def hanging(number, frame):\n"
+        "    while True:\n"
+        "        time.sleep(0.01)\n"
+        "signal.signal(signal.SIGUSR2, hanging)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("hanging")
+async def test_where_a_worker_hung_is_in_the_log(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """Nobody could find it out afterwards: the stacks of its threads, in one record."""
+    offer(plane, fake, make_image())
+    async with node_of(plane, tmp_path / "data", 2, WORKER_TIMEOUT="1s", LOG_FORMAT="json") as node:
+        os.kill(max(node.workers()), signal.SIGUSR2)
+        async with asyncio.timeout(60):
+            await node.restarted(1)
+    records = [json.loads(line) for line in node.process.errors.splitlines()]
+    (said,) = [record["message"] for record in records if "has done nothing" in record["message"]]
+    assert said.startswith("Worker 1 has done nothing for 1 seconds, and is killed. It was here:\n")
+    assert "sitecustomize.py" in said
+    assert " in hanging\n" in said
+
+
+@pytest.mark.usefixtures("hanging")
+async def test_a_node_of_one_process_ends_when_it_hangs(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """With a failure's exit code, so that it is started again, and its stacks; not because it was stopped."""
+    image = make_image()
+    token = offer(plane, fake, image)
+    async with node_of(plane, tmp_path / "data", 1, WORKER_TIMEOUT="1s") as node:
+        process = node.process.process
+        for number, wait in ((signal.SIGSTOP, 1.5), (signal.SIGCONT, 1.5)):
+            process.send_signal(number)
+            await asyncio.sleep(wait)
+        assert await node.process.get("/v2/acme/app/manifests/1.0", token) == image.manifest
+        process.send_signal(signal.SIGUSR2)
+        async with asyncio.timeout(60):
+            assert await process.wait() == 1
+    assert "The node has done nothing for 1 seconds, and ends. It was here:" in node.process.errors
+    assert " in hanging" in node.process.errors
+
+
 async def test_nobody_waits_for_a_worker_that_hangs(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:
