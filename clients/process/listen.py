@@ -8,7 +8,8 @@ from typing import Self
 from clients.process.exits import ConfigurationError
 
 _BACKLOG = 1024
-_EXAMPLE = "127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces"
+_EXAMPLE = "127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces ([::]:8080 with IPv6)"
+_ALL = "::"
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to recognise, not to bind
 
 
@@ -48,6 +49,7 @@ class Address:
 def bind(address: Address, setting: str, *, shared: bool = False) -> list[socket.socket]:
     """Listen on every IP address that the host stands for, and give the non-blocking sockets.
 
+    `::` stands for all of both kinds, as it does for gRPC; an IPv4 client is then one at `::ffff:192.0.2.1`.
     All of them share one port, also when the system chooses it; with `shared`, so can other processes of
     this user that say the same (SO_REUSEPORT). Raises ConfigurationError, naming the setting, where the
     port is taken or the address is not this machine's.
@@ -71,7 +73,7 @@ def bind(address: Address, setting: str, *, shared: bool = False) -> list[socket
             if shared:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockaddr[0] != _ALL)
             listener.settimeout(0)
             listener.bind((sockaddr[0], port, *sockaddr[2:]))
             listener.listen(_BACKLOG)

@@ -8,6 +8,8 @@ from clients.process.exits import ConfigurationError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# RFC 4291, section 2.5.5.2; so the kernel writes it.
+_MAPPED: Final = "::ffff:"
 # Of an IPv6 address with brackets, zone and port.
 _LONGEST: Final = 64
 
@@ -41,6 +43,11 @@ def parse_address(text: str) -> IPAddress | None:
     return plain(address)
 
 
+def unmapped(peer: str) -> str:
+    """Give an IP address from a socket as one for its own kind alone would: `::ffff:192.0.2.1` is IPv4."""
+    return peer.removeprefix(_MAPPED)
+
+
 def plain(address: IPAddress) -> IPAddress:
-    """Give the IPv4 address that is written as one of IPv6 (RFC 4291, section 2.5.5.2), or the same."""
+    """Give the IPv4 address that is written as one of IPv6, or the same."""
     return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from google.protobuf.message import Message
 
 from clients.process.attempts import Attempts
+from clients.process.networks import unmapped
 from clients.process.proxies import Proxies
 from controlplane.api.audit import changing
 from controlplane.api.authenticate import Authenticator, SignInRefused
@@ -33,9 +34,12 @@ class Gate:
         self._authenticator = authenticator
         self._uses = uses
         self._clock = clock
-        self.address = (proxies or Proxies()).client
-        """Gives the IP address of who calls from that of the peer and from X-Forwarded-For."""
+        self._proxies = proxies or Proxies()
         self._attempts = Attempts()
+
+    def address(self, peer: str, forwarded: str) -> str:
+        """Give the IP address of who calls, from that of the peer and from X-Forwarded-For."""
+        return self._proxies.client(unmapped(peer), forwarded)
 
     async def admit(self, method: str, authorization: str, address: str) -> Caller:
         """Give who calls from an IP address, if they may call the method at `/package.Service/Method`.

@@ -10,6 +10,7 @@ from typing import Any, Final
 from tornado.http1connection import HTTP1ConnectionParameters
 
 from clients.process.listener import Listener
+from clients.process.networks import unmapped
 from clients.process.proxies import Proxies
 from clients.process.replaced import Replaced
 from clients.process.request_id import RequestIds
@@ -154,7 +155,7 @@ class Server:
                     connection.send(_FULL)
             connection.close()
             return
-        host = str(address[0])
+        host = unmapped(str(address[0]))
         if self._introduced and self._service.proxies.trusts(host):
             self._introductions.begin(connection, host)
         else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 from contextlib import suppress
 from datetime import timedelta
@@ -81,6 +82,18 @@ async def test_whom_a_trusted_proxy_names(setup: Setup, fast: bool) -> None:
         PROXY,
         CLIENT,
     }
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_a_node_for_both_kinds_of_addresses(setup: Setup) -> None:
+    """An IPv4 client is one there as well, for what is reported and for who is trusted."""
+    await setup.restart(pull_window=WINDOW, registry_listen="[::]:0", trusted_proxies=PROXY)
+    await setup.artifact(IMAGE)
+    address = setup.node.registry_address
+    assert b"200 OK" in await ask(address, request(setup, "manifests/1.0", agent=1))
+    forwarded = request(setup, "manifests/1.0", "X-Forwarded-For: 198.51.100.7", agent=2)
+    assert b"200 OK" in await ask(address, forwarded, source=PROXY)
+    assert await addresses(setup, 2) == [CLIENT, "198.51.100.7"]
 
 
 async def test_limits_are_those_of_the_client(setup: Setup) -> None:

@@ -79,6 +79,16 @@ def test_a_name_with_several_addresses():
             listener.close()
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_all_addresses_of_both_kinds():
+    """As for gRPC and most servers: an IPv4 client need not know that the setting says IPv6."""
+    (listener,) = bind(Address("::", 0), SETTING)
+    port = listener.getsockname()[1]
+    with listener:
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), timeout=5).close()
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_port_that_is_taken(shared):
     """Says which one, and what to change; also where the other one would share it."""

@@ -3,7 +3,7 @@
 import pytest
 
 from clients.process.exits import ConfigurationError
-from clients.process.networks import parse_address, parse_networks
+from clients.process.networks import parse_address, parse_networks, unmapped
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,9 @@ def test_networks() -> None:
     for wrong in ("10.0.0.1/8", "lb.example.com", "*"):
         with pytest.raises(ConfigurationError, match=r"PENSTOCK_X: .*give networks like 10\.0\.0\.0/8"):
             parse_networks(wrong, "PENSTOCK_X")
+
+
+def test_what_a_socket_for_both_kinds_tells() -> None:
+    """An IPv4 client is one of IPv4, however the socket writes it."""
+    peers = ["::ffff:192.0.2.1", "192.0.2.1", "2001:db8::1", ""]
+    assert [unmapped(peer) for peer in peers] == ["192.0.2.1", "192.0.2.1", "2001:db8::1", ""]
