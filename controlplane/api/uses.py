@@ -10,13 +10,14 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import bindparam
-from sqlmodel import col, delete, func, select, update
+from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog.store import insert_into
 from controlplane.model.access_tables import RefusedSignIn
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.locks import Hold, lock
+from controlplane.model.portions import delete_some
 from controlplane.model.tables import AccessToken, Node, Organization, User
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ _MOST: Final = 10_000
 _KEPT: Final = timedelta(days=30)
 # Rows of refusals, the newest: whoever has many addresses must not fill the database with them.
 _MOST_KEPT: Final = 100_000
+# Of these that go with one report, which has fewer itself.
+_PORTION: Final = 2 * _MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +249,9 @@ async def _owners(session: AsyncSession, refusals: Collection[Refusals]) -> dict
 
 
 async def _forget(session: AsyncSession, before: datetime) -> None:
-    """Delete refusals that are too old, or too many."""
+    """Delete refusals that are too old, or too many; not those that another process writes now."""
     last = col(RefusedSignIn.last_time)
     first_too_many = await session.exec(select(last).order_by(last.desc()).offset(_MOST_KEPT).limit(1))
     edge = first_too_many.first()
-    await session.exec(
-        delete(RefusedSignIn).where((last < before) if edge is None else (last < before) | (last <= edge))
-    )
+    which = (last < before) if edge is None else (last < before) | (last <= edge)
+    await delete_some(session, RefusedSignIn, which, _PORTION)

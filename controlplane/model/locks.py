@@ -11,6 +11,8 @@ PostgreSQL locks more than what a statement names:
 - all that a row refers to, once a transaction updates it a second time: whoever changes a row has its parents
   stay.
 
+What is deleted for its age, in no order, waits for none of them (`controlplane.model.portions`).
+
 After `Database.raise_revision` come only rows that are locked already, or new. SQLite has one writer at a
 time, and needs none of this.
 """

@@ -9,11 +9,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 async def delete_some(
     session: AsyncSession, table: type[SQLModel], which: ColumnElement[bool], most: int
 ) -> int:
-    """Delete at most so many of the rows that `which` chooses; gives how many, fewer where none is left.
+    """Delete at most so many of the rows that `which` chooses; gives how many.
 
-    One that others change meanwhile stays if it is none of them then.
+    It waits for nobody, and so for nobody who waits for it: rows that others hold stay, for the next time.
+    Fewer than `most` are deleted where there are no more, but for these.
     """
     key = table.__table__.primary_key  # type: ignore[attr-defined]  # of every table
-    some = select_columns(*key).where(which).limit(most)
-    # Said twice: of a row that somebody else is changing, PostgreSQL looks again only at what is said here.
-    return (await session.exec(delete(table).where(tuple_(*key).in_(some), which))).rowcount
+    # Apart from the deletion, or PostgreSQL might choose anew for each row of it.
+    some = select_columns(*key).where(which).limit(most).with_for_update(skip_locked=True).cte()
+    return (await session.exec(delete(table).where(tuple_(*key).in_(select_columns(some))))).rowcount

@@ -10,13 +10,12 @@ from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import ColumnElement, text
+from sqlalchemy import ColumnElement
 from sqlmodel import SQLModel, col, delete, select, update
 
-from clients.control.errors import ControlError, translated
 from controlplane.api.uses import Use, Uses
 from controlplane.model.artifact_tables import Artifact
-from controlplane.model.database import Database, DatabaseUnavailable
+from controlplane.model.database import Database
 from controlplane.model.identifiers import new_uid
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
@@ -28,6 +27,7 @@ from controlplane.sync import recovery
 from controlplane.upstream.notes import Notes
 from penstock.v1 import artifact_pb2, customer_pb2, organization_pb2, user_pb2
 from tests.fakes.claims import Claims, add_running
+from tests.fakes.lock_waits import meet, waiting
 from tests.fakes.rows import NOW, add, add_artifact, add_organization
 from tests.fakes.waiting import until
 from tests.integration.conftest import Copies
@@ -38,7 +38,6 @@ pytestmark = pytest.mark.real
 # Artifacts whose runs end. They end at once.
 _ROUNDS = 4
 _ACME = "organizations/acme"
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 _JOB = (SyncJob, col(SyncJob.owner) == "two")
 _ENDED = (SyncJob, col(SyncJob.owner) == "ended two")
 _TOKEN = (AccessToken, col(AccessToken.uid) == "b")
@@ -145,31 +144,11 @@ async def test_none_of_two_that_meet_is_given_up(
     async with on_database(with_url.database_url, settings) as plane, opened(with_url) as database:
         shop = _Shop(plane, database)
         await shop.open(plane)
-        async with database.write() as session:
-            table, which = between
-            await session.exec(select(table).where(which).with_for_update())
-            tasks = [asyncio.create_task(ends(work(shop))) for work in (by_itself, change)]
-            await until(partial(_both_wait, database), _PATIENCE)
-        ended = await asyncio.gather(*tasks)
-    assert ended == ["", ""]
+        assert await meet(database, between, by_itself(shop), change(shop)) == ["", ""]
 
 
 async def _both_wait(database: Database) -> bool:
-    async with database.read() as session:
-        waiting = await session.exec(text(_WAITING))
-        return waiting.scalar_one() >= 2
-
-
-async def ends(work: Awaitable[None]) -> str:
-    """Tells how it was refused, if it was."""
-    try:
-        with translated():
-            await work
-    except ControlError as error:
-        return error.reason
-    except DatabaseUnavailable as error:
-        return repr(error.__cause__)
-    return ""
+    return await waiting(database) == 2
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
