@@ -15,6 +15,8 @@ async def delete_some(
     Fewer than `most` are deleted where there are no more, but for these.
     """
     key = table.__table__.primary_key  # type: ignore[attr-defined]  # of every table
-    # Apart from the deletion, or PostgreSQL might choose anew for each row of it.
-    some = select_columns(*key).where(which).limit(most).with_for_update(skip_locked=True).cte()
-    return (await session.exec(delete(table).where(tuple_(*key).in_(select_columns(some))))).rowcount
+    some = select_columns(*key).where(which).limit(most)
+    if session.get_bind().dialect.name == "postgresql":
+        # Apart from the deletion, or PostgreSQL might choose anew for each row of it.
+        some = select_columns(some.with_for_update(skip_locked=True).cte())
+    return (await session.exec(delete(table).where(tuple_(*key).in_(some)))).rowcount
