@@ -132,6 +132,33 @@ async def test_clients_whose_certificate_is_no_good(wanting: tuple[Sealed, Autho
 
 
 @pytest.mark.usefixtures("_at_once")
+async def test_another_authority_for_clients(wanting: tuple[Sealed, Authority], tmp_path: Path) -> None:
+    """First beside the old one, then alone: what the old one signed is let in to neither port any more."""
+    sealed, clients = wanting
+    others = Authority("Others")
+    trusted = tmp_path / "clients" / "ca.pem"
+    token = {"Authorization": f"Bearer {sealed.token}"}
+
+    async def answers(signer: Authority) -> tuple[bool, bool]:
+        """Whether each port hears who shows a certificate of theirs."""
+        by_grpc = await sealed.ask(trust=sealed.own(signer)) == ""
+        context = sealed.authority.client_context()
+        context.load_cert_chain(
+            sealed.directory / "mine" / "client.crt", sealed.directory / "mine" / "client.key"
+        )
+        try:
+            answer = await sealed.get("/api/v1/organizations", context, **token)
+        except OSError:
+            return by_grpc, False
+        return by_grpc, answer.status == 200
+
+    trusted.write_text(clients.pem + others.pem)
+    assert [await answers(clients), await answers(others)] == [(True, True)] * 2
+    trusted.write_text(others.pem)
+    assert [await answers(clients), await answers(others)] == [(False, False), (True, True)]
+
+
+@pytest.mark.usefixtures("_at_once")
 async def test_a_client_whose_certificate_is_renewed(wanting: tuple[Sealed, Authority]) -> None:
     """It shows the new one when it connects again; a stream that is open goes on."""
     sealed, clients = wanting
