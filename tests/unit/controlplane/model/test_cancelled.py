@@ -11,6 +11,7 @@ from sqlmodel import select
 from controlplane.model.database import Database
 from controlplane.model.sqlite import SqliteConnection
 from controlplane.model.tables import Singleton
+from tests.fakes import sqlite_copies
 from tests.fakes.cancelling import CancelledAt
 from tests.servers.leaks import left_open, open_now
 
@@ -108,7 +109,9 @@ async def test_closing_waits_for_what_is_still_being_opened(
 async def test_closing_waits_for_what_is_still_rolling_back(tmp_path: Path) -> None:
     """Whoever stops everything cancels and closes at once; a connection given back later would stay open."""
     for moment in range(20):
-        database = await Database.open(f"sqlite:///{tmp_path / f'{moment}.db'}")
+        folder = tmp_path / str(moment)
+        await sqlite_copies.copy_into(folder)
+        database = await Database.open(f"sqlite:///{folder / sqlite_copies.FILE}")
         before = open_now()
 
         async def transaction(database: Database = database) -> None:

@@ -65,9 +65,9 @@ async def outlive_no_dead_holder(make: MakeLeases) -> None:
 
 
 async def last_while_they_are_taken_again(make: MakeLeases) -> None:
-    """For much longer than they are taken for."""
+    """For longer than they are taken for, twice over."""
     node, other = make("node"), make("other")
-    for _ in range(round(4 * LASTS / 0.2)):
+    for _ in range(round(2.5 * LASTS / 0.2)):
         assert await node.take(ONE)
         assert not await other.take(ONE)
         await asyncio.sleep(0.2)
