@@ -1,5 +1,6 @@
 """Certificates and their keys, in the PEM files that settings name."""
 
+import socket
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,16 @@ class Identity:
     client_ca: bytes
     """Certificates of who signs those of clients, in PEM; empty where clients need none."""
     context: ssl.SSLContext
+
+    def seal(self, connection: socket.socket) -> ssl.SSLSocket:
+        """Have a client's connection, which has said nothing yet, encrypted, with a handshake to come.
+
+        The connection is then the result's. Raises OSError where the client is gone.
+        """
+        connection.settimeout(0)
+        # Of one that was reset, wrap_socket would leave an open socket to nobody.
+        connection.getpeername()
+        return self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
 
 @dataclass(frozen=True, slots=True)

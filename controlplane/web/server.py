@@ -48,16 +48,10 @@ class WebServer:
             stream = IOStream(connection)
         else:
             try:
-                stream = self._sealed(connection, self._tls.current())
+                # The time-out of a first request counts the handshake as well.
+                stream = SSLIOStream(self._tls.current().seal(connection))
             except OSError:
                 # It was closed as soon as it was made.
                 connection.close()
                 return
         self._server.handle_stream(stream, address)
-
-    def _sealed(self, connection: socket.socket, identity: Identity) -> SSLIOStream:
-        connection.settimeout(0)
-        # The time-out of a first request counts the handshake as well.
-        return SSLIOStream(
-            identity.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        )

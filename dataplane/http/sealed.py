@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from tornado.iostream import SSLIOStream
 
+from clients.process.tls import Identity
 from dataplane.http.exchange import serve
 from dataplane.http.service import Service
 
@@ -21,14 +22,10 @@ class SealedConnection(SSLIOStream):
         """See Watched."""
 
     @classmethod
-    def accept(
-        cls, connection: socket.socket, context: ssl.SSLContext, address: str, service: Service
-    ) -> Self:
+    def accept(cls, connection: socket.socket, identity: Identity, address: str, service: Service) -> Self:
         """Make one of a connection that has said nothing yet; raises OSError where it is gone."""
-        connection.settimeout(0)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sealed = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        return cls(sealed, address, service)
+        return cls(identity.seal(connection), address, service)
 
     def start(self) -> None:
         """Begin to serve."""

@@ -166,7 +166,7 @@ class Server:
             if self._tls is None:
                 Connection(connection, host, self._service).start()
             else:
-                SealedConnection.accept(connection, self._tls.current().context, host, self._service).start()
+                SealedConnection.accept(connection, self._tls.current(), host, self._service).start()
         except OSError:
             # It was closed as soon as it was made.
             connection.close()

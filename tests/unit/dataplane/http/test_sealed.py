@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -99,6 +100,16 @@ async def test_clients_that_do_not_speak_tls(sealed: Sealed) -> None:
     reader, writer = await sealed.connect()
     writer.write(f"HEAD / HTTP/1.1\r\nHost: x\r\n{CLOSE}\r\n".encode())
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+
+
+async def test_clients_that_are_gone_at_once(sealed: Sealed) -> None:
+    """Reset before anybody looked at them, as probes do: nothing of them is left, and nothing is logged."""
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", sealed.port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _, writer = await sealed.connect()
+    assert sealed.server.connections == 1
     writer.close()
 
 
