@@ -1,69 +1,18 @@
 """Following the configuration, against a real gRPC server that is stopped, started, and sends nonsense."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 
-from clients.control.client import ControlClient
 from clients.control.token import sha256
-from dataplane.config.saved import SavedConfiguration
-from dataplane.config.state import ConfigState
-from dataplane.config.watch import ConfigWatch
 from penstock.v1.config_pb2 import ArtifactConfig, ConfigurationChange
 from penstock.v1.node_pb2 import WatchConfigResponse
 from tests.fakes.aborts import Fault
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.estate import FakeArtifact
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that another task brings about."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - nobody sets an event
-            await asyncio.sleep(0.01)
-
-
-class Following:
-    """A watch that runs, with what it works on."""
-
-    def __init__(self, plane: FakeControlPlane, path: Path) -> None:
-        self.plane = plane
-        self.path = path
-        self.state = ConfigState()
-        self.saved = SavedConfiguration(path)
-
-    def knows(self, repository: str) -> bool:
-        return self.state.configuration is not None and repository in self.state.configuration.repositories
-
-
-@asynccontextmanager
-async def following(
-    plane: FakeControlPlane, path: Path, *, token: str = "", silence: float = 5, **more: Any
-) -> AsyncIterator[Following]:
-    """Run a watch, and end it."""
-    found = Following(plane, path)
-    async with ControlClient(plane.address, token or plane.token) as client:
-        watch = ConfigWatch(client.nodes, found.state, found.saved, "1.2.3", silence=silence, **more)
-        await watch.start_from_saved()
-        task = asyncio.create_task(watch.run())
-        try:
-            yield found
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    """A control plane."""
-    async with FakeControlPlane() as plane:
-        yield plane
+from tests.unit.dataplane.config.following import following, until
 
 
 async def test_changes_come_into_force_and_are_saved_and_reported(
@@ -101,49 +50,6 @@ async def test_a_broken_stream_is_not_a_deletion(
         await until(lambda: node.knows("acme/other"))
         await until(lambda: not node.state.interruption)
     assert "goes on with revision" in caplog.text
-
-
-async def test_what_is_wrong_with_tls_is_told(
-    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What a look at the connection finds stands where gRPC's own words would; in the log once for each."""
-    found = ["The certificate has expired.", "The certificate has expired.", "It is not for this name.", ""]
-    looks = iter([*found, *([""] * 100)])
-
-    async def diagnose() -> str:
-        return next(looks)
-
-    plane.add_artifact("acme/app")
-    async with following(plane, tmp_path / "saved", diagnose=diagnose) as node:
-        await until(lambda: node.knows("acme/app"))
-        await plane.stop()
-        for sentence in ("The certificate has expired", "It is not for this name"):
-            await until(lambda sentence=sentence: node.state.interruption == sentence)
-        await plane.start()
-        await until(lambda: not node.state.interruption)
-    for sentence in found[1:3]:
-        assert caplog.text.count(sentence.rstrip(".")) == 1
-
-
-async def test_a_mistake_of_the_node_ends_nothing(
-    plane: FakeControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What follows the configuration fails in a way that nobody thought of: it goes on, and tries again."""
-
-    async def diagnose() -> str:
-        raise ValueError("unthought of")
-
-    plane.add_artifact("acme/app")
-    async with following(plane, tmp_path / "saved", diagnose=diagnose) as node:
-        await until(lambda: node.knows("acme/app"))
-        await plane.stop()
-        await until(lambda: "failed to follow" in node.state.interruption)
-        assert node.knows("acme/app")
-        plane.add_artifact("acme/other")
-        await plane.start()
-        await until(lambda: node.knows("acme/other"))
-        assert not node.state.interruption
-    assert "unthought of" in caplog.text
 
 
 async def test_what_comes_in_pieces_counts_once_it_is_whole(plane: FakeControlPlane, tmp_path: Path) -> None:
@@ -225,26 +131,6 @@ async def test_a_refused_configuration_changes_nothing(
         await until(lambda: node.knows("acme/renamed"))
         assert node.state.refusal == ""
     assert len([record for record in caplog.records if "is refused" in record.getMessage()]) == 1
-
-
-async def test_what_nobody_foresaw_in_a_configuration_ends_nothing(
-    plane: FakeControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The node goes on with what it has, and says so: all workers would fail of the same, again and again."""
-    artifact = plane.add_artifact("acme/app")
-    async with following(plane, tmp_path / "saved") as node:
-        await until(lambda: node.knows("acme/app"))
-        with monkeypatch.context() as broken:
-            broken.setattr("dataplane.config.watch.apply", lambda *_: 1 // 0)
-            artifact.repository = "acme/renamed"
-            plane.touch(artifact)
-            await until(lambda: plane.reports and plane.reports[-1].config_error)
-        assert "failed to read it" in plane.reports[-1].config_error
-        assert node.knows("acme/app")
-        artifact.repository = "acme/named-again"
-        plane.touch(artifact)
-        await until(lambda: node.knows("acme/named-again"))
-        assert node.state.refusal == ""
 
 
 async def test_a_missed_change_makes_the_node_ask_again(plane: FakeControlPlane, tmp_path: Path) -> None:
