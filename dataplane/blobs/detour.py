@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from io import FileIO
 from typing import Final
 
@@ -44,13 +45,18 @@ class Detour:
         threads: Threads,
         hash_: FileHash | None,
         before: OpenFile | None,
+        distrust: Callable[[], bool],
     ) -> None:
-        """Begin; with hash_ it is verified, and before, taken over, has the bytes before the transfer's."""
+        """Begin; with hash_ it is verified, and before, taken over, has the bytes before the transfer's.
+
+        `distrust` is called where they are wrong.
+        """
         self._start = start
         self._transfer = transfer
         self._threads = threads
         self._hash = hash_
         self._before = before
+        self._distrust = distrust
         self._pieces: asyncio.Queue[bytes | memoryview | None] = asyncio.Queue(_AHEAD)
         self._begun = asyncio.Event()
         self._empty = True
@@ -118,6 +124,8 @@ class Detour:
                 tail += chunk[last:]
                 await self._put(chunk[first:last])
         if hash_ is not None and not hash_.is_right():
+            # Too late for this reader; the next one gets others.
+            self._distrust()
             raise BlobFailed(
                 Fault.DIGEST,
                 f"The upstream sent {transfer.size} bytes as {transfer.digest} that have another digest.",
@@ -163,7 +171,8 @@ class Detours:
         )
         verified = stop == way.size and (position == 0 or before is not None)
         copy = FileIO(os.dup(before.fileno()), "rb") if before is not None and verified else None
-        detour = Detour(transfer, start, self._threads, FileHash(way.digest) if verified else None, copy)
+        hash_ = FileHash(way.digest) if verified else None
+        detour = Detour(transfer, start, self._threads, hash_, copy, partial(way.distrust, way.source))
         self._running.add(detour.task)
         detour.task.add_done_callback(self._running.discard)
         return detour

@@ -151,7 +151,7 @@ class Fill:
 
     def _may_start_again(self) -> bool:
         """Tell whether other bytes can be had, and nobody has got one of the wrong ones."""
-        return self._way.distrust() and self.size <= HELD_BACK
+        return self._way.distrust(self._source) and self.size <= HELD_BACK
 
     def _settle(self, failure: UpstreamError | BlobFailed) -> None:
         self._claim.settle(failure)

@@ -38,8 +38,8 @@ class Tier:
         come = None if turns is None else partial(turns.come, way.key)
         shared = BucketFirst(digest, size, bucket, source, self._measures, come)
 
-        def distrust() -> bool:
-            if not shared.distrust():
+        def distrust(source: Source) -> bool:
+            if source not in (alone, shared) or not source.distrust():
                 return False
             logger.error("blob %s has wrong bytes in %s, and is dropped there", digest, bucket.place)
             uploads.drop(digest)

@@ -35,8 +35,8 @@ class Way:
     """The source of what all readers share, where it takes turns with other nodes; a detour does not."""
     over: Callable[[], None] = lambda: None
     """To be called when the shared fetch has ended, however it did."""
-    distrust: Callable[[], bool] = lambda: False
-    """Tells the source that its bytes were wrong; returns whether it has others."""
+    distrust: Callable[[Source], bool] = lambda _: False
+    """Tells one of the two sources that its bytes were wrong; returns whether it has others."""
 
     @property
     def key(self) -> Key:

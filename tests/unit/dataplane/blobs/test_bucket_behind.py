@@ -21,7 +21,7 @@ from dataplane.blobs.turns import Turns
 from tests.fakes.blobs import BytesBlob, GeneratedBlob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.sources import ScriptedSource, Turn
-from tests.unit.dataplane.blobs.buckets import filled, held
+from tests.unit.dataplane.blobs.buckets import filled, held, put
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, settled, stored
 
 BLOB = GeneratedBlob(1, 3 * MIB)
@@ -183,6 +183,21 @@ async def test_wrong_bytes_of_a_large_blob_are_cut_short_once(
 
     await filled(cache, BLOB)
     assert await held(bucket, BLOB.digest) == content_of(BLOB)
+
+
+async def test_wrong_bytes_are_dropped_by_a_node_that_keeps_nothing_as_well(
+    make_node: Callable[..., Any], bucket: Bucket
+) -> None:
+    """A disk without room does not make one wrong object the end of every pull."""
+    await put(bucket, BLOB.digest, bytes(BLOB.size))
+    cache = await make_node(limits=Limits(min_free_bytes=1 << 60))
+    got, failure = await failed_pull(cache, BLOB.digest, BLOB.size, ScriptedSource(BLOB))
+    assert isinstance(failure, BlobFailed)
+    assert failure.fault is Fault.DIGEST
+    assert len(got) < BLOB.size
+    await cache.uploaded()
+    assert await bucket.size(BLOB.digest) is None
+    assert await pull(cache, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
 
 
 async def test_a_far_range_comes_from_the_bucket_too(
