@@ -155,19 +155,33 @@ class Detours:
         return sum(not task.done() for task in self._running) < self._most
 
     def begin(
-        self, way: Way, start: int, stop: int, before: OpenFile | None, *, from_zero: bool = False
+        self,
+        way: Way,
+        start: int,
+        stop: int,
+        before: OpenFile | None,
+        *,
+        from_zero: bool = False,
+        skips: bool = True,
     ) -> Detour:
         """Begin a detour; before, where it is given, holds the bytes up to start.
 
-        With `from_zero` all bytes are asked for, so that the end can be verified. Raises BlobFailed when
-        too many are running.
+        With `from_zero` all bytes are asked for, so that the end can be verified; for `skips` see Transfer.
+        Raises BlobFailed when too many are running.
         """
         if not self.free:
             raise BlobFailed(Fault.NODE, "This node passes too many blobs by its disk already: pull again.")
         self._measures.detours += 1
         position = 0 if from_zero else start
         transfer = Transfer(
-            way.digest, way.size, way.source, self._measures, self._patience, position=position, stop=stop
+            way.digest,
+            way.size,
+            way.source,
+            self._measures,
+            self._patience,
+            position=position,
+            stop=stop,
+            skips=skips,
         )
         verified = stop == way.size and (position == 0 or before is not None)
         copy = FileIO(os.dup(before.fileno()), "rb") if before is not None and verified else None

@@ -33,6 +33,13 @@ class NotSpooled(BlobFailed):
         super().__init__(Fault.NODE, sentence)
 
 
+class NotRanged(BlobFailed):
+    """The upstream would give a part only after all that comes before it, which is being fetched already."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(Fault.RANGE, sentence)
+
+
 def out_of_descriptors() -> BlobFailed:
     """Make the failure for when no file can be opened, by whatever way."""
     return BlobFailed(Fault.NODE, "This node has no file descriptor left for the blob: pull again.")

@@ -47,6 +47,7 @@ class Fill:
     ) -> None:
         """Fill spool, under a claim that is held and that has announced it."""
         self.size = spool.size
+        self.in_order = False
         self._way = way
         self._digest = way.digest
         self._source = way.shared or way.source

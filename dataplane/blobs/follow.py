@@ -42,6 +42,7 @@ class Follow:
         held; it raises OSError.
         """
         self.size = size
+        self.in_order = False
         self._digest = digest
         self._file = file
         self._claim = claim

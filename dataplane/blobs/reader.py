@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 from clients.process.buffer import buffer
 from clients.process.buffers import Buffers
 from dataplane.blobs.detour import Detour, Detours
-from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
+from dataplane.blobs.errors import BlobFailed, Fault, NotRanged, NotSpooled
 from dataplane.blobs.store import OpenFile
 from dataplane.blobs.threads import in_thread
 from dataplane.blobs.way import Way
@@ -33,6 +33,9 @@ _buffers: Final = Buffers(LARGE, _SPARE)
 
 class Growth(Protocol):
     """How far a file has grown that is still being written."""
+
+    in_order: bool
+    """Whether its source was seen to give no part without all that comes before it."""
 
     @property
     def reached(self) -> int:
@@ -101,14 +104,22 @@ class BlobReader:
         growth = self._growth
         if growth is None and self._file is not None:
             return self.size
-        far = growth is not None and position - growth.reached > FAR
-        if growth is not None and not (far and self._detours is not None and self._detours.free):
+        stop = self.size if stop is None else stop
+        if growth is not None:
+            if self._is_far(growth, position):
+                try:
+                    await self._turn(position, stop, skips=False).begun()
+                except NotRanged:
+                    growth.in_order = True
+                    self._leave()
+                else:
+                    return position
             try:
                 return await growth.available(position)
             except NotSpooled:
                 if self._way is None:
                     raise
-        await self._turn(position, self.size if stop is None else stop).begun()
+        await self._turn(position, stop).begun()
         return position
 
     async def complete(self) -> None:
@@ -142,8 +153,7 @@ class BlobReader:
 
     def close(self) -> None:
         """Let go of the file, and of what is asked for; may be called again."""
-        if self._detour is not None:
-            self._detour.close()
+        self._leave()
         if self._file is not None:
             self._file.close()
         if self._large:
@@ -199,12 +209,19 @@ class BlobReader:
                     if start == stop and self._part[1] != stop:
                         return
         finally:
-            detour.close()
-            self._detour = None
+            self._leave()
 
-    def _turn(self, start: int, stop: int) -> Detour:
-        if self._detour is not None:
-            self._detour.close()
+    def _is_far(self, growth: Growth, position: int) -> bool:
+        far = position - growth.reached > FAR and not growth.in_order
+        return far and self._detours is not None and self._detours.free
+
+    def _leave(self) -> None:
+        detour, self._detour = self._detour, None
+        if detour is not None:
+            detour.close()
+
+    def _turn(self, start: int, stop: int, *, skips: bool = True) -> Detour:
+        self._leave()
         if self._way is None or self._detours is None:
             raise BlobFailed(Fault.NODE, "This node's copy of the blob cannot be read: pull again.")
         spooled = self._growth is not None and self._growth.reached >= start
@@ -214,6 +231,7 @@ class BlobReader:
             stop,
             self._file if spooled else None,
             from_zero=self._growth is None and stop == self.size,
+            skips=skips,
         )
         self._part = (start, stop)
         return self._detour

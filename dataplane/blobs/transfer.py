@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamRateLimited, UpstreamUnavailable
-from dataplane.blobs.errors import BlobFailed, Fault
+from dataplane.blobs.errors import BlobFailed, Fault, NotRanged
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.patience import Patience
 from dataplane.blobs.source import Source, Stream
@@ -30,7 +30,9 @@ class Transfer:
         *,
         position: int = 0,
         stop: int | None = None,
+        skips: bool = True,
     ) -> None:
+        """Describe it; with `skips`, bytes before `position` that are sent all the same are read over."""
         self.position = position
         """Where the next byte stands that is given."""
         self.digest = digest
@@ -40,11 +42,13 @@ class Transfer:
         self._patience = patience
         self._stop = size if stop is None else stop
         self._first = position
+        self._skips = skips
 
     async def chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         """Give all the bytes, each once and in order; raises UpstreamError or BlobFailed.
 
-        Where a request breaks off, the rest is asked for, within the bounds of patience.
+        Where a request breaks off, the rest is asked for, within the bounds of patience. Raises NotRanged
+        before the first byte, where it would have to skip and does not.
         """
         failures = 0
         while (start := self.position) < self._stop:
@@ -83,6 +87,8 @@ class Transfer:
                 Fault.RANGE,
                 f"The upstream was asked for {self.digest} from byte {known}, and answered from byte {at}.",
             )
+        if at < known == self._first and not self._skips:
+            raise NotRanged(f"The upstream was asked for {self.digest} from byte {known}, and began at {at}.")
         async with aclosing(stream.chunks()) as chunks:
             async for chunk in chunks:
                 self._measures.upstream_bytes += len(chunk)

@@ -70,6 +70,31 @@ async def test_a_far_part_is_resumed_within_its_bounds(cache: BlobCache) -> None
     assert source.stops[1:] == [STOP, STOP]
 
 
+async def test_an_upstream_without_ranges_is_not_read_again_for_each_far_part(cache: BlobCache) -> None:
+    """It would send all that comes before, each time: such parts wait for the fetch, which does so once."""
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate), *(Turn(offset=0) for _ in range(3)))
+    content = content_of(BLOB)
+
+    async def part(start: int) -> bytes:
+        with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+            return await read(reader, start, start + 10)
+
+    with await cache.open(BLOB.digest, BLOB.size, source) as reader:
+        await reader.available(0)
+    parts = [asyncio.create_task(part(START))]
+    await asyncio.sleep(0.05)
+    parts += [asyncio.create_task(part(start)) for start in (START + 1, BLOB.size - 10)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert await asyncio.gather(*parts) == [
+        content[start : start + 10] for start in (START, START + 1, BLOB.size - 10)
+    ]
+    await settled(cache)
+    assert source.asked == [0, START]
+    assert cache.measures.upstream_bytes == BLOB.size
+
+
 async def test_several_far_parts_by_one_reader(cache: BlobCache) -> None:
     """In any order, and with near ones between them: each comes by itself, and they leave nothing behind."""
     gate = asyncio.Event()
