@@ -27,6 +27,8 @@ FIELDS: tuple[Field[Node], ...] = (
     Field("revision", lambda it: str(it.revision)),
     Field("version", lambda it: it.version),
     Field("refused", lambda it: it.config_error),
+    Field("passed over", lambda it: str(it.passed_over_count or "")),
+    Field("last passed over", lambda it: it.passed_over, listed=False),
     Field("created", lambda it: moment(it, "create_time"), listed=False),
 )
 

@@ -85,6 +85,8 @@ class NodeServicer(NodeAdmin, node_pb2_grpc.NodeServiceServicer):
                     revision=request.revision,
                     config_error=_line(request.config_error, _LONGEST_ERROR),
                     version=_line(request.version, _LONGEST_VERSION),
+                    passed_over_count=max(0, request.passed_over_count),
+                    passed_over=_line(request.passed_over, _LONGEST_ERROR),
                 )
             )
         return node_pb2.ReportStatusResponse()

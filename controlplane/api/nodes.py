@@ -98,4 +98,6 @@ def _message(row: Node) -> pb.Node:
         revision=row.revision,
         config_error=row.config_error,
         version=row.version,
+        passed_over_count=row.passed_over_count,
+        passed_over=row.passed_over,
     )

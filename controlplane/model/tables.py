@@ -133,5 +133,8 @@ class Node(SQLModel, table=True):
     revision: int = Field(default=0, sa_type=BigInteger)
     config_error: str = ""
     version: str = ""
+    # Entries of its configuration that it goes on without, and what it says of the last.
+    passed_over_count: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    passed_over: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     # The id of its last report of tokens that were used.
     use_report: str = Field(default="", sa_column_kwargs={"server_default": text("''")})

@@ -32,6 +32,12 @@ class ConfigState:
         return 0 if self.configuration is None else self.configuration.revision
 
     @property
+    def passed_over(self) -> tuple[int, str]:
+        """How many entries of what is in force this version does not understand, and a word on the last."""
+        sentences = [] if self.configuration is None else list(self.configuration.passed_over.values())
+        return len(sentences), sentences[-1] if sentences else ""
+
+    @property
     def node_revision(self) -> int:
         """Revision in force in every process of the node, as far as this one knows."""
         return self.revision if self.others is None else min(self.revision, self.others)

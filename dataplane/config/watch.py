@@ -221,13 +221,13 @@ class ConfigWatch:
             self._relay.interrupted()
 
     async def _report(self) -> None:
-        reported: tuple[int, str] | None = None
+        reported: node_pb2.ReportStatusRequest | None = None
         while True:
             status = self._status()
             if self._state.interruption:
                 reported = None
             elif status != reported:
-                reported = status if await self._report_once(*status) else None
+                reported = status if await self._report_once(status) else None
             if status == self._status():
                 try:
                     async with asyncio.timeout(_REPORT_INTERVAL):
@@ -235,14 +235,20 @@ class ConfigWatch:
                 except TimeoutError:
                     reported = None
 
-    def _status(self) -> tuple[int, str]:
-        return self._state.node_revision, self._state.refusal
+    def _status(self) -> node_pb2.ReportStatusRequest:
+        count, sentence = self._state.passed_over
+        return node_pb2.ReportStatusRequest(
+            revision=self._state.node_revision,
+            config_error=self._state.refusal,
+            version=self._version,
+            passed_over_count=count,
+            passed_over=sentence,
+        )
 
-    async def _report_once(self, revision: int, refusal: str) -> bool:
-        request = node_pb2.ReportStatusRequest(revision=revision, config_error=refusal, version=self._version)
+    async def _report_once(self, status: node_pb2.ReportStatusRequest) -> bool:
         try:
             with translated():
-                await self._nodes.ReportStatus(request, timeout=_REPORT_TIMEOUT)
+                await self._nodes.ReportStatus(status, timeout=_REPORT_TIMEOUT)
         except ControlError as error:
             # It is reported again; that the control plane is away is told where it is followed.
             _LOG.debug("The status could not be reported: %s", error)

@@ -11,6 +11,7 @@ def details(state: ConfigState, *, draining: bool, trouble: str = "", shortage: 
 
     `trouble` is what is wrong with its cache, `shortage` what it lacks; they leave it ready.
     """
+    count, sentence = state.passed_over
     return {
         "ready": state.configuration is not None and not draining,
         "draining": draining,
@@ -19,6 +20,7 @@ def details(state: ConfigState, *, draining: bool, trouble: str = "", shortage: 
             "age_seconds": None if state.age is None else round(state.age, 3),
             "interruption": state.interruption,
             "refusal": state.refusal,
+            "passed_over": {"count": count, "last": sentence},
         },
         "cache": {"trouble": trouble},
         "process": {"trouble": shortage},

@@ -83,7 +83,11 @@ async def test_a_status_is_kept(database: Database, servicer: NodeServicer, node
     with acting_as(Caller(node_uid=node.uid)):
         await servicer.ReportStatus(
             node_pb2.ReportStatusRequest(
-                revision=42, config_error="bad\x00\n entry" + "!" * 5000, version="0.1.0"
+                revision=42,
+                config_error="bad\x00\n entry" + "!" * 5000,
+                version="0.1.0",
+                passed_over_count=3,
+                passed_over="new\n rule" + "!" * 5000,
             ),
             _CONTEXT,
         )
@@ -92,6 +96,9 @@ async def test_a_status_is_kept(database: Database, servicer: NodeServicer, node
     assert (row.revision, row.version, row.last_seen_time) == (42, "0.1.0", NOW)
     assert row.config_error.startswith("bad entry!")
     assert len(row.config_error) <= 1000
+    assert row.passed_over_count == 3
+    assert row.passed_over.startswith("new rule!")
+    assert len(row.passed_over) <= 1000
 
 
 async def test_a_reference_resolves_to_its_manifest(

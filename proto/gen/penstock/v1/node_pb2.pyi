@@ -36,6 +36,8 @@ class Node(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CONFIG_ERROR_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_COUNT_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`nodes/eu-west-1a`."""
     uid: _builtins.str
@@ -45,6 +47,12 @@ class Node(_message.Message):
     """Why it refused a newer revision; empty when it did not."""
     version: _builtins.str
     """Version of Penstock that it runs."""
+    passed_over_count: _builtins.int
+    """How many entries of its configuration it goes on without, in whole or in part, as it is older than the
+    control plane and does not understand them; update it.
+    """
+    passed_over: _builtins.str
+    """What it says of the last of them; empty when there are none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -61,10 +69,12 @@ class Node(_message.Message):
         revision: _builtins.int = ...,
         config_error: _builtins.str = ...,
         version: _builtins.str = ...,
+        passed_over_count: _builtins.int = ...,
+        passed_over: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_seen_time", b"last_seen_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_error", b"config_error", "create_time", b"create_time", "last_seen_time", b"last_seen_time", "name", b"name", "revision", b"revision", "uid", b"uid", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_error", b"config_error", "create_time", b"create_time", "last_seen_time", b"last_seen_time", "name", b"name", "passed_over", b"passed_over", "passed_over_count", b"passed_over_count", "revision", b"revision", "uid", b"uid", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -286,19 +296,26 @@ class ReportStatusRequest(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CONFIG_ERROR_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_COUNT_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     config_error: _builtins.str
     version: _builtins.str
+    passed_over_count: _builtins.int
+    """How many entries of the configuration are not understood, and what there is to say of the last."""
+    passed_over: _builtins.str
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
         config_error: _builtins.str = ...,
         version: _builtins.str = ...,
+        passed_over_count: _builtins.int = ...,
+        passed_over: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_error", b"config_error", "revision", b"revision", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_error", b"config_error", "passed_over", b"passed_over", "passed_over_count", b"passed_over_count", "revision", b"revision", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,9 +20,19 @@ def test_the_token_stands_alone(run, api):
 def test_list_and_get(run, api):
     """What a node runs; `-` where it was never seen."""
     api.answer("ListNodes", ListNodesResponse(nodes=[NODE]))
-    assert run("nodes", "list").out.splitlines()[1].split() == ["eu-1", "-", "42", "0.1.0", "-"]
+    assert run("nodes", "list").out.splitlines()[1].split() == ["eu-1", "-", "42", "0.1.0", "-", "-"]
     api.answer("GetNode", NODE)
     assert "42" in run("nodes", "get", "eu-1").out
+
+
+def test_what_a_node_is_too_old_for(run, api):
+    """How much of the configuration it passed over stands in the list, with the node also what."""
+    old = Node(name="nodes/eu-1", revision=42, passed_over_count=3, passed_over="The rule is new.")
+    api.answer("ListNodes", ListNodesResponse(nodes=[old]))
+    assert run("nodes", "list").out.splitlines()[1].split()[-1] == "3"
+    api.answer("GetNode", old)
+    lines = [line.split(maxsplit=3) for line in run("nodes", "get", "eu-1").out.splitlines()]
+    assert ["last", "passed", "over", "The rule is new."] in lines
 
 
 def test_delete(run, api):

@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from clients.control.token import sha256
+from dataplane.http.readiness import details
 from penstock.v1.config_pb2 import ArtifactConfig, ConfigurationChange
 from penstock.v1.node_pb2 import WatchConfigResponse
 from tests.fakes.aborts import Fault
@@ -176,7 +177,17 @@ async def test_a_newer_control_plane_is_followed(
         await until(lambda: node.knows("acme/other"))
         await until(lambda: plane.reports and plane.reports[-1].revision == node.state.revision)
         assert plane.reports[-1].config_error == ""
+        assert plane.reports[-1].passed_over_count == 1
+        assert "{newest}" in plane.reports[-1].passed_over
+        told = details(node.state, draining=False)
+        assert told["ready"]
+        assert told["configuration"]["passed_over"] == {"count": 1, "last": plane.reports[-1].passed_over}
         assert plane.calls["WatchConfig"] == 1
+        # It goes, as with an update of either side.
+        artifact.cache = {}
+        plane.touch(artifact)
+        await until(lambda: plane.reports[-1].passed_over_count == 0)
+        assert plane.reports[-1].passed_over == ""
     assert len([text for text in caplog.messages if "{newest}" in text and "update this node" in text]) == 1
 
 

@@ -104,7 +104,13 @@ async def test_a_node_is_alive_before_it_is_ready(parts: Parts) -> None:
         {
             "ready": True,
             "draining": False,
-            "configuration": {"revision": 7, "age_seconds": 2.5, "interruption": "", "refusal": ""},
+            "configuration": {
+                "revision": 7,
+                "age_seconds": 2.5,
+                "interruption": "",
+                "refusal": "",
+                "passed_over": {"count": 0, "last": ""},
+            },
             "cache": {"trouble": "the disk is full"},
             "process": {"trouble": ""},
         },
@@ -126,6 +132,7 @@ async def test_a_node_that_is_cut_off_stays_ready_and_says_so(parts: Parts) -> N
         "age_seconds": 600.0,
         "interruption": "the control plane is away",
         "refusal": "Revision 8 is refused: it makes no sense.",
+        "passed_over": {"count": 0, "last": ""},
     }
 
 
