@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from clients.oci.descriptor import Descriptor, InvalidDescriptor, read_media_type
 from clients.oci.digest import Digest, shown
-from clients.oci.media_types import IMAGES, INDEXES, SCHEMA_1
+from clients.oci.media_types import IMAGES, INDEXES, MANIFESTS, SCHEMA_1
 from clients.oci.strict_json import InvalidJson, check_spelling, read_object
 
 # In bytes; what the specification asks registries to accept, and what clients accept.
@@ -36,7 +36,8 @@ class Manifest:
 
     `artifact_type` is the document's own, else the media type of an image manifest's config; empty for an
     index that names none. `manifests` are the children of an index; `blobs` are an image manifest's
-    config and then its layers. Both are as listed: a digest may recur, always with the same size.
+    config and then its layers, or what an index names beside manifests: BuildKit's caches are indexes of
+    layers. Both are as listed: a digest may recur, always with the same size.
     """
 
     content: bytes
@@ -67,17 +68,20 @@ class Manifest:
         subject = None if document.get("subject") is None else _descriptor(document["subject"], "subject")
         manifests: tuple[Descriptor, ...] = ()
         blobs: tuple[Descriptor, ...] = ()
+        artifact_type = _optional_media_type(document, "artifactType")
         if media_type in INDEXES:
-            manifests = _descriptors(document, "manifests")
+            children = _descriptors(document, "manifests")
+            manifests = tuple(child for child in children if child.media_type in MANIFESTS)
+            blobs = tuple(child for child in children if child.media_type not in MANIFESTS)
         else:
             blobs = (_descriptor(document.get("config"), "config"), *_descriptors(document, "layers"))
+            artifact_type = artifact_type or blobs[0].media_type
         _check_sizes(manifests + blobs)
-        artifact_type = _optional_media_type(document, "artifactType")
         return cls(
             content=content,
             media_type=media_type,
             digest=digest or Digest.of(content),
-            artifact_type=artifact_type or (blobs[0].media_type if blobs else ""),
+            artifact_type=artifact_type,
             subject=subject,
             manifests=manifests,
             blobs=blobs,

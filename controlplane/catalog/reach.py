@@ -4,9 +4,10 @@ from collections.abc import Collection
 from typing import Final
 
 from sqlalchemy import Float
-from sqlmodel import cast, col, func, select
+from sqlmodel import cast, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clients.oci.media_types import MANIFESTS
 from clients.oci.platform import is_kept
 from clients.oci.tag_rule import TagRule
 from controlplane.catalog.held import FOLLOWED, batches
@@ -20,10 +21,12 @@ _LARGEST: Final = 2**63 - 1
 
 async def blob(session: AsyncSession, artifact_id: int, digest: str) -> Edge | None:
     """Give an edge from a manifest that the artifact holds to this blob, with its size; None without one."""
+    # What an index names beside manifests was once stored as if it were one.
+    is_blob = or_(Edge.kind == EdgeKind.BLOB, col(Edge.media_type).not_in(MANIFESTS))
     # Several manifests may share a blob; the order only makes the answer the same every time.
     edges = await session.exec(
         select(Edge)
-        .where(Edge.artifact_id == artifact_id, Edge.child == digest, Edge.kind == EdgeKind.BLOB)
+        .where(Edge.artifact_id == artifact_id, Edge.child == digest, is_blob)
         .order_by(col(Edge.parent))
         .limit(1)
     )

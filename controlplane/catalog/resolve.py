@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamNotFound, UpstreamUnavailable
+from clients.oci.media_types import MANIFESTS
 from clients.oci.tag_rule import TagRule
 from clients.process.merge import Merge
 from controlplane.catalog import held, reach, store, tagging
@@ -205,7 +206,7 @@ async def _is_blob(session: AsyncSession, artifact: Artifact, reference: str | D
     if not isinstance(reference, Digest):
         return False
     edge = await reach.blob(session, saved_id(artifact), str(reference))
-    return edge is not None and edge.media_type not in held.FOLLOWED
+    return edge is not None and edge.media_type not in MANIFESTS
 
 
 async def _tag(session: AsyncSession, artifact: Artifact, name: str) -> Tag | None:

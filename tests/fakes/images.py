@@ -16,6 +16,7 @@ from tests.fakes.blobs import Blob, BytesBlob, content_of, tar_of, tar_of_size
 
 HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 HELM_CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+BUILDKIT_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 DEFAULT_LAYERS = (b"hello from the bottom layer\n", b"and from the one above\n")
 
 
@@ -100,6 +101,19 @@ def make_index(images: Sequence[Image], *, docker: bool = False) -> Image:
         "manifests": [image.descriptor() for image in images],
     }
     return Image(_json(document), media_type, children=tuple(images))
+
+
+def make_cache(layers: Sequence[bytes] = DEFAULT_LAYERS) -> Image:
+    """Makes a cache as BuildKit exports them: an index of layers and a config, without a manifest."""
+    image = make_image(layers)
+    config, *blobs = image.blobs.values()
+    types = [media_types.OCI_LAYER_GZIP] * len(blobs) + [BUILDKIT_CONFIG]
+    listed = [
+        {"mediaType": media_type, "digest": str(blob.digest), "size": blob.size}
+        for media_type, blob in zip(types, [*blobs, config], strict=True)
+    ]
+    document = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": listed}
+    return Image(_json(document), media_types.OCI_INDEX, image.blobs)
 
 
 def make_chart(name: str = "water", version: str = "1.2.3") -> Image:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from sqlmodel import select
+from sqlmodel import select, update
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamInvalid, UpstreamRateLimited, UpstreamUnavailable
@@ -13,11 +13,11 @@ from clients.oci.media_types import OCI_LAYER_TAR
 from clients.oci.transport import Transport
 from controlplane.catalog.resolve import Resolver
 from controlplane.catalog.unknown import Unknown, UnknownReason
-from controlplane.model.artifact_tables import Artifact, Manifest
+from controlplane.model.artifact_tables import Artifact, Edge, EdgeKind, Manifest
 from controlplane.model.database import Database
 from controlplane.upstream.access import UpstreamAccess
 from tests.fakes.blobs import BytesBlob
-from tests.fakes.images import Image, make_image, make_index
+from tests.fakes.images import Image, make_cache, make_image, make_index
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.rows import BOTH_DATABASES, add_artifact, read_artifact, read_tags
 from tests.fakes.waiting import until
@@ -303,6 +303,23 @@ async def test_blobs_are_reached_through_held_manifests_of_this_artifact(
     with pytest.raises(Unknown) as caught:
         await resolver.blob("no-such-artifact", layer.digest)
     assert caught.value.reason is UnknownReason.ARTIFACT
+
+
+async def test_the_layers_of_a_build_cache_are_blobs(
+    database: Database, fake: FakeRegistry, resolver: Resolver, artifact: Artifact
+) -> None:
+    """BuildKit's are indexes of layers; those that were stored when these passed for manifests count too."""
+    cache = fake.add(make_cache(), "team/app", ["cache"])
+    await resolver.manifest(artifact.uid, "cache")
+
+    for _ in range(2):
+        for digest, blob in cache.blobs.items():
+            assert (await resolver.blob(artifact.uid, digest)).size == blob.size
+            with pytest.raises(Unknown):
+                await resolver.manifest(artifact.uid, digest)
+        async with database.write() as session:
+            await session.exec(update(Edge).values(kind=EdgeKind.MANIFEST))
+    assert fake.count("GET", "manifests") == 1
 
 
 async def test_the_digest_of_a_config_or_layer_is_no_manifest(

@@ -4,7 +4,7 @@ import pytest
 
 from clients.oci.digest import Digest
 from tests.fakes.blobs import content_of
-from tests.fakes.images import Image, make_artifact, make_chart, make_image, make_index
+from tests.fakes.images import Image, make_artifact, make_cache, make_chart, make_image, make_index
 from tests.integration.dataplane.conftest import Pulled, Setup
 
 ABSENT = Digest.of(b"nobody has this")
@@ -67,6 +67,16 @@ async def test_a_manifest_that_the_client_has(setup: Setup, image: Image) -> Non
     await setup.in_force()
     answer = await setup.get("manifests/1.0", If_None_Match=etag)
     assert (answer.status, answer.body) == (200, newer.manifest)
+
+
+async def test_layers_of_a_build_cache(setup: Setup) -> None:
+    """What an index names beside manifests are blobs, as BuildKit's caches have them; it says all."""
+    cache = make_cache()
+    await setup.artifact(cache)
+    assert (await setup.get("manifests/1.0")).body == cache.manifest
+    for digest, blob in cache.blobs.items():
+        assert (await setup.get(f"blobs/{digest}")).body == content_of(blob)
+    assert setup.plane.calls["ResolveBlob"] == 0
 
 
 async def test_blobs_cold_and_warm(setup: Setup, image: Image) -> None:

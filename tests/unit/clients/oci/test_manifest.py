@@ -16,6 +16,7 @@ from tests.fakes.images import (
     HELM_CONFIG,
     Image,
     make_artifact,
+    make_cache,
     make_chart,
     make_image,
     make_index,
@@ -80,6 +81,23 @@ def test_an_index_reaches_its_manifests(docker: bool) -> None:
     assert [child.digest for child in manifest.manifests] == [child.digest for child in image.children]
     assert manifest.blobs == ()
     assert manifest.artifact_type == ""
+
+
+def test_what_an_index_names_beside_manifests_are_blobs() -> None:
+    """BuildKit's caches are indexes of layers, which clients ask for as blobs."""
+    cache = make_cache()
+    manifest = parsed(cache)
+    assert manifest.manifests == ()
+    assert {blob.digest for blob in manifest.blobs} == set(cache.blobs)
+    assert manifest.artifact_type == ""
+
+
+def test_a_manifest_of_a_kind_that_is_not_served_is_no_blob() -> None:
+    """Whoever asks for it is told what is wrong with it."""
+    child = {"mediaType": media_types.DOCKER_SCHEMA_1_SIGNED, "digest": DIGEST, "size": 0}
+    manifest = Manifest.parse(json.dumps(index(manifests=[child])).encode(), media_types.OCI_INDEX)
+    assert [child.media_type for child in manifest.manifests] == [media_types.DOCKER_SCHEMA_1_SIGNED]
+    assert manifest.blobs == ()
 
 
 def test_a_chart_is_known_by_its_config() -> None:
