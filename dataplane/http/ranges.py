@@ -8,8 +8,6 @@ MOST_RANGES: Final = 64
 """More at once are ignored: clients that read parts of layers ask for some dozens."""
 _MOST_OVERLAPPING: Final = 2
 _MOST_UNORDERED: Final = 8
-# Bytes between two parts that cost less than the head of a part does.
-_GAP: Final = 128
 
 _SPEC = re.compile(r"([0-9]{0,100})-([0-9]{0,100})", re.ASCII)
 _ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -33,7 +31,8 @@ def select(header: str, if_range: str, etag: str, size: int) -> tuple[Span, ...]
     `header` is the Range header and `if_range` If-Range, empty where missing; `etag` is the strong entity
     tag, quoted. All of it is also the answer to units other than bytes, and to more ranges than are worth
     it, which a server may ignore (section 14.2). Of several, those that there is nothing of are left out,
-    and those that overlap or nearly touch are one (section 15.3.7.2). Raises Unsatisfiable.
+    and those that overlap are one (section 15.3.7.2). Those that only touch are not, though they might be:
+    podman asks for one part a file, and gives up where it gets fewer. Raises Unsatisfiable.
     """
     unit, separator, specs = header.partition("=")
     if not separator or unit.strip().lower() != "bytes":
@@ -84,7 +83,7 @@ def _joined(spans: list[Span]) -> tuple[Span, ...]:
     # Each stands where the first of those it is made of stood.
     joined: list[tuple[int, Span]] = []
     for index, span in sorted(enumerate(spans), key=lambda item: item[1].start):
-        if joined and span.start - joined[-1][1].stop < _GAP:
+        if joined and span.start < joined[-1][1].stop:
             before, last = joined[-1]
             joined[-1] = (min(before, index), Span(last.start, max(last.stop, span.stop)))
         else:
