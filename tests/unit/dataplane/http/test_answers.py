@@ -8,10 +8,13 @@ import pytest
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamDenied
 from clients.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from dataplane.blobs.reader import BlobReader
+from dataplane.events.recorder import Ended
 from dataplane.http import blobs, manifests, referrers
 from dataplane.http.errors import Refusal
 from dataplane.http.message import Answer, Request
 from dataplane.http.target import Referrers
+from dataplane.http.transfers import Free
 from dataplane.resolve.manifest import ResolvedManifest
 from dataplane.resolve.referrers import Referrer
 
@@ -200,6 +203,46 @@ async def test_what_fails_before_the_first_byte_is_an_error() -> None:
     with pytest.raises(UpstreamDenied):
         await ask(reader)
     assert reader.closed
+
+
+async def test_a_transfer_that_fails_before_its_first_byte_has_ended() -> None:
+    """It takes nothing of what a token or address may pull at once: a bad hour would use all of it up."""
+
+    async def refuse() -> BlobReader:
+        raise UpstreamDenied("docker.io", "No.")
+
+    ended: list[str] = []
+    free = Free(lambda token_uid, _: ended.append(token_uid), "ci")
+    for open_reader in (FakeReader(UpstreamDenied("docker.io", "No.")).open, refuse):
+        with pytest.raises(UpstreamDenied):
+            await blobs.answer(Request("GET", "/"), DIGEST, len(BLOB), open_reader, lambda: free)  # type: ignore[arg-type]
+    assert ended == ["ci", "ci"]
+
+
+async def test_who_is_redirected_for_a_part_is_counted_with_that_part() -> None:
+    """What is asked for there are as many bytes, and not the blob's; nothing is opened here."""
+    reader, noted = FakeReader(), []
+
+    async def locate(length: int) -> str:
+        return f"https://s3.example.com/{length}"
+
+    def note(length: int, *, warm: bool, part: bool, redirected: int = 0) -> Ended:
+        noted.append((length, warm, part, redirected))
+        return lambda _: None
+
+    answer = await blobs.answer(
+        Request("GET", "/", range="bytes=10-19"),
+        DIGEST,
+        len(BLOB),
+        reader.open,  # type: ignore[arg-type]
+        locate=locate,
+        note=note,
+    )
+
+    assert answer.status == 307
+    assert dict(answer.headers)["Location"] == "https://s3.example.com/10"
+    assert noted == [(0, True, True, 10)]
+    assert reader.opened == 0
 
 
 async def test_an_answer_nobody_reads_lets_go_of_the_blob() -> None:

@@ -20,6 +20,7 @@ LONG = Digest("sha512", HEX * 2)
         ("/v2", Base()),
         ("/v2/?ns=docker.io", Base()),
         ("http://registry.example.com/v2/", Base()),
+        ("HTTPS://registry.example.com/v2/", Base()),
         ("/v2/_catalog", Catalog(None, "")),
         ("/v2/_catalog?n=2&last=acme%2Fapp", Catalog(2, "acme/app")),
         ("/v2/acme/app/manifests/1.0", Manifest("acme/app", "1.0")),
