@@ -10,7 +10,6 @@ from dataplane.blobs.doubts import Doubts
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.blobs.fills import Fills, Running
 from dataplane.blobs.measures import Measures
-from dataplane.blobs.pulse import Pulse
 from dataplane.blobs.reader import BlobReader
 from dataplane.blobs.space import Space
 from dataplane.blobs.trouble import Trouble
@@ -38,7 +37,7 @@ class Cold:
         measures: Measures,
     ) -> None:
         """Describe it; the folder is where fills have their spools."""
-        self.beginning: set[Key] = set()
+        self.beginning: dict[Key, _Beginning] = {}
         """What is about to be fetched or followed."""
         self._folder = folder
         self._fills = fills
@@ -48,7 +47,6 @@ class Cold:
         self._trouble = trouble
         self._detours = detours
         self._measures = measures
-        self._begun = Pulse()
         self._refuses = False
 
     def refuse(self) -> None:
@@ -62,10 +60,10 @@ class Cold:
         """
         self._check()
         key = way.key
-        if key in self.beginning:
-            await self._begun.wait()
-            return None
-        self.beginning.add(key)
+        if (before := self.beginning.get(key)) is not None:
+            await before.over.wait()
+            return self._uncached(way) if before.no_room else None
+        beginning = self.beginning[key] = _Beginning()
         try:
             if self._fills.get(key) is not None:
                 return None
@@ -82,8 +80,8 @@ class Cold:
             self._trouble.failed(error)
             return self._uncached(way)
         finally:
-            self.beginning.discard(key)
-            self._begun.beat()
+            del self.beginning[key]
+            beginning.over.set()
 
     async def _claim(self, way: Way, *, ahead: bool) -> BlobReader | None:
         async with self._fills.claim(way) as claim:
@@ -98,6 +96,7 @@ class Cold:
                     return None
                 # Following takes no room.
                 if not await self._space.admit(way.size, claim):
+                    self.beginning[way.key].no_room = True
                     claim.end()
                     return self._uncached(way)
             self._check()
@@ -128,3 +127,12 @@ class Cold:
     def _check(self) -> None:
         if self._refuses:
             raise BlobFailed(Fault.STOPPED, "This node is stopping: pull again.")
+
+
+class _Beginning:
+    """What those wait for who want a blob that somebody else is about to fetch."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+        self.no_room = False
+        """Whether none was found: to look again for each who waited takes as long each time."""

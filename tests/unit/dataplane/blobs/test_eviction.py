@@ -19,6 +19,7 @@ from dataplane.blobs.lately import MOMENT
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.promised import promised
 from dataplane.blobs.space import Limits
+from dataplane.blobs.store import Entry
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, read, settled, spools, stored
@@ -264,6 +265,37 @@ async def test_fills_that_start_at_once_share_the_room(
     assert await pull(caches[0], GeneratedBlob(7, MIB), ScriptedSource(GeneratedBlob(7, MIB)))
     await settled(caches[0])
     assert str(GeneratedBlob(7, MIB).digest) in stored(root)
+
+
+async def test_clients_of_a_blob_without_room_hear_so_together(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is not counted again for each of them, one after the other."""
+    on_disk(monkeypatch, root, 7 * MIB + MIB // 2)
+    cache = await make_cache(limits=Limits(None, 4 * MIB))
+    gate = asyncio.Event()
+    large, other = GeneratedBlob(8, 2 * MIB), GeneratedBlob(9, 2 * MIB)
+    fetched = await cache.open(
+        large.digest, large.size, ScriptedSource(large, Turn(pause_after=MIB, gate=gate))
+    )
+    entries, counts = FileStore.entries, []
+
+    async def counted(store: FileStore) -> list[Entry]:
+        counts.append(1)
+        return await entries(store)
+
+    monkeypatch.setattr(FileStore, "entries", counted)
+    bodies = await asyncio.gather(*(pull(cache, other, ScriptedSource(other)) for _ in range(20)))
+    assert all(body == content_of(other) for body in bodies)
+    assert len(counts) <= 2
+    assert not cache.trouble
+    fetched.close()
+    gate.set()
+    await settled(cache)
+    # Not for longer than it is so.
+    assert await pull(cache, other, ScriptedSource(other)) == content_of(other)
+    await settled(cache)
+    assert str(other.digest) in stored(root)
 
 
 async def test_a_process_that_dies_gives_its_room_back(
