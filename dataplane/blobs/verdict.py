@@ -48,7 +48,15 @@ def written(failure: Failure) -> dict[str, Any]:
 
 
 def read(fields: Mapping[str, Any]) -> Failure:
-    """Make a failure of the same class, of what `written` gave."""
+    """Make a failure of the same class, of what `written` gave; of what it did not, a fault of the node."""
+    try:
+        return _read(fields)
+    except (KeyError, ValueError):
+        # A process of another version, about to take the place of this one or the other way round.
+        return BlobFailed(Fault.NODE, "The fetch failed, as another process of this node found: pull again.")
+
+
+def _read(fields: Mapping[str, Any]) -> Failure:
     kind, sentence = fields["kind"], fields["sentence"]
     if kind == "NotSpooled":
         return NotSpooled(sentence)

@@ -1,6 +1,7 @@
 """Follow: two caches over one folder, as two worker processes have them."""
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -189,3 +190,29 @@ async def test_nobody_polls_while_nothing_happens(
         assert await following == content_of(BLOB)
 
     assert len(looks) <= 2
+
+
+@pytest.mark.parametrize("verdict", [{"kind": "OF_LATER", "sentence": "It is not."}, {"of": "later"}])
+async def test_a_verdict_that_is_not_understood_ends_the_wait(
+    make_cache: Callable[..., Any], root: Path, verdict: dict[str, str]
+) -> None:
+    """As of a process of another version that is about to replace this one: no client waits for ever."""
+    one, two = await make_cache(), await make_cache()
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    with await one.open(BLOB.digest, BLOB.size, source) as filling:
+        await filling.available(0)
+        waiting = asyncio.create_task(failed_pull(two, BLOB.digest, BLOB.size, source))
+        while not two.measures.followers:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+        (claim,) = (root / "spool").glob("*.claim")
+        record = json.loads(claim.read_bytes()) | {"verdict": verdict}
+        with claim.open("r+b") as file:
+            file.write(json.dumps(record).encode().ljust(4096))
+        async with asyncio.timeout(10):
+            got, failure = await waiting
+        assert isinstance(failure, BlobFailed)
+        assert failure.fault is Fault.NODE
+        assert len(got) < BLOB.size
+        gate.set()
+        assert await read(filling) == content_of(BLOB)
