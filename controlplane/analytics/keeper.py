@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, text
 from sqlmodel import SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from controlplane.analytics import partitions, sweep
+from controlplane.analytics import partitions
 from controlplane.analytics.sums import LENGTH, PERSONAL, SHAPES
 from controlplane.analytics.times import DAY, HOUR, Month, milliseconds
+from controlplane.model import sweep
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.portions import delete_some
 from controlplane.model.pull_tables import Grain, NameKind, PullName, PullRecord, PullSum
@@ -78,7 +79,7 @@ class Keeper:
         now = self._now()
         await self._prepare(now)
         async with self._database.write() as session:
-            time = await sweep.believed(session, now)
+            time = await sweep.look(session, now)
         events, sums = milliseconds(time - self._events), milliseconds(time - self._sums)
         await self._drop_months(events)
         async with self._database.read() as session:

@@ -7,12 +7,13 @@ from typing import Any, Final, Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from controlplane.analytics import names, partitions, sums, sweep
+from controlplane.analytics import names, partitions, sums
 from controlplane.analytics.event import Event
 from controlplane.analytics.known import Called, Known, look_up
 from controlplane.analytics.names import Naming
 from controlplane.analytics.times import DAY, Month
 from controlplane.catalog.store import insert_into
+from controlplane.model import sweep
 from controlplane.model.database import Database
 from controlplane.model.pull_tables import NOTHING, NameKind, PullRecord
 from penstock.v1.pull_pb2 import PullEvent
@@ -67,7 +68,7 @@ class Recorder:
         they do not hold up the others. Raises DatabaseUnavailable, and nothing is stored then.
         """
         async with self._database.read() as session:
-            kept_since = await sweep.next_believed(session, self._now()) - self._keep
+            kept_since = await sweep.time(session, self._now()) - self._keep
         events, refused = self._parsed(messages, kept_since)
         if not events:
             self._measures.refused(refused)

@@ -14,13 +14,13 @@ from google.protobuf import json_format
 from sqlalchemy import ColumnElement, or_
 from sqlmodel import col, select
 
-from controlplane.analytics import sweep
 from controlplane.api import find
 from controlplane.api.everywhere import parse_parent
 from controlplane.api.paging import number, page
 from controlplane.api.refused_sign_ins import RefusedSignIns
 from controlplane.api.timestamps import moment, timestamp
 from controlplane.api.validation import Violations
+from controlplane.model import sweep
 from controlplane.model.access_tables import AuditRecord
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.naming import OrganizationName
@@ -97,9 +97,9 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
         )
 
     async def tidy(self) -> None:
-        """Delete what is older than the retention, by a clock that is believed as for pulls."""
+        """Delete what is older than the retention."""
         async with self._database.read() as session:
-            time = await sweep.next_believed(session, self._now())
+            time = await sweep.time(session, self._now())
         old = col(AuditRecord.time) < time - self._retention
         deleted = _BATCH
         while deleted == _BATCH:

@@ -14,6 +14,7 @@ from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.catalog.store import insert_into
+from controlplane.model import sweep
 from controlplane.model.access_tables import RefusedSignIn
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.locks import Hold, lock
@@ -125,7 +126,7 @@ class Uses:
                 refusals = ()
             await _save_uses(session, uses)
             await _save_refusals(session, refusals)
-            await _forget(session, now - _KEPT)
+            await _forget(session, await sweep.time(session, now) - _KEPT)
         for each in refusals:
             self._refused.labels("ended" if each.token_uid else "unknown").inc(each.count)
             _LOG.warning(

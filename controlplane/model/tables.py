@@ -41,7 +41,8 @@ class Singleton(SQLModel, table=True):
     tokens_revision: int = _revision()
     customers_revision: int = _revision()
     entitlements_revision: int = _revision()
-    # What time it was when old pulls were last looked for, as far as the clock was believed.
+    # What time it was when old pulls were last looked for, as far as the clock was believed: all that
+    # deletes for age goes by it, see `controlplane.model.sweep`.
     pulls_swept_time: datetime | None = None
 
 

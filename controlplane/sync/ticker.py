@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from controlplane.catalog import held, tagging
+from controlplane.model import sweep
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.sync import due, recovery
 from controlplane.sync.limits import Limits
@@ -90,14 +91,16 @@ class Ticker:
         while planned == due.BATCH:
             async with self._database.write() as session:
                 planned = await due.plan(session, self._schedule, now)
+        async with self._database.read() as session:
+            time = await sweep.time(session, now)
         deleted = recovery.BATCH
         while deleted == recovery.BATCH:
             async with self._database.write() as session:
-                deleted = await recovery.forget(session, now - self._limits.retention)
+                deleted = await recovery.forget(session, time - self._limits.retention)
         deleted = held.BATCH
         while deleted == held.BATCH:
             async with self._database.write() as session:
-                deleted = await tagging.forget_history(session, now - self._limits.tag_history)
+                deleted = await tagging.forget_history(session, time - self._limits.tag_history)
 
     async def _recover(self, now: datetime) -> None:
         async with self._database.write() as session:

@@ -51,7 +51,7 @@ async def test_old_entries_are_deleted_in_portions(
 
 @BOTH_DATABASES
 async def test_a_clock_that_is_far_ahead_deletes_no_younger_entries(database: Database) -> None:
-    """It is believed a day more than when old pulls were last looked for."""
+    """It is not believed, so long after old pulls were last looked for."""
     async with database.write() as session:
         for age in (0, 5):
             session.add(AuditRecord(uid=f"{age}", time=NOW - timedelta(days=age), change={}, **_TEXTS))

@@ -1,0 +1,49 @@
+"""How far the clock is believed when it says what is too old to be kept: pulls, tag history, jobs and more.
+
+A clock that is wrong would have all of it deleted at once, and nothing brings it back; what is deleted late
+harms nobody. So a clock is believed up to a week beyond the last look, which is noted in the database. Beyond
+that it may be wrong, or nothing ran for so long, and nobody can tell. Then a look, of which each replica
+makes one an hour, goes two hours beyond the one before: a wrong clock takes an hour of the oldest for each
+hour that it runs, and a pause that was real is made up for in as long again.
+
+What was recorded meanwhile does not count: it may be timed by the same clock.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controlplane.model.tables import Singleton
+
+_LOG = logging.getLogger(__name__)
+
+_BELIEVED: Final = timedelta(days=7)
+_STEP: Final = timedelta(hours=2)
+
+
+async def time(session: AsyncSession, now: datetime) -> datetime:
+    """Give what time it is for whoever deletes what is too old, or refuses it."""
+    noted = await _noted(session)
+    return now if noted is None or now - noted <= _BELIEVED else noted
+
+
+async def look(session: AsyncSession, now: datetime) -> datetime:
+    """Give what `time` does, a step later where the clock is not believed, and note it; called hourly."""
+    believed = await time(session, now)
+    if believed < now:
+        believed += _STEP
+        _LOG.warning(
+            "What is too old is deleted as on %s, and not as on %s, which is long after the last look for it."
+            " If the clock is wrong, correct it: two hours more are believed each hour.",
+            f"{believed:%Y-%m-%d}",
+            f"{now:%Y-%m-%d}",
+        )
+    await session.exec(update(Singleton).values({col(Singleton.pulls_swept_time): believed}))
+    return believed
+
+
+async def _noted(session: AsyncSession) -> datetime | None:
+    return (await session.exec(select(Singleton.pulls_swept_time))).one()
