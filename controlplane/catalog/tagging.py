@@ -83,6 +83,12 @@ async def set_tags(
     return TagChanges(new=len(changed) - len(moved), moved=len(moved))
 
 
+async def have_referrers_due(session: AsyncSession, artifact_id: int) -> None:
+    """Have the upstream asked for the referrers of all that is tagged. The artifact is locked."""
+    others = (col(Tag.artifact_id) == artifact_id, ~col(Tag.referrers_due))
+    await session.exec(update(Tag).where(*others).values(referrers_due=True))
+
+
 async def note_referrers(session: AsyncSession, artifact_id: int, digests: Collection[str]) -> None:
     """Note that the upstream was asked for the referrers of these digests, and that what it said is stored.
 

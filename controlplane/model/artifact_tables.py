@@ -52,7 +52,7 @@ class Artifact(SQLModel, table=True):
     last_sync_error: str = ""
     # When the last run began that asked for every tag it was to ask for, and got an answer.
     tags_seen_time: datetime | None = None
-    # When the referrers of all that is tagged were asked for last.
+    # When the referrers of all that is tagged were asked for last, or began to be noted at tags; None before.
     referrers_seen_time: datetime | None = None
     # Of all manifests and blobs that are reached, each once; as of the last run that changed something.
     size_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))

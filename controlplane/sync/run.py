@@ -168,6 +168,8 @@ class Run:
         What is new includes what runs before this one did not come to. Gives what to write at the artifact.
         """
         last = self._artifact.referrers_seen_time
+        if last is None:
+            await self._have_all_due(started)
         # A time to come is of a clock that was wrong.
         due = last is not None and abs(self._writer.now() - last) >= self._referrers_interval
         referrers = ReferrerWalk(asking, walk, self._children)
@@ -179,7 +181,17 @@ class Run:
         except (UpstreamError, RunEnded) as error:
             self._tally.reserve(f"Not all referrers (signatures, SBOMs) could be asked for: {error}")
             return {}
-        return {"referrers_seen_time": started} if due or last is None else {}
+        return {"referrers_seen_time": started} if due else {}
+
+    async def _have_all_due(self, started: datetime) -> None:
+        """Note at each tag what is said at the artifact, which never had all asked for.
+
+        So it was said before it was noted at tags, and still is by replicas of a version before that.
+        """
+        async with self._writer.transaction() as session:
+            await tagging.have_referrers_due(session, self._artifact_id)
+            this = col(Artifact.id) == self._artifact_id
+            await session.exec(update(Artifact).where(this).values(referrers_seen_time=started))
 
     async def _bring_referrers_of_new(self, referrers: ReferrerWalk) -> None:
         """Bring those that no run has asked for, noted page by page: the next run goes on from there."""

@@ -4,9 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlmodel import update
 
 from controlplane.catalog import held
 from controlplane.catalog.resolve import Resolver
+from controlplane.model.artifact_tables import Artifact
 from penstock.v1 import artifact_pb2
 from tests.fakes.images import Image, make_artifact, make_image, make_index
 from tests.fakes.rows import BOTH_DATABASES
@@ -212,3 +214,24 @@ async def test_referrers_are_asked_for_after_a_clock_was_ahead(runs: Runs) -> No
     await runs.sync(later=-timedelta(days=300))
 
     assert str(late.digest) in await runs.manifests()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_what_an_older_replica_left_is_made_up_for(runs: Runs, refused: bool) -> None:
+    """It says at the artifact that referrers are due, also where the first run that sees that is refused."""
+    image = runs.add(make_image(seed=1), "1.0", "latest")
+    await runs.sync()
+    late = runs.add(_signature(image))
+    async with runs.database.write() as session:
+        await session.exec(update(Artifact).values(referrers_seen_time=None))
+    if refused:
+        runs.fake.faults.add("referrers", status=503)
+        await runs.sync(later=_LATER)
+        runs.fake.faults.clear()
+
+    job = await runs.sync(later=_LATER)
+
+    assert str(late.digest) in await runs.manifests()
+    # Of the image, and of what it has.
+    assert job.requests["referrers"] == 2
+    assert "referrers" not in (await runs.sync(later=_LATER)).requests
