@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from controlplane.api import find
 from controlplane.api.caller import Caller
 from controlplane.model.access_tables import AuditRecord
 from controlplane.model.artifact_tables import Artifact
@@ -48,6 +49,8 @@ class _Change:
     address: str
     # Name of what it creates, where the request cannot tell it.
     created: str = ""
+    # Names of what it deletes, of which the request tells one.
+    deleted: tuple[str, ...] = ()
     # Uid of the record, once it was written.
     record: str = ""
     outcome: dict[str, int | bool | str] = dataclasses.field(default_factory=dict)
@@ -79,6 +82,13 @@ def creates(name: str) -> None:
         change.created = name
 
 
+def deletes(*names: str) -> None:
+    """Say, in the transaction that deletes it, all names of what the request names by one."""
+    change = _CHANGE.get()
+    if change is not None:
+        change.deleted = names
+
+
 def tells(**outcome: int | bool | str) -> None:
     """Say, in a transaction, what this request has done when it is kept; the rest stays as it was said."""
     change = _CHANGE.get()
@@ -100,6 +110,7 @@ def recorder(now: Callable[[], datetime]) -> Callable[[AsyncSession], Any]:
             # The transaction that wrote it was not kept after all.
         change.record = new_uid()
         resource = (change.created or resource_of(change.request))[:_LONGEST_NAME]
+        names = change.deleted or await find.also_named(session, resource)
         session.add(
             AuditRecord(
                 uid=change.record,
@@ -111,6 +122,7 @@ def recorder(now: Callable[[], datetime]) -> Callable[[AsyncSession], Any]:
                 address=change.address,
                 method=change.method,
                 resource=resource,
+                alias=next((name for name in names if name != resource), ""),
                 change=document(change.request),
                 outcome=change.outcome,
             )

@@ -118,8 +118,8 @@ class AuditServicer(RefusedSignIns, AuditServiceServicer):
 
 
 def _within(name: str) -> ColumnElement[bool]:
-    resource = col(AuditRecord.resource)
-    return (resource == name) | resource.startswith(f"{name}/", autoescape=True)
+    names = (col(AuditRecord.resource), col(AuditRecord.alias))
+    return or_(*((each == name) | each.startswith(f"{name}/", autoescape=True) for each in names))
 
 
 def _message(row: AuditRecord, parent: OrganizationName | str) -> pb.AuditEntry:

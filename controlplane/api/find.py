@@ -177,10 +177,7 @@ async def entitlement(
 
 
 async def also_named(session: AsyncSession, name: str) -> list[str]:
-    """Give the names that a resource may have been called by: a user, and what is below, has two.
-
-    A user that is gone has the one that was given.
-    """
+    """Give the names that a resource may be called by: a user that is there, and what is below, has two."""
     head = "/".join(name.split("/")[:4])
     try:
         user = UserName.parse(head)

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from controlplane.api import find
+from controlplane.api import audit, find
 from controlplane.api.caller import caller
 from controlplane.api.errors import already_exists
 from controlplane.api.etags import check_etag, etag
@@ -142,6 +142,8 @@ class UserServicer(Tokens, UserServiceServicer):
             user = await find.user(session, name, hold=Hold.GOES)
             check_etag(request.etag, _etag(user.row), str(name))
             await session.delete(user.row)
+            by_email = UserName(name.organization, user.row.email)
+            audit.deletes(str(user.name), str(by_email))
             await self._database.raise_revision(session, Section.TOKENS)
         return Empty()
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 import controlplane.model.artifact_tables  # noqa: F401 - rows here refer to its rows
@@ -66,6 +66,8 @@ class AuditRecord(SQLModel, table=True):
     address: str
     method: str
     resource: str
+    # Its other name, of a user or what is below one: it is found by both, also when it is gone.
+    alias: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     # The request as JSON, without secrets.
     change: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     # What was done, where one request makes many changes.

@@ -18,7 +18,7 @@ from controlplane.api.port import SERVICES
 from controlplane.model import reseal
 from controlplane.model.database import DatabaseUnavailable
 from controlplane.sync import jobs, runner
-from penstock.v1 import artifact_pb2, credential_pb2, customer_pb2, node_pb2, organization_pb2
+from penstock.v1 import artifact_pb2, credential_pb2, customer_pb2, node_pb2, organization_pb2, user_pb2
 from penstock.v1 import audit_pb2 as pb
 from tests.servers.control_plane import Plane, refused
 
@@ -96,6 +96,34 @@ async def test_a_user_s_entries_are_found_by_either_name(plane: Plane) -> None:
     for name in (f"{by_email}{below}", f"{boss.name}{below}"):
         assert [each.name for each in await _listed(plane, resource=name)] == [created.name]
     assert await _listed(plane, resource=f"{ACME}/users/nobody@example.com") == []
+
+
+@pytest.mark.parametrize("by_email", [False, True])
+async def test_a_user_s_entries_are_found_by_either_name_afterwards(plane: Plane, by_email: bool) -> None:
+    """Whoever asks who deleted somebody knows the address or has a uid, and not which of them was used."""
+    await plane.organization("acme")
+    boss, _ = await plane.user("acme", "admin")
+    names = boss.name, f"{ACME}/users/{boss.email}"
+    await plane.root.users.DeleteUser(user_pb2.DeleteUserRequest(name=names[by_email]))
+    # Another one with a name that begins alike.
+    await plane.user("acme", "read_only", f"{boss.email}.example.com")
+    for name in names:
+        found = await _listed(plane, resource=name)
+        assert [each.method for each in found] == ["DeleteUser", "CreateToken", "CreateUser"], name
+
+
+async def test_users_that_went_with_their_customer_are_found_by_either_name(plane: Plane) -> None:
+    """Nobody named them when they went."""
+    await plane.organization("acme")
+    customer = f"{ACME}/customers/globex"
+    await plane.root.customers.CreateCustomer(
+        customer_pb2.CreateCustomerRequest(parent=ACME, customer_id="globex")
+    )
+    user, _ = await plane.user("acme", "read_only", customer=customer)
+    await plane.root.customers.DeleteCustomer(customer_pb2.DeleteCustomerRequest(name=customer, force=True))
+    for name in user.name, f"{ACME}/users/{user.email}":
+        found = await _listed(plane, resource=name)
+        assert [each.method for each in found] == ["CreateToken", "CreateUser"], name
 
 
 async def test_who_may_read_the_log(plane: Plane) -> None:

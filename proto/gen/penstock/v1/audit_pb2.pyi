@@ -102,8 +102,8 @@ class ListAuditEntriesRequest(_message.Message):
     method: _builtins.str
     """Only calls of this method: `DeleteToken`."""
     resource: _builtins.str
-    """Only what changed this resource, or something below it. A user, while there is one, goes by uid and by
-    e-mail address alike, whichever the changes were made with.
+    """Only what changed this resource, or something below it. A user goes by uid and by e-mail address alike,
+    whichever the changes were made with, and also when it is gone.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

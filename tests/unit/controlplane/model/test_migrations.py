@@ -63,7 +63,7 @@ def test_migrations_are_one_line_of_history() -> None:
     """There is one head: two branches would make the order of changes a matter of luck."""
     scripts = ScriptDirectory(Path(migrate.__file__).with_name("migrations"))
     assert len(scripts.get_heads()) == 1
-    assert scripts.get_current_head() == "0016_passed_over"
+    assert scripts.get_current_head() == "0017_audit_alias"
 
 
 def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
