@@ -12,6 +12,7 @@ from clients.process import log, tracing
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.lasting import settle
 from clients.process.place import ADMIN_TOKEN_FILE, prepare
+from clients.process.redact import redact
 from clients.process.unknown_settings import warn_of_unknown
 from controlplane.model import bootstrap
 from controlplane.model.database import DatabaseUnavailable
@@ -38,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tracing.configure(settings.tracing_endpoint, "penstock-controlplane")
             asyncio.run(_serve(settings))
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return Exit.CONFIGURATION
     except DatabaseUnavailable as error:
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return Exit.UNAVAILABLE
     finally:
         tracing.stop()

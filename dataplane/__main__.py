@@ -14,6 +14,7 @@ import uvloop
 from clients.process import log, tracing
 from clients.process.exits import ConfigurationError, Exit
 from clients.process.listen import Address, bind
+from clients.process.redact import redact
 from clients.process.scraping import ScrapeToken
 from clients.process.unknown_settings import warn_of_unknown
 from dataplane.http.listening import name_of
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
                 # uvloop cannot give a process a group of its own.
                 return _run(_supervise(settings, count), asyncio.new_event_loop)
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return Exit.CONFIGURATION
 
 

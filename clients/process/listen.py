@@ -26,6 +26,12 @@ class Address:
 
         Raises ConfigurationError, naming the setting and what could stand there.
         """
+        if "@" in text:
+            # It may be a password: who reads the sentence need not.
+            raise ConfigurationError(
+                f"{setting} has a user or a password, which goes into no address: give host and port, like"
+                f" {example}."
+            )
         host, separator, port = text.strip().rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         if bracketed:

@@ -3,7 +3,8 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
@@ -12,6 +13,10 @@ from clients.process.exits import ConfigurationError
 from clients.process.quantities import Duration, Size
 from dataplane.blobs.place import Place
 from dataplane.http.redirects import Rule
+
+# What a wrong setting should be instead.
+_STORE: Final = "a directory, like file:///var/lib/penstock/blobs, or a bucket, like s3://bucket/prefix"
+_URL: Final = "a URL, like https://s3.example.com"
 
 
 class StoreSettings(BaseSettings):
@@ -74,16 +79,14 @@ class StoreSettings(BaseSettings):
     @property
     def bucket(self) -> Place | None:
         """The bucket that `blob_store` names; None where it names none. Raises ConfigurationError."""
-        parts = urlsplit(self.blob_store)
+        parts = _parts(self.blob_store, "PENSTOCK_BLOB_STORE", _STORE)
         if parts.scheme != "s3":
             return None
         _check_url(self.s3_endpoint, "PENSTOCK_S3_ENDPOINT")
         if self.s3_ca_file is not None and not self.s3_ca_file.is_file():
             raise ConfigurationError(f"PENSTOCK_S3_CA_FILE is {self.s3_ca_file}: there is no such file.")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc) or parts.query:
-            raise ConfigurationError(
-                f"PENSTOCK_BLOB_STORE is {self.blob_store!r}: give a bucket, like s3://bucket/prefix."
-            )
+            raise _wrong(self.blob_store, "PENSTOCK_BLOB_STORE", "a bucket, like s3://bucket/prefix")
         return Place(parts.netloc, unquote(parts.path).strip("/"), self.s3_endpoint, self.s3_ca_file)
 
     @property
@@ -102,17 +105,37 @@ class StoreSettings(BaseSettings):
         """Give the directory for blobs; raises ConfigurationError where `blob_store` cannot be used."""
         if not self.blob_store or self.bucket is not None:
             return data_dir / "blobs"
-        parts = urlsplit(self.blob_store)
+        parts = _parts(self.blob_store, "PENSTOCK_BLOB_STORE", _STORE)
         path = Path(unquote(parts.path))
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.is_absolute():
-            raise ConfigurationError(
-                f"PENSTOCK_BLOB_STORE is {self.blob_store!r}: give a directory, like "
-                "file:///var/lib/penstock/blobs, or a bucket, like s3://bucket/prefix."
-            )
+            raise _wrong(self.blob_store, "PENSTOCK_BLOB_STORE", _STORE)
         return path
 
 
+def _parts(url: str, setting: str, give: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        # Looked at, since only that finds out what is wrong with it.
+        _ = parts.port
+    except ValueError:
+        raise _wrong(url, setting, give) from None
+    if "@" in parts.netloc:
+        # Nodes would put it into URLs that they show to others.
+        raise _wrong(url, setting, give)
+    return parts
+
+
 def _check_url(url: str, setting: str) -> None:
-    parts = urlsplit(url)
+    parts = _parts(url, setting, _URL)
     if url and (parts.scheme not in ("http", "https") or not parts.netloc):
-        raise ConfigurationError(f"{setting} is {url!r}: give a URL, like https://s3.example.com.")
+        raise _wrong(url, setting, _URL)
+
+
+def _wrong(value: str, setting: str, give: str) -> ConfigurationError:
+    if "@" not in value:
+        return ConfigurationError(f"{setting} is {value!r}: give {give}.")
+    # Not shown: who reads the sentence need not know the key.
+    return ConfigurationError(
+        f"{setting} has a user or a key in it, and is not shown: give {give}, and keys for S3 as"
+        " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    )

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from clients.oci.digest import Digest, InvalidReference
 from clients.process import log
 from clients.process.exits import ConfigurationError, Exit
+from clients.process.redact import redact
 from dataplane.settings import Settings
 from dataplane.tool.folder import CacheFolder, Row
 
@@ -24,10 +25,10 @@ def main(arguments: list[str]) -> int:
         digests = [Digest.parse(text) for text in given.digests]
         asyncio.run(_run(given, CacheFolder(settings), digests))
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return Exit.CONFIGURATION
     except InvalidReference as error:
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return Exit.USAGE
     except OSError as error:
         print(f"The cache cannot be worked on: {error}.", file=sys.stderr)

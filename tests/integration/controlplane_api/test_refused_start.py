@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.control.token import TokenKind, new_token
 from controlplane.__main__ import main
 from tests.fakes import sqlite_copies
 
@@ -104,6 +105,14 @@ def test_a_newer_database_is_one_sentence(start: Start, tmp_path: Path) -> None:
 def test_a_wrong_setting_is_one_sentence(start: Start, setting: str, value: str) -> None:
     """It names the variable."""
     assert setting in _refusal(start(**{setting: value}))
+
+
+def test_a_token_in_the_wrong_variable(start: Start) -> None:
+    """The sentence ends up in somebody's log: the token does not."""
+    token = new_token(TokenKind.USER)
+    line = _refusal(start(PENSTOCK_HTTP_LISTEN=token))
+    assert "PENSTOCK_HTTP_LISTEN is 'pst_[redacted]'" in line
+    assert token not in line
 
 
 def test_a_database_server_that_is_away(start: Start) -> None:

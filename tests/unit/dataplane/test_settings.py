@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.process.exits import ConfigurationError
-from dataplane.__main__ import warn
+from clients.control.token import TokenKind, new_token
+from clients.process.exits import ConfigurationError, Exit
+from dataplane.__main__ import main, warn
 from dataplane.blobs.place import Place
 from dataplane.settings import Settings
 from tests.servers.certificates import Authority
@@ -156,6 +157,9 @@ def test_a_bucket_that_cannot_be_reached_like_this_is_named(
         ("PENSTOCK_BLOB_STORE", "file://host/var"),
         ("PENSTOCK_BLOB_STORE", "s3:///prefix"),
         ("PENSTOCK_BLOB_STORE", "s3://Not_A_Bucket/prefix"),
+        ("PENSTOCK_BLOB_STORE", "s3://[bucket"),
+        ("PENSTOCK_S3_PUBLIC_ENDPOINT", "https://[s3.example.com"),
+        ("PENSTOCK_S3_PUBLIC_ENDPOINT", "https://s3.example.com:port"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,3 +196,37 @@ def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         Settings.load()
     monkeypatch.setenv("PENSTOCK_TRUSTED_PROXIES", "10.0.0.0/8")
     assert Settings.load().proxies.trusts("10.1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ADDRESS", "me:hunter2@controlplane:1"),
+        ("ADDRESS", "https://me:hunter2@controlplane"),
+        ("NODE_LISTEN", "me:hunter2@127.0.0.1:1"),
+        ("BLOB_STORE", "s3://AKIA:hunter2/x@bucket"),
+        ("BLOB_STORE", "file://me:hunter2/x@host/path"),
+        ("S3_ENDPOINT", "https://AKIA:hunter2/x@s3.example.com"),
+        ("S3_ENDPOINT", "https://AKIA:hunter2@s3.example.com"),
+        ("S3_PUBLIC_ENDPOINT", "https://AKIA:hunter2@s3.example.com"),
+    ],
+)
+def test_a_password_where_none_belongs(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """It is refused, in a sentence that does not have it: keys for S3 in a URL would be told to clients."""
+    monkeypatch.setenv("PENSTOCK_BLOB_STORE", "s3://bucket")
+    monkeypatch.setenv(f"PENSTOCK_{name}", value)
+    with pytest.raises(ConfigurationError, match=f"PENSTOCK_{name}") as caught:
+        Settings.load()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_token_in_the_wrong_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence ends up in somebody's log: the token does not."""
+    token = new_token(TokenKind.NODE)
+    monkeypatch.setenv("PENSTOCK_ADDRESS", token)
+    assert main([]) == Exit.CONFIGURATION
+    said = capsys.readouterr().err
+    assert "PENSTOCK_ADDRESS is 'psn_[redacted]'" in said
+    assert token not in said
