@@ -7,15 +7,17 @@ from dataplane.blobs.claim import SUFFIX, Claim
 from dataplane.blobs.spool import SPOOL_SUFFIX
 
 
-def remove_abandoned(folder: Path, before: float) -> None:
-    """Remove spools and claims that no process has, and that were last written before (epoch seconds).
+def remove_abandoned(folder: Path, now: float, after: float) -> None:
+    """Remove spools and claims that no process has, and that have not been written for `after` seconds.
 
-    Those from before a restart of the machine go at once. Raises OSError.
+    Those from before a restart of the machine go at once. `now` is in seconds since the epoch. Raises
+    OSError.
     """
     for name in {path.stem for suffix in (SUFFIX, SPOOL_SUFFIX) for path in folder.glob(f"*{suffix}")}:
         spool, path = folder / f"{name}{SPOOL_SUFFIX}", folder / f"{name}{SUFFIX}"
         written = [at for file in (spool, path) if (at := _written(file)) is not None]
-        is_old = bool(written) and max(written) < before
+        # What is as far ahead is from before the clock was set back.
+        is_old = bool(written) and abs(now - max(written)) > after
         with suppress(FileNotFoundError), Claim(path, create=is_old) as claim:
             if claim.take() and (is_old or claim.spool() is None):
                 spool.unlink(missing_ok=True)

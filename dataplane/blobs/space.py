@@ -173,7 +173,7 @@ class Space:
         with alone_with(self._folder / "sweep.lock") as alone:
             if not alone:
                 return False
-            await self._threads.disk(remove_abandoned, self._folder, self._clock() - _ABANDONED)
+            await self._threads.disk(remove_abandoned, self._folder, self._clock(), _ABANDONED)
             entries = await self._store.entries()
             used = Used(sum(entry.size for entry in entries), len(entries))
             used += -await self._evict(self._uses.order(entries), used.size, wanted)

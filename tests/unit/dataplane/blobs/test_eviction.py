@@ -323,6 +323,26 @@ async def test_a_process_that_dies_gives_its_room_back(
     assert stored(root) == {str(large.digest)}
 
 
+async def test_what_was_abandoned_before_the_clock_was_set_back_goes(
+    make_cache: Callable[..., Any], root: Path
+) -> None:
+    """Its time is to come, for as long as the clock was wrong: that is no reason to keep it that long."""
+    cache = await make_cache()
+    source = ScriptedSource(BLOBS[0], Turn(pause_after=1000, gate=asyncio.Event()))
+    with await cache.open(BLOBS[0].digest, MIB, source):
+        while not cache.measures.upstream_bytes:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+    await cache.stop()
+    later = await make_cache()
+    # A clock that is corrected by a little makes nothing old.
+    for ahead, left in ((60, 2), (86_400, 0)):
+        for file in spools(root):
+            os.utime(file, (time.time() + ahead,) * 2)
+        await later.sweep()
+        assert len(spools(root)) == left
+
+
 def test_a_fill_that_ends_while_spools_are_looked_at_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,7 +359,7 @@ def test_a_fill_that_ends_while_spools_are_looked_at_is_no_error(
     monkeypatch.setattr(Path, "glob", then_ended)
     monkeypatch.setattr(Path, "exists", lambda _: True)
 
-    remove_abandoned(tmp_path, time.time())
+    remove_abandoned(tmp_path, time.time(), 0)
 
     assert list(tmp_path.iterdir()) == []
 
