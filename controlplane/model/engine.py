@@ -16,6 +16,8 @@ from controlplane.model import sqlite
 _WRITES: Final = "penstock_writes"
 # Seconds that a transaction waits for one of the connections.
 _POOL_TIMEOUT: Final = 10
+# What was to be written is not for logs, which have the tracebacks of statements that fail.
+_HIDDEN: Final = True
 # Seconds that a statement may take on PostgreSQL, for whatever it waits.
 _STATEMENT: Final = 60.0
 # The same of a migration, which may rebuild a large table, or wait until another replica has.
@@ -69,7 +71,10 @@ def for_migrating(engine: AsyncEngine) -> AsyncEngine:
 
 def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_timeout=_POOL_TIMEOUT, connect_args={"async_creator_fn": sqlite.connect}
+        url,
+        pool_timeout=_POOL_TIMEOUT,
+        hide_parameters=_HIDDEN,
+        connect_args={"async_creator_fn": sqlite.connect},
     )
     _listen(engine, "connect", _prepare_sqlite)
     _listen(engine, "begin", _begin_sqlite)
@@ -119,6 +124,7 @@ def _postgresql(url: URL, statement: float) -> AsyncEngine:
         url.set(query=query),
         pool_pre_ping=True,
         pool_timeout=_POOL_TIMEOUT,
+        hide_parameters=_HIDDEN,
         connect_args={
             "timeout": 10,
             "command_timeout": statement,

@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+import traceback
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -138,6 +140,21 @@ async def test_a_lost_table_is_unavailable_and_says_no_sql(database: Database, t
     with pytest.raises(DatabaseUnavailable, match=r"^The database does not answer\.$"):
         async with database.read() as session:
             await session.exec(select(Node))
+
+
+async def test_a_failed_write_does_not_tell_what_was_to_be_written(
+    database: Database, tmp_path: Path
+) -> None:
+    """It ends up in logs, with its traceback: hashes of tokens and people's addresses do not."""
+    with closing(sqlite3.connect(tmp_path / "test.db")) as connection:
+        connection.execute("DROP TABLE node")
+    with pytest.raises(DatabaseUnavailable) as caught:
+        async with database.write() as session:
+            session.add(a_node("someone@example.com", b"h" * 32))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "INSERT INTO node" in told
+    assert "someone@example.com" not in told
+    assert "hhhh" not in told
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "mysql://localhost/x", "sqlite://", "sqlite:///:memory:"])
