@@ -68,7 +68,7 @@ class PullServicer(PullServiceServicer):
 
     async def SumPulls(self, request: pb.SumPullsRequest, _context: object) -> pb.SumPullsResponse:
         """Answer SumPulls."""
-        now = self._now()
+        now = milliseconds(self._now())
         with Violations() as violations:
             parent = violations.check("parent", OrganizationName.parse, request.parent)
             choice = read_choice(request.filter, parent.organization if parent else "", violations)
@@ -77,11 +77,16 @@ class PullServicer(PullServiceServicer):
                 violations.add("period", "is none of those that there are.")
             if not {*request.group_by} <= {*map(int, NameKind)}:
                 violations.add("group_by", "has a dimension that there is not.")
-        end = milliseconds(now) if choice.end is None else choice.end
+        end = now if choice.end is None else choice.end
         start = end - _SUMMED // timedelta(milliseconds=1) if choice.start is None else choice.start
         names = Names()
         async with self._database.read() as session:
             chosen = await look_up(session, parent, replace(choice, start=start, end=end))
+            if choice.end is None:
+                # Of nodes whose clocks are ahead: a list without an end has them as well.
+                coming = replace(chosen, start=max(start, end), end=None)
+                _, newest = await listing.extent(session, coming)
+                chosen = replace(chosen, end=max(end, newest + 1))
             question = Question(
                 chosen,
                 _PERIODS[request.period],

@@ -341,6 +341,23 @@ async def test_an_export_has_what_a_list_has(vendor: Vendor, pulls: PullServicer
         assert exported == await _tags(pulls, vendor, **fields) == tags
 
 
+@pytest.mark.parametrize("period", [pb.SumPullsRequest.HOUR, pb.SumPullsRequest.DAY, None])
+async def test_sums_have_what_a_list_has(vendor: Vendor, pulls: PullServicer, period: Any) -> None:
+    """Pulls of a node whose clock is ahead as well, unless there is an end; the start is as ever."""
+    await vendor.report(
+        vendor.pull(tag="old", at=NOW - timedelta(days=30, hours=-1)),
+        vendor.pull(tag="now"),
+        vendor.pull(tag="ahead", at=NOW + timedelta(hours=23)),
+    )
+    by_tag = {"parent": _parent(vendor), "group_by": [pb.SumPullsRequest.TAG], "period": period}
+    for fields, tags in (({}, {"old", "now", "ahead"}), ({"end_time": _at(NOW)}, {"old", "now"})):
+        summed = await pulls.SumPulls(pb.SumPullsRequest(**by_tag, filter=pb.PullFilter(**fields)), None)
+        assert {each.tag for each in summed.sums} == tags
+    later = pb.PullFilter(start_time=_at(NOW + timedelta(hours=23)))
+    summed = await pulls.SumPulls(pb.SumPullsRequest(**by_tag, filter=later), None)
+    assert {each.tag for each in summed.sums} == {"ahead"}
+
+
 async def test_another_organizations_pulls_do_not_exist(vendor: Vendor, pulls: PullServicer) -> None:
     """Nor do its artifacts' versions, or its export."""
     other = await Vendor.make(vendor.database)

@@ -438,7 +438,9 @@ class SumPullsRequest(_message.Message):
     page_token: _builtins.str
     @_builtins.property
     def filter(self) -> Global___PullFilter:
-        """Without a time to start from, the last thirty days."""
+        """Without a time to start from, the last thirty days; without one to end at, all up to the newest pull, also where
+        the clock of the node that served it is ahead.
+        """
 
     @_builtins.property
     def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___SumPullsRequest.Dimension.ValueType]:
