@@ -197,7 +197,7 @@ async def running(settings: Settings, now: Callable[[], datetime] = utc_now) -> 
                 database, feed, resolver, referring, access, recorder, uses, now, authenticator.forget_nodes
             ),
         )
-        shown = {settings.tls.certificate: lambda: tls.current().chain} if settings.tls and tls else {}
+        shown = {settings.tls.certificate: lambda: tls.known.chain} if settings.tls and tls else {}
         registry.register(CertificateExpiry("penstock_certificate_expiry_timestamp_seconds", shown))
         registry.register(RateMeasures(transport.rates))
         registry.register(UpstreamMeasures(transport.breakers, transport.outcomes, credentials.tokens))

@@ -1,5 +1,6 @@
 """What is made of files, and made again when somebody replaces them."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from clients.process.aside import aside
 from clients.process.exits import ConfigurationError
 
 _LOG = logging.getLogger(__name__)
@@ -43,6 +45,23 @@ class Replaced(Generic[_T]):
             if self._clock() - self._looked >= _LOOK:
                 self._refresh()
             return self._value
+
+    @property
+    def known(self) -> _T:
+        """What was current when somebody last asked; looks at no file."""
+        return self._value
+
+    async def follow(self) -> None:
+        """Have `known` be current, until this is cancelled, for those who must not wait for a disk.
+
+        The files are looked at in threads of their own, the next after the one before has ended.
+        """
+        while True:
+            await asyncio.sleep(_LOOK)
+            try:
+                await aside("replaced-files", self.current)
+            except Exception:  # noqa: BLE001 - the next look is to come all the same
+                _LOG.exception("Whether %s was replaced is not known.", " or ".join(map(str, self._files)))
 
     def _refresh(self) -> None:
         self._looked = self._clock()

@@ -1,5 +1,6 @@
 """The HTTP server, on sockets that clients wait at where there is no descriptor for them."""
 
+import asyncio
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -23,24 +24,31 @@ _IDLE: Final = 75
 class WebServer:
     """Answers by an application on listening sockets, which it owns, from `start` to `stop`.
 
-    With `tls` it speaks https only, and each connection gets the certificate that is current.
+    With `tls` it speaks https only, and each connection gets the certificate that is current; no connection
+    waits for a disk to tell.
     """
 
     def __init__(self, application: Application, tls: Replaced[Identity] | None = None) -> None:
         self._tls = tls
         self._server = HTTPServer(application, max_body_size=_MAX_BODY, idle_connection_timeout=_IDLE)
         self._listening = ExitStack()
+        self._following: asyncio.Task[None] | None = None
 
     def start(self, sockets: Iterable[socket.socket]) -> None:
         """Take connections."""
         # Tornado itself would ask for one again at once, and log that, as long as there is none.
         shortage = Shortage()
+        if self._tls is not None:
+            self._following = asyncio.create_task(self._tls.follow(), name="certificate")
         for listening in sockets:
             self._listening.callback(Listener(listening, self._take, shortage).stop)
 
     async def stop(self) -> None:
         """Take no more, and close those that there are."""
         self._listening.close()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         await self._server.close_all_connections()
 
     def _take(self, connection: socket.socket, address: Any) -> None:
@@ -49,7 +57,7 @@ class WebServer:
         else:
             try:
                 # The time-out of a first request counts the handshake as well.
-                stream = SSLIOStream(self._tls.current().seal(connection))
+                stream = SSLIOStream(self._tls.known.seal(connection))
             except OSError:
                 # It was closed as soon as it was made.
                 connection.close()
