@@ -264,3 +264,6 @@ async def test_a_fetch_that_stands_still_keeps_no_other_node_waiting(
     assert (measures.bucket_waits, measures.bucket_waits_ended) == (1, 0)
     gate.set()
     assert await still == content_of(BLOB)
+    for node in (one, two):
+        await settled(node)
+        await node.uploaded()

@@ -133,6 +133,9 @@ async def test_other_nodes_wait_for_their_own_owner_alone(
         assert measures.bucket_waits == 1
         gate.set()
         assert await read(held_up) == content_of(BLOB)
+    for node in (one, two, three):
+        await settled(node)
+        await node.uploaded()
 
 
 async def test_what_two_owners_store_together_counts_once(make_cache: Callable[..., Any], root: Path) -> None:
