@@ -232,6 +232,8 @@ async def _reference(
     )
     if found.one():
         steps.noted("cache", "The control plane holds the manifest.")
+    elif await reach.is_content(session, key, digest):
+        steps.refused("digest", "It is a config's or layer's, as an image's id is, and no manifest's.")
     elif sync_only:
         steps.refused(
             "cache", "The control plane does not hold the manifest, and the artifact is only synced."

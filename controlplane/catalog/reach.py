@@ -33,6 +33,15 @@ async def blob(session: AsyncSession, artifact_id: int, digest: str) -> Edge | N
     return edges.first()
 
 
+async def is_content(session: AsyncSession, artifact_id: int, digest: str) -> bool:
+    """Tell whether this is the digest of a config or layer, which is no manifest.
+
+    An image's id is its config's digest, and people pull by it.
+    """
+    edge = await blob(session, artifact_id, digest)
+    return edge is not None and edge.media_type not in MANIFESTS
+
+
 async def tag_of(
     session: AsyncSession, artifact_id: int, digest: str, rules: Collection[TagRule]
 ) -> str | None:

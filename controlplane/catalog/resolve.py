@@ -14,7 +14,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamError, UpstreamNotFound, UpstreamUnavailable
-from clients.oci.media_types import MANIFESTS
 from clients.oci.tag_rule import TagRule
 from clients.process.merge import Merge
 from controlplane.catalog import held, reach, store, tagging
@@ -127,7 +126,10 @@ class Resolver:
                 if reached_by is None:
                     raise _unknown(reference)
                 found = await _held(session, artifact, reference, known_digest)
-                if found is None and await _is_blob(session, artifact, reference):
+                row_id, by_digest = saved_id(artifact), isinstance(reference, Digest)
+                # Asked for a config or layer as a manifest, registries answer 500: two such requests would
+                # have the upstream left alone, as one that fails, for everybody.
+                if found is None and by_digest and await reach.is_content(session, row_id, str(reference)):
                     raise _unknown(reference)
                 tag = None if isinstance(reference, Digest) else await _tag(session, artifact, reference)
             policy = SyncPolicy.of(artifact.sync_policy)
@@ -195,18 +197,6 @@ async def _reached_by(
     if not isinstance(reference, Digest):
         return reference
     return await reach.tag_of(session, saved_id(artifact), str(reference), scope) if scope else ""
-
-
-async def _is_blob(session: AsyncSession, artifact: Artifact, reference: str | Digest) -> bool:
-    """Tell whether a digest is that of a config or layer, which is no manifest.
-
-    An image's id is its config's digest, and people pull by it. Registries answer that with 500: two such
-    requests would have the upstream left alone, as one that fails, for everybody.
-    """
-    if not isinstance(reference, Digest):
-        return False
-    edge = await reach.blob(session, saved_id(artifact), str(reference))
-    return edge is not None and edge.media_type not in MANIFESTS
 
 
 async def _tag(session: AsyncSession, artifact: Artifact, name: str) -> Tag | None:

@@ -1,5 +1,6 @@
 """Why a pull is allowed or refused, as support staff is told."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 
@@ -7,6 +8,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clients.oci.media_types import OCI_CONFIG
 from penstock.v1 import artifact_pb2, customer_pb2, user_pb2
 from penstock.v1 import entitlement_pb2 as pb
 from tests.servers.control_plane import Plane
@@ -132,3 +134,20 @@ async def test_what_is_only_synced_is_not_asked_for(acme: Plane) -> None:
         )
         assert (told.allowed, _refusals(told)) == (False, ["cache" if "@" in reference else "digest"])
         assert any("only synced" in step.finding for step in told.steps)
+
+
+async def test_an_images_id_is_told_as_such(acme: Plane) -> None:
+    """The digest of a config is no manifest's: a pull by it is refused, and asks no upstream."""
+    token = await _token(acme)
+
+    def hold() -> None:
+        with closing(sqlite3.connect(acme.data / "controlplane.db")) as connection, connection:
+            ((artifact_id,),) = connection.execute("SELECT id FROM artifact").fetchall()
+            edge = (artifact_id, "sha256:" + "1" * 64, DIGEST, "blob", OCI_CONFIG, 2, "")
+            connection.execute("INSERT INTO edge VALUES (?, ?, ?, ?, ?, ?, ?)", edge)
+
+    # In a thread: the control plane, which may be writing, is in this one.
+    await asyncio.to_thread(hold)
+    told = await _told(acme, token, f"acme/redis@{DIGEST}")
+    assert (told.allowed, _refusals(told)) == (False, ["digest"])
+    assert any("an image's id" in step.finding for step in told.steps)
