@@ -55,6 +55,15 @@ async def test_manifests_by_tag_and_digest(setup: Setup, kind: str) -> None:
     assert await setup.metric("penstock_node_manifest_lookups_total", source="memory") > 5
 
 
+async def test_a_cold_blob_is_one_transfer(setup: Setup, image: Image) -> None:
+    """The fast path, which tries first and has not got it, leaves nothing counted behind."""
+    await setup.restart(max_transfers_per_token=1)
+    await setup.artifact(image)
+    assert (await setup.get("manifests/1.0")).status == 200
+    for digest in image.blobs:
+        assert (await setup.get(f"blobs/{digest}")).status == 200
+
+
 async def test_a_manifest_that_the_client_has(setup: Setup, image: Image) -> None:
     """If-None-Match: 304 without a body, 200 once the tag has moved."""
     artifact = await setup.artifact(image)

@@ -76,6 +76,18 @@ async def test_cold_and_warm(setup: Setup, fast: bool) -> None:
     assert await setup.metric("penstock_node_events_total", fate="stored") == 3
 
 
+async def test_a_manifest_that_the_client_has_is_checked(setup: Setup) -> None:
+    """A GET that is answered with 304 took nothing: it is no pull."""
+    index = two_platforms()
+    await setup.restart(pull_window=WINDOW)
+    await setup.artifact(index)
+    answer = await setup.get("manifests/1.0", If_None_Match=f'"{index.digest}"', User_Agent="polling")
+    assert answer.status == 304
+    await until(lambda: len(setup.plane.pulls) == 1)
+    (event,) = setup.plane.pulls.values()
+    assert (event.kind, event.tag) == (PullEvent.Kind.CHECK, "1.0")
+
+
 async def test_without_recording(setup: Setup) -> None:
     """Nothing is noted, kept or sent."""
     index = two_platforms()

@@ -44,6 +44,32 @@ async def test_refused_sign_ins_are_slowed_down_and_reported(setup: Setup) -> No
     assert not [token for token in (setup.token, ended, taken) if token in text]
 
 
+async def test_who_goes_on_waits_longer(setup: Setup) -> None:
+    """What Retry-After says is the time that this address has to wait, which grows."""
+    for _ in range(20):
+        assert (await setup.request("GET", "/v2/", token="guess")).status == 401
+    slowed = [await setup.request("GET", "/v2/", token="guess") for _ in range(6)]
+    assert {answer.status for answer in slowed} == {429}
+    waits = [int(answer.headers["Retry-After"]) for answer in slowed]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[-1] <= 60
+
+
+async def test_a_token_that_only_gets_quick_answers_is_reported_as_used(setup: Setup) -> None:
+    """It asks for what another token has made warm, and the registry itself never sees it."""
+    await setup.artifact(make_image())
+    other = setup.plane.add_token(next(iter(setup.plane.organizations)))
+    await setup.in_force()
+    assert (await setup.get("manifests/1.0")).status == 200
+    assert (await setup.request("GET", "/v2/acme/app/manifests/1.0", token=other)).status == 200
+    assert await setup.metric("penstock_node_fast_answers_total") == 1
+    await setup.node.stop()
+    (report,) = setup.plane.uses
+    assert {use.token_uid for use in report.token_uses} == {
+        entry.uid for entry in setup.plane.tokens.values()
+    }
+
+
 async def test_reports_wait_for_the_control_plane(setup: Setup) -> None:
     """A node that stops while it is away ends in time, and pulls never waited for a report."""
     await setup.artifact(make_image())
