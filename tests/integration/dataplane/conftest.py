@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image
 from tests.fakes.registry import FakeRegistry
+from tests.integration.dataplane import rest
 
 VARYING = frozenset({"Date", "X-Request-ID"})
 """Headers of an answer that are others at the same request a moment later."""
@@ -136,15 +139,31 @@ class Setup:
         lines = [line for line in answer.body.decode().splitlines() if line.startswith(prefix)]
         return float(lines[0].rpartition(" ")[2]) if lines else 0.0
 
+    async def rest(self, tasks: Counter[str], data_dir: Path | None = None) -> None:
+        """Wait until the node holds nothing of what it was asked for, and has no task beside `tasks`."""
+        where = data_dir or self.data_dir
+
+        def left() -> dict[str, object]:
+            return {
+                "tasks": dict(rest.tasks() - tasks),
+                "files": rest.unfinished(where),
+                "open": rest.blobs_open(where, [os.getpid()]),
+            }
+
+        try:
+            await until(lambda: not any(left().values()), 10)
+        except TimeoutError:
+            pytest.fail(f"the node holds on to {left()}")
+
 
 def basic(token: str, user: str = "-") -> str:
     """What docker sends after `docker login -u -`."""
     return "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that another task brings about."""
-    async with asyncio.timeout(30):
+async def until(condition: Callable[[], object], patience: float = 30) -> None:
+    """Wait for something that another task brings about; raises TimeoutError after `patience` seconds."""
+    async with asyncio.timeout(patience):
         while not condition():  # noqa: ASYNC110 - nobody sets an event
             await asyncio.sleep(0.01)
 
@@ -165,3 +184,11 @@ async def setup(plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path) -> 
         yield setup
     finally:
         await setup.close()
+
+
+@pytest.fixture
+async def at_rest(setup: Setup) -> AsyncIterator[None]:
+    """Fails a test after which the node, while it still runs, does not come to rest."""
+    tasks = rest.tasks()
+    yield
+    await setup.rest(tasks)

@@ -53,6 +53,7 @@ async def test_the_node_waits_for_its_token(
         await setup.close()
 
 
+@pytest.mark.usefixtures("at_rest")
 async def test_what_was_pulled_is_served_without_anybody(setup: Setup) -> None:
     """Control plane and upstream stopped, the node restarted: manifests, blobs and tags as before."""
     image = make_image([b"one", 600_000])
@@ -79,6 +80,7 @@ async def test_what_was_pulled_is_served_without_anybody(setup: Setup) -> None:
     assert await setup.metric("penstock_node_config_following") == 0
 
 
+@pytest.mark.usefixtures("at_rest")
 async def test_blobs_come_from_the_upstream_while_the_control_plane_is_away(setup: Setup) -> None:
     """The access that was granted serves as long as it lasts."""
     image = make_image([b"one", b"two"])
@@ -90,6 +92,7 @@ async def test_blobs_come_from_the_upstream_while_the_control_plane_is_away(setu
     assert (await setup.get(f"blobs/{second.digest}")).body == content_of(second)
 
 
+@pytest.mark.usefixtures("at_rest")
 async def test_a_moved_tag_is_served_at_once_and_kept_when_the_control_plane_goes(setup: Setup) -> None:
     """New content follows the configuration; stale content is served only to bridge an absence."""
     artifact = await setup.artifact(make_image())
@@ -110,6 +113,7 @@ async def test_a_moved_tag_is_served_at_once_and_kept_when_the_control_plane_goe
     assert (await setup.get("manifests/1.0")).body == newest.manifest
 
 
+@pytest.mark.usefixtures("at_rest")
 async def test_a_damaged_saved_configuration_is_no_obstacle(setup: Setup) -> None:
     """The node waits for the control plane as on its first start."""
     await setup.artifact(make_image())
@@ -122,6 +126,7 @@ async def test_a_damaged_saved_configuration_is_no_obstacle(setup: Setup) -> Non
     assert (await setup.get("manifests/1.0")).status == 200
 
 
+@pytest.mark.usefixtures("at_rest")
 async def test_many_who_want_the_same_manifest_make_one_call(setup: Setup) -> None:
     """However slowly it is answered, and although the first of them leaves."""
     image = make_image()

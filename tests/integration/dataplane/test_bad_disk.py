@@ -77,6 +77,7 @@ async def test_a_node_on_a_read_only_disk(plane: FakeControlPlane, fake: FakeReg
             assert await node.process.get(f"/v2/acme/app/blobs/{cold.digest}", token) == content_of(cold)
             assert await node.process.get("/v2/acme/app/manifests/1.0", token) == image.manifest
         assert fake.count("GET", "blobs") == fetched + 4
+        await node.at_rest(disk / "data")
     assert "Read-only file system" in node.process.errors
     assert "Traceback" not in node.process.errors
 
@@ -93,6 +94,7 @@ async def test_a_first_start_without_a_directory(
         blob = image.layers[0]
         for _ in range(2):
             assert await node.process.get(f"/v2/acme/app/blobs/{blob.digest}", token) == content_of(blob)
+        await node.at_rest(disk / "data")
     assert "PENSTOCK_DATA_DIR" in node.process.errors
 
 
@@ -128,6 +130,7 @@ async def test_a_disk_that_fills_up_and_is_emptied(
                     small
                 )
                 await asyncio.sleep(0.5)
+        await node.at_rest(disk / "data")
 
 
 @pytest.mark.slow
@@ -161,4 +164,5 @@ async def test_a_disk_that_is_read_only_for_a_while(
             saved = SavedConfiguration(disk / "data" / "node" / "configuration.pb")
             while (found := saved.load()) is None or found[0].revision < plane.revision:  # noqa: ASYNC110 - a disk
                 await asyncio.sleep(0.5)
+        await node.at_rest(disk / "data")
         assert (await node.ready())["workers"]["restarts"] == 0

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from clients.oci.transport import Timeouts, Transport
-from dataplane.blobs.lately import MOMENT
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
+from tests.integration.dataplane import rest
 from tests.integration.dataplane.conftest import Setup, until
 from tests.integration.dataplane.test_process import offer
 from tests.integration.dataplane.test_workers import Node, node_of
@@ -55,6 +55,7 @@ async def test_an_upstream_that_breaks_off_again_and_again(
             assert fake.bytes_sent - before <= 1.05 * blob.size
 
 
+@pytest.mark.usefixtures("at_rest")
 async def test_an_upstream_that_stalls(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its answer and in the middle of a blob, for ever: it is asked anew, and all get every byte."""
     quick = partial(Transport, timeouts=Timeouts(idle=0.3))
@@ -68,12 +69,32 @@ async def test_an_upstream_that_stalls(setup: Setup, monkeypatch: pytest.MonkeyP
     assert all((answer.status, answer.body) == (200, content_of(blob)) for answer in answers)
 
 
+@pytest.mark.usefixtures("at_rest")
+async def test_cached_bytes_that_are_flipped(setup: Setup) -> None:
+    """By whoever writes to the file of a blob: nobody gets them, and it is fetched again, each time."""
+    blob = GeneratedBlob(3, 4 * MIB)
+    await setup.artifact(make_image([blob]))
+    path = setup.data_dir / "blobs" / "blobs" / "sha256" / blob.digest.encoded
+    tasks = rest.tasks()
+    for fetches in (1, 2, 3):
+        answers = await asyncio.gather(*(setup.get(f"blobs/{blob.digest}") for _ in range(5)))
+        assert all((answer.status, answer.body) == (200, content_of(blob)) for answer in answers)
+        assert setup.upstream.count("GET", "blobs") == fetches
+        # Until it has ended, a fetch gives what it has written itself.
+        await setup.rest(tasks)
+        with path.open("r+b") as file:
+            file.seek(fetches * MIB)
+            file.write(bytes(reversed(content_of(blob)[fetches * MIB :][:16])))
+    assert await setup.metric("penstock_node_rotten_blobs_total") == 2
+
+
 @pytest.mark.real
 async def test_all_processes_are_killed(plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path) -> None:
     """Every worker at once, in mid-fetch, twice: new ones take their place and go on where it stopped."""
     blob = GeneratedBlob(5, 16 * MIB)
     token = offer(plane, fake, make_image([blob]))
     path = f"/v2/acme/app/blobs/{blob.digest}"
+    supervised: list[int] = []
     async with node_of(plane, tmp_path / "data", 2) as node:
         for part in (4, 8):
             gate = asyncio.Event()
@@ -89,7 +110,11 @@ async def test_all_processes_are_killed(plane: FakeControlPlane, fake: FakeRegis
             gate.set()
             await until_served(node, 2)
             assert not node.workers() & before
+            supervised.append(rest.descriptors([node.process.process.pid]))
         assert await node.process.get(path, token) == content_of(blob)
+        await node.at_rest(tmp_path / "data")
+        # Nothing of those that died stays with their supervisor.
+        assert supervised[0] == supervised[1]
         assert fake.bytes_sent <= 1.2 * blob.size
 
 
@@ -132,6 +157,7 @@ async def test_a_clock_that_jumps(plane: FakeControlPlane, fake: FakeRegistry, t
         assert await node.process.get(manifest, passing) == image.manifest
         assert fake.count("GET", "blobs") == len(blobs)
         assert (await node.ready())["workers"]["restarts"] == 0
+        await node.at_rest(tmp_path / "data")
     finally:
         await running.__aexit__(None, None, None)
 
@@ -147,13 +173,12 @@ async def status(node: Node, path: str, token: str) -> int:
 
 
 def held(node: Node) -> tuple[int, int]:
-    """Open files, and resident bytes, of all workers."""
-    files = memory = 0
-    for pid in node.workers():
-        files += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    """Open files, and resident bytes, of all processes."""
+    memory = 0
+    for pid in (pids := [node.process.process.pid, *node.workers()]):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         memory += pages * os.sysconf("SC_PAGE_SIZE")
-    return files, memory
+    return rest.descriptors(pids), memory
 
 
 async def test_ten_thousand_clients_that_leave(
@@ -193,12 +218,12 @@ async def test_ten_thousand_clients_that_leave(
         # What a node keeps for itself once it has worked is no leak.
         await asyncio.gather(*(leave(node) for _ in range(500)))
         await pulled(node)
-        await until_idle(node)
+        await node.at_rest(tmp_path / "data")
         files, memory = held(node)
         await asyncio.gather(*(leave(node) for _ in range(10_000)))
-        await until_idle(node)
+        await node.at_rest(tmp_path / "data")
         await pulled(node)
-        await until_idle(node)
+        await node.at_rest(tmp_path / "data")
         after = held(node)
         assert after[0] <= files + 4
         assert after[1] - memory < 32 * MIB
@@ -214,13 +239,3 @@ async def until_served(node: Node, count: int) -> None:
             if status == 200 and json.loads(body)["workers"]["serving"] == count:
                 return
             await asyncio.sleep(0.05)
-
-
-async def until_idle(node: Node) -> None:
-    """Wait until a node has nothing to do for anybody."""
-    async with asyncio.timeout(60):
-        for name in ("requests_active", "connections", "fetches_running"):
-            while await node.metric(f"penstock_node_{name} "):  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.05)
-    # For whoever comes next, files stay open for a moment.
-    await asyncio.sleep(2 * MOMENT)

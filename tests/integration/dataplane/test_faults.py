@@ -13,6 +13,8 @@ from tests.integration.dataplane.conftest import Setup, until
 
 LARGE = 3_000_000
 
+pytestmark = pytest.mark.usefixtures("at_rest")
+
 
 @pytest.mark.parametrize(
     ("fault", "status", "code", "retry_after"),

@@ -10,6 +10,7 @@ from dataplane.blobs import bucket_client
 from tests.fakes.blobs import Blob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.images import make_image
+from tests.integration.dataplane import rest
 from tests.integration.dataplane.conftest import Setup, until
 from tests.servers.moto import Moto
 
@@ -70,8 +71,10 @@ async def drill(
             monkeypatch.setattr(bucket_client, name, seconds)
         await setup.restart(**where, data_dir=tmp_path / "another")
         await setup.in_force()
+        tasks = rest.tasks()
         yield drill
         s3.fault = ""
+        await setup.rest(tasks, tmp_path / "another")
         await setup.node.stop()
 
 

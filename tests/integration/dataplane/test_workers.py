@@ -15,6 +15,7 @@ from tests.fakes.blobs import content_of
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
+from tests.integration.dataplane import rest
 from tests.integration.dataplane.conftest import until
 from tests.integration.dataplane.test_process import Running, environment, offer, refusal, running
 
@@ -67,6 +68,22 @@ class Node:
         """Wait until so many workers were replaced."""
         while (await self.ready())["workers"]["restarts"] != count:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
+
+    async def at_rest(self, data_dir: Path) -> None:
+        """Wait until it has nothing to do for anybody, and holds no file of what it did."""
+        async with asyncio.timeout(60):
+            for name in ("requests_in_flight", "connections", "fetches_running"):
+                assert f"\npenstock_node_{name} " in (await self.ask("/metrics"))[1]
+                while await self.metric(f"penstock_node_{name} "):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.05)
+
+        def left() -> list[str]:
+            return rest.unfinished(data_dir) + rest.blobs_open(data_dir, self.workers())
+
+        # For whoever comes next, files stay open for a moment.
+        with suppress(TimeoutError):
+            await until(lambda: not left(), 10)
+        assert not left()
 
     async def metric(self, start: str) -> float:
         """The sum of the samples that start so."""
