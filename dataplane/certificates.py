@@ -16,7 +16,7 @@ def certificate_expiry(settings: Settings, served: Replaced[Identity] | None) ->
     """
     shown: dict[Path, Callable[[], bytes | None]] = {}
     if settings.tls is not None and served is not None:
-        shown[settings.tls.certificate] = lambda: served.current().chain
+        shown[settings.tls.certificate] = lambda: served.known.chain
     if settings.target.tls and settings.trust.own is not None:
         own = settings.trust.certificates()
         shown[settings.trust.own.certificate] = lambda: own.current().chain

@@ -36,12 +36,12 @@ _NO_LIMITS: Final = Limits()
 class Server:
     """Serves on sockets that listen already.
 
-    `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits` counts
-    what `limits` did. With `tls` everything is encrypted, each connection with the certificate that is
-    current. `ids` names requests whose clients gave no name; those that `quick` leaves alone begin traces if
-    they are `traced`. `descriptors` is told when there are none left. With `others`, connections are shared
-    evenly. `proxies` are believed whom they bring requests of; what they connect with begins with a
-    header of the PROXY protocol if clients are `introduced`.
+    `sent` is told of body bytes that were sent, `quick` may answer before `answer` is asked, `hits`
+    counts what `limits` did. With `tls` everything is encrypted, each connection with the certificate
+    that is current; none waits for a disk to tell. `ids` names requests whose clients gave no name; those
+    that `quick` leaves alone begin traces if they are `traced`. `descriptors` is told when there are none
+    left. With `others`, connections are shared evenly. `proxies` are believed whom they bring requests
+    of; what they connect with begins with a header of the PROXY protocol if clients are `introduced`.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Server:
             others=others,
             proxies=proxies or Proxies(),
         )
+        self._following: asyncio.Task[None] | None = None
         self._introduced = introduced
         self._introductions = Introductions(self._begin, limits.header, self._hits)
         self._sweep = Sweep(lambda: self._service.connections, limits, self._hits)
@@ -108,6 +109,8 @@ class Server:
 
     def start(self, sockets: Iterable[socket.socket]) -> None:
         """Take over the sockets, and accept connections."""
+        if self._tls is not None:
+            self._following = asyncio.create_task(self._tls.follow(), name="certificate")
         for listener in sockets:
             self._listening.append(Listener(listener, self._accept, self._descriptors))
         if self._service.others is not None:
@@ -136,6 +139,9 @@ class Server:
         while waited := service.active | service.serving:
             await asyncio.wait(waited)
         self._sweep.stop()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
 
     async def cut(self) -> None:
         """Close every connection now, in mid-transfer too."""
@@ -166,7 +172,7 @@ class Server:
             if self._tls is None:
                 Connection(connection, host, self._service).start()
             else:
-                SealedConnection.accept(connection, self._tls.current(), host, self._service).start()
+                SealedConnection.accept(connection, self._tls.known, host, self._service).start()
         except OSError:
             # It was closed as soon as it was made.
             connection.close()

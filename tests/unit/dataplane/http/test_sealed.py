@@ -1,6 +1,7 @@
 """The registry's port with a certificate: the same answers, encrypted."""
 
 import asyncio
+import os
 import random
 import socket
 import struct
@@ -15,6 +16,7 @@ from clients.process.tls import KeyFiles
 from dataplane.http.limits import Hits, Limits
 from dataplane.http.message import Answer, Chunk, Pieces, Request
 from dataplane.http.server import Server
+from tests.fakes.waiting import until
 from tests.servers.certificates import Authority
 
 CONTENT = random.Random(2).randbytes(5_000_001)
@@ -28,7 +30,7 @@ class Sealed:
         self.authority = Authority()
         self.hits = Hits()
         self.sent = 0
-        pair = self.authority.issue(directory, "127.0.0.1")
+        self.pair = pair = self.authority.issue(directory, "127.0.0.1")
         limits = Limits(idle=0.3, stall=0.3)
         tls = KeyFiles("PENSTOCK_TLS", pair.certificate, pair.key).served()
         self.server = Server(self.answer, self.count, limits=limits, hits=self.hits, tls=tls)
@@ -50,9 +52,16 @@ class Sealed:
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=context, limit=1 << 16)
 
 
+def certificate(writer: asyncio.StreamWriter) -> bytes:
+    """What the server has shown on a connection."""
+    found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return found
+
+
 @pytest.fixture
-async def sealed(tmp_path: Path) -> AsyncIterator[Sealed]:
-    """It, running."""
+async def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sealed]:
+    """It, running; looks at its certificate often."""
+    monkeypatch.setattr(replaced, "_LOOK", 0.02)
     found = Sealed(tmp_path)
     found.server.start([found.listener])
     yield found
@@ -113,16 +122,31 @@ async def test_clients_that_are_gone_at_once(sealed: Sealed) -> None:
     writer.close()
 
 
-async def test_a_renewed_certificate(sealed: Sealed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is shown to who connects from then on; who is connected goes on."""
-    monkeypatch.setattr(replaced, "_LOOK", 0.0)
-    shown = []
+async def test_a_renewed_certificate(sealed: Sealed, tmp_path: Path) -> None:
+    """It is shown to who connects soon after; who is connected goes on. A disk that hangs holds up nobody."""
     former = await sealed.connect()
+    shown = certificate(former[1])
+    # A file that is opened by nobody, and so by nobody who reads it.
+    os.mkfifo(tmp_path / "hanging")
+    (tmp_path / "link").hardlink_to(tmp_path / "hanging")
+    (tmp_path / "hanging").replace(sealed.pair.certificate)
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        reader, writer = await sealed.connect()
+    assert certificate(writer) == shown
+    writer.close()
     # Into the files of the first one.
+    sealed.pair.certificate.unlink()
     sealed.authority.issue(tmp_path, "127.0.0.1")
-    for reader, writer in (former, await sealed.connect()):
-        shown.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
-        writer.write(f"HEAD / HTTP/1.1\r\nHost: x\r\n{CLOSE}\r\n".encode())
-        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    (tmp_path / "link").open("wb").close()
+
+    async def is_renewed() -> bool:
+        _, writer = await sealed.connect()
         writer.close()
-    assert shown[0] != shown[1]
+        return certificate(writer) != shown
+
+    await until(is_renewed)
+    reader, writer = former
+    writer.write(f"HEAD / HTTP/1.1\r\nHost: x\r\n{CLOSE}\r\n".encode())
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
