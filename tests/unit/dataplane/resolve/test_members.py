@@ -7,9 +7,10 @@ import pytest
 
 from clients.control.client import ControlClient
 from dataplane.resolve.disk import Disk
+from dataplane.resolve.errors import Unknown
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.estate import FakeArtifact
-from tests.fakes.images import Image
+from tests.fakes.images import Image, make_image
 from tests.unit.dataplane.resolve.resolving import Resolving, entry
 
 
@@ -42,3 +43,18 @@ async def test_nobody_waits_for_a_slow_disk_and_what_was_learned_is_kept(
     assert again.members.warm(entry(held), blob.digest) == blob.size
     assert not plane.calls
     await again.stop()
+
+
+async def test_what_was_learned_counts_until_the_content_changes(
+    node: Resolving, plane: FakeControlPlane, held: FakeArtifact, image: Image
+) -> None:
+    """A layer of an image that is gone is not served from memory to who knows its digest."""
+    blob = image.layers[0]
+    for _ in range(2):
+        assert await node.members.size(entry(held), blob.digest) == blob.size
+    assert plane.calls["ResolveBlob"] == 1
+    held.manifests.clear()
+    plane.hold(held, make_image([b"other"], seed=2), ["1.0"])
+    assert node.members.warm(entry(held), blob.digest) is None
+    with pytest.raises(Unknown):
+        await node.members.size(entry(held), blob.digest)

@@ -13,6 +13,7 @@ from dataplane.resolve.errors import Missing, Unknown
 from dataplane.resolve.reach import FLOOR, Reach
 from dataplane.resolve.witnesses import Witness, Witnesses
 from tests.fakes.clock import Clock, Pauses
+from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.estate import FakeArtifact
 from tests.fakes.images import Image
 from tests.unit.dataplane.resolve.resolving import Resolving, entry
@@ -54,6 +55,25 @@ async def test_a_refusal_takes_whole_tenths_of_a_second(
         assert tenths == pytest.approx(round(tenths), abs=1e-4)
         assert 0 < pauses[-1] <= FLOOR + 1e-6
     assert len(pauses) == 2
+    await reach.stop()
+
+
+async def test_what_was_refused_is_looked_for_again_once_the_content_has_changed(
+    client: ControlClient, plane: FakeControlPlane, node: Resolving, held: FakeArtifact, image: Image
+) -> None:
+    """Not before, so that guesses are one question; a tag that leads to it then counts at once."""
+    control, pauses = ControlPlane(client.nodes, 0), Pauses()
+    reach = Reach(
+        control, node.manifests, node.members, Witnesses(1 << 16), 1 << 16, clock=Clock(), sleep=pauses.sleep
+    )
+    digest = image.layers[0].digest
+    for _ in range(3):
+        with pytest.raises(Unknown):
+            await reach.require(entry(held), digest, NONE_OF_IT, Missing.BLOB)
+    assert plane.calls["ResolveBlob"] == 1
+    plane.hold(held, image, ["9.0"])
+    await reach.require(entry(held), digest, NONE_OF_IT, Missing.BLOB)
+    assert plane.calls["ResolveBlob"] == 2
     await reach.stop()
 
 
