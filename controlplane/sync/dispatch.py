@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from clients.process.cancellation import heed_cancellation
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.identifiers import new_uid
 from controlplane.model.signal import ChangeSignal
@@ -115,6 +116,7 @@ class Dispatcher:
                 _LOG.warning("No sync can begin: %s", error)
             except Exception:  # noqa: BLE001 - one bad row must not end all syncs
                 _LOG.exception("Looking for syncs to run failed; it goes on.")
+            heed_cancellation()
             await self._wanted.wait(seen, _LOOK_AGAIN)
 
     async def _fill(self) -> None:
@@ -181,6 +183,7 @@ class Dispatcher:
 
     async def _beating(self) -> None:
         while True:
+            heed_cancellation()
             await asyncio.sleep(self._limits.lease.total_seconds() / _BEATS)
             try:
                 await self._beat()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
+from clients.process.cancellation import heed_cancellation
 from controlplane.catalog import held, tagging
 from controlplane.model import sweep
 from controlplane.model.database import Database, DatabaseUnavailable
@@ -67,6 +68,7 @@ class Ticker:
             except Exception:  # noqa: BLE001 - one bad row must not end all schedules
                 _LOG.exception("Looking at the schedule failed; it goes on.")
             count += 1
+            heed_cancellation()
             await asyncio.sleep(TICK)
 
     async def tick(self) -> None:

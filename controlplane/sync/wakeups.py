@@ -7,6 +7,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from clients.process.cancellation import heed_cancellation
 from controlplane.model.identifiers import new_uid
 from controlplane.model.signal import ChangeSignal
 from controlplane.sync.redis_client import RedisUnavailable, translated
@@ -52,6 +53,7 @@ class Wakeups:
     async def _telling(self) -> None:
         told = self._told.count
         while True:
+            heed_cancellation()
             now = await self._told.wait(told, _SILENCE)
             if now == told:
                 continue
@@ -64,6 +66,7 @@ class Wakeups:
 
     async def _listening(self, heard: Callable[[], None]) -> None:
         while True:
+            heed_cancellation()
             try:
                 with translated():
                     await self._listen(heard)
@@ -75,6 +78,7 @@ class Wakeups:
         async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(_CHANNEL)
             while True:
+                heed_cancellation()
                 word = await channel.get_message(timeout=_SILENCE)
                 if word is not None and word["data"] != self._own:
                     heard()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from clients.oci.request import Timeouts
+from clients.process.cancellation import heed_cancellation
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.leases import LASTS, Leases, LeasesNotOffered, LeasesUnavailable
@@ -130,6 +131,7 @@ class Turns:
     async def _keep(self, key: Key, came: Came) -> None:
         growth = _Growth(self._clock(), came())
         while True:
+            heed_cancellation()
             await asyncio.sleep(self._renew)
             if growth.stands_still(self._clock(), came()):
                 logger.warning("blob %s hardly comes: other nodes wait for it no longer", key[0])

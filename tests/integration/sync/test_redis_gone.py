@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controlplane.model.database import Database
 from controlplane.model.saved import saved_id
 from controlplane.model.sync_tables import SyncJob
 from controlplane.sync import dispatch, redis_client
-from controlplane.sync.locks import LocksUnavailable
+from controlplane.sync.lease_rows import LeaseRows
+from controlplane.sync.locks import Lease, LocksUnavailable
 from controlplane.sync.measures import SyncMeasures
 from controlplane.sync.redis_locks import RedisLocks
 from controlplane.sync.runner import Syncs
@@ -137,3 +139,30 @@ async def test_a_run_outlives_a_restart_of_redis(bench: Bench, redis: RedisServe
         assert (await ended(two, job)).state == _Job.SUCCEEDED
     assert len(await bench.jobs()) == 1
     assert bench.fake.count(kind="tags") == 1
+
+
+class _Losing(LeaseRows):
+    """Locks whose answer comes when the test says so, as Redis' client waits for it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.asked = asyncio.Event()
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def acquire(self, name: str, token: str, lasting: timedelta, *, above: int) -> Lease | None:
+        self.asked.set()
+        await asyncio.wait_for(self.answer, 60)
+        return None
+
+
+async def test_a_stop_in_the_moment_in_which_a_lock_answers(bench: Bench) -> None:
+    """The control plane ends; it went on to look for syncs, with the stop lost on its way to the client."""
+    bench.add(make_image(), "1.0")
+    locks = _Losing(bench.database)
+    async with bench.running(locks=locks) as syncs:
+        await bench.request(syncs)
+        await locks.asked.wait()
+        await asyncio.sleep(0)
+        locks.answer.set_result(None)
+        async with asyncio.timeout(20):
+            await syncs._dispatcher.stop()
