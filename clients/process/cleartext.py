@@ -1,12 +1,12 @@
 """Secrets that would leave this machine in clear: who could read them, and who wants it all the same."""
 
-import ipaddress
 import socket
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from clients.process.exits import ConfigurationError
+from clients.process.networks import IPAddress, parse_address
 
 SETTING: Final = "PENSTOCK_ALLOW_CLEARTEXT"
 DESCRIPTION: Final = (
@@ -34,9 +34,8 @@ def is_here(host: str) -> bool:
     host = host.lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
+    found = parse_address(host)
+    if found is None:
         return False
     # Whoever dials all addresses of a machine gets its own.
     return found.is_loopback or found.is_unspecified or _is_own(found)
@@ -58,7 +57,7 @@ def warning(url: str, setting: str) -> str:
     )
 
 
-def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _is_own(address: IPAddress) -> bool:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as asked:
         try:
@@ -67,4 +66,4 @@ def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
             own, *_ = asked.getsockname()
         except OSError:
             return False
-    return ipaddress.ip_address(own) == address
+    return parse_address(own) == address

@@ -12,6 +12,7 @@ from clients.process import cleartext
     [
         ("127.9.9.9", True),
         ("::1", True),
+        ("::ffff:127.0.0.1", True),
         ("0.0.0.0", True),
         ("LOCALHOST", True),
         ("penstock.localhost", True),
