@@ -70,17 +70,24 @@ class Loads:
         """Tell when that was, by the clock; 0 before the first time."""
         return self._cells[index * self._width + 2]
 
-    def gave(self, index: int, other: int) -> None:
-        """Note that a worker has given a connection to another."""
+    def gives(self, index: int, other: int) -> None:
+        """Note that a worker is about to give a connection to another.
+
+        Not afterwards: the other may have taken it by then, and would seem to have fewer than it has.
+        """
         self._cells[index * self._width + _OWN + other] += 1
 
-    def gave_from_outside(self, other: int) -> None:
-        """Note that the supervisor has given a connection to a worker."""
-        self.gave(self._count, other)
+    def keeps(self, index: int, other: int) -> None:
+        """Note that a worker could not give a connection to another."""
+        self._cells[index * self._width + _OWN + other] -= 1
+
+    def gives_from_outside(self, other: int) -> None:
+        """Note that the supervisor is about to give a connection to a worker."""
+        self.gives(self._count, other)
 
     def took_back(self, other: int) -> None:
-        """Note that the supervisor has taken one that was given to a worker, which had not taken it."""
-        self._cells[self._count * self._width + _OWN + other] -= 1
+        """Note that the supervisor has one that was given to a worker, which did not take it."""
+        self.keeps(self._count, other)
 
     def took(self, index: int) -> None:
         """Note that a worker has taken one that another gave it."""

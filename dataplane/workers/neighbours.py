@@ -116,12 +116,13 @@ class Neighbours:
         least, other = min((loads.of(index), index) for index in looked_at)
         if least >= loads.of(self._index):
             return False
+        loads.gives(self._index, other)
         try:
             socket.send_fds(self._outer[other], [b"c"], [connection.fileno()])
         except OSError:
             # It has not taken what it was given before.
+            loads.keeps(self._index, other)
             return False
-        loads.gave(self._index, other)
         connection.close()
         return True
 

@@ -8,7 +8,6 @@ gave them some. What waits in them where nobody comes, it passes on.
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -84,9 +83,12 @@ class Relief:
                 self._leave(index)
                 return
             for connection in connections:
-                with connection, suppress(OSError):
-                    socket.send_fds(self._outer[other], [b"c"], [connection.fileno()])
-                    self._loads.gave_from_outside(other)
+                with connection:
+                    self._loads.gives_from_outside(other)
+                    try:
+                        socket.send_fds(self._outer[other], [b"c"], [connection.fileno()])
+                    except OSError:
+                        self._loads.took_back(other)
 
     def _taken_back(self, index: int, inner: socket.socket) -> list[socket.socket]:
         if not has_descriptors(inner):

@@ -150,9 +150,17 @@ async def test_workers_tell_each_other_what_they_have_resolved(
 async def test_workers_have_as_many_connections_as_each_other(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:
-    """Whatever the kernel gave them; and the successor of one that died is given what it needs for that."""
+    """Whatever the kernel gave them; and the successor of one that died is given what it needs for that.
+
+    Two that each take one in the same moment do not know of each other's: one may have two more.
+    """
     offer(plane, fake, make_image())
     async with node_of(plane, tmp_path / "data", 2) as node, AsyncExitStack() as stack:
+
+        def even(count: int) -> bool:
+            """Whether both have so many together, and nearly as many as each other."""
+            counts = sorted(node.connections())
+            return len(counts) == 2 and sum(counts) == count and counts[1] - counts[0] <= 2
 
         async def connect(count: int) -> None:
             host, _, port = node.process.registry.rpartition(":")
@@ -161,14 +169,15 @@ async def test_workers_have_as_many_connections_as_each_other(
                 stack.callback(writer.close)
 
         await connect(20)
-        await until(lambda: node.connections() == [10, 10])
+        await until(lambda: even(20))
         os.kill(min(node.workers()), signal.SIGKILL)
-        await until(lambda: node.connections() == [10])
+        await until(lambda: len(node.connections()) == 1)
+        left = sum(node.connections())
         async with asyncio.timeout(60):
             await node.restarted(1)
             await node.serving(2)
-        await connect(16)
-        await until(lambda: node.connections() == [13, 13])
+        await connect(left + 6)
+        await until(lambda: even(2 * left + 6))
 
 
 async def test_a_worker_that_dies_is_replaced(

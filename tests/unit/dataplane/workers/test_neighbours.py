@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -65,7 +67,7 @@ class Crew:
     def pass_on(self, index: int) -> None:
         """Has a connection wait at the door of a worker, which has not seen it yet."""
         socket.send_fds(self.doors.of(index)[1][index], [b"c"], [self.passed.fileno()])
-        self.loads.gave((index + 1) % COUNT, index)
+        self.loads.gives((index + 1) % COUNT, index)
 
     async def have(self, count: int) -> None:
         """Waits until workers have so many connections."""
@@ -198,6 +200,30 @@ async def test_a_worker_whose_door_is_full_is_given_nothing(crew: Crew) -> None:
             outer.send(b"c")
     crew.loads.has(1, 0)
     assert [await ask(client) for client in await crew.connect(5)] == [b"0"] * 5
+    assert crew.loads.of(1) == 0
+
+
+async def test_what_is_on_its_way_counts_before_it_can_be_taken(crew: Crew) -> None:
+    """Or a worker that takes it at once would seem to have one less than it has, and be given another."""
+    counted: list[int] = []
+
+    class Door(socket.socket):
+        def sendmsg(self, *arguments: Any) -> int:
+            counted.append(crew.loads.of(1))
+            return super().sendmsg(*arguments)
+
+    inner, outer = crew.doors.of(0)
+    with Door(fileno=os.dup(outer[1].fileno())) as door:
+        crew.loads.stir(0)
+        giver = Neighbours(Share(0, 2), crew.loads, inner, [outer[0], door])
+        giver.start(lambda *_: None)
+        taker = crew.neighbours(1)
+        taker.start(lambda connection, _: connection.close())
+        giver.has(1)
+        assert giver.give(crew.passed.dup())
+        giver.stop()
+        taker.stop()
+    assert counted == [1]
 
 
 async def test_a_worker_that_does_not_take_what_it_is_given_is_given_no_more(crew: Crew) -> None:

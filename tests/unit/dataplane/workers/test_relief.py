@@ -90,7 +90,7 @@ async def test_what_was_given_to_a_worker_that_hangs_is_taken_back(scene: Scene)
     with socket.socket() as connection:
         for _ in range(5):
             socket.send_fds(outer[0], [b"c"], [connection.fileno()])
-            scene.loads.gave(1, 0)
+            scene.loads.gives(1, 0)
     assert await scene.behind(1) == 5
     scene.takes(0)
     assert [scene.loads.of(index) for index in range(2)] == [0, 0]
@@ -102,7 +102,7 @@ async def test_without_a_descriptor_what_waits_is_not_lost(scene: Scene) -> None
     outer = scene.doors.of(0)[1]
     with socket.socket() as connection:
         socket.send_fds(outer[0], [b"c"], [connection.fileno()])
-        scene.loads.gave(1, 0)
+        scene.loads.gives(1, 0)
     scene.takes(1)
     with none_left():
         assert await scene.behind(1) == 0
