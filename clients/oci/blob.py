@@ -105,6 +105,7 @@ async def open_blob(
         headers={"Range": f"bytes={offset}-{'' if stop is None else stop - 1}"} if offset or stop else {},
         authorization=access.authorization,
         allow_private=access.allow_private,
+        of_content=True,
         ca_certificates=access.ca_certificates,
     )
     async with transport.open(request) as response:

@@ -156,6 +156,7 @@ class Registry:
             url=url,
             method=method,
             headers={"Accept": accept},
+            of_content=kind is not Kind.TAG_PAGES,
             attempted=partial(self._asked, kind) if self._asked is not None else None,
         )
 

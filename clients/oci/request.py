@@ -43,6 +43,8 @@ class Request:
     max_redirects: int = 5
     # Called before each attempt.
     attempted: Callable[[], None] | None = None
+    # Whether it is for one manifest or blob: a registry that fails over it, with a 500, may give all others.
+    of_content: bool = False
     # PEM certificates to verify `ca_host` with, in place of the system's; empty for these.
     ca_certificates: str = field(default="", repr=False)
     # The upstream's own host; empty for that of `url`.

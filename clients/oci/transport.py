@@ -186,8 +186,9 @@ class Transport:
                 raise
             self.outcomes.note(request.host, response.status)
             span.set({"http.response.status_code": response.status})
-            failed = response.status in RETRIED_STATUSES
-            outcome.problem = f"{request.host} answered {response.status}." if failed else ""
+            if not (response.status == 500 and request.of_content):
+                failed = response.status in RETRIED_STATUSES
+                outcome.problem = f"{request.host} answered {response.status}." if failed else ""
         # The query may be a signature.
         logger.debug("%s %s: %d", request.method, url.with_query(None), response.status)
         return response

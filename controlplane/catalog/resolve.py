@@ -127,8 +127,7 @@ class Resolver:
                     raise _unknown(reference)
                 found = await _held(session, artifact, reference, known_digest)
                 row_id, by_digest = saved_id(artifact), isinstance(reference, Digest)
-                # Asked for a config or layer as a manifest, registries answer 500: two such requests would
-                # have the upstream left alone, as one that fails, for everybody.
+                # Asked for a config or layer as a manifest, registries answer 500, and say nothing of why.
                 if found is None and by_digest and await reach.is_content(session, row_id, str(reference)):
                     raise _unknown(reference)
                 tag = None if isinstance(reference, Digest) else await _tag(session, artifact, reference)

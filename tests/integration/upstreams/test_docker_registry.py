@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from clients.oci.credential import Basic
-from clients.oci.errors import CredentialRefused, UntrustedTls, UpstreamDenied, UpstreamNotFound
+from clients.oci.errors import (
+    CredentialRefused,
+    UntrustedTls,
+    UpstreamDenied,
+    UpstreamNotFound,
+    UpstreamUnavailable,
+)
 from clients.oci.registry import Registry
 from clients.oci.transport import Transport
 from clients.oci.upstream import Upstream
@@ -110,3 +116,15 @@ async def test_private_authority(stack: ExitStack, tmp_path: Path, transport: Tr
     assert await reads(Registry(transport, upstream, ALICE, ca_certificates=authority.pem))
     with pytest.raises(UntrustedTls):
         await Registry(transport, upstream, ALICE).check()
+
+
+async def test_what_is_no_manifest(stack: ExitStack, tmp_path: Path, transport: Transport) -> None:
+    """It answers 500 to who asks for a config or layer as a manifest, which says nothing of others."""
+    registry = start(stack, DockerRegistry(tmp_path / "registry"))
+    Skopeo(tmp_path / "skopeo").push(IMAGE, f"{registry.host}/team/app:1.0")
+    client = Registry(transport, upstream(registry))
+    for _ in range(2):
+        for digest in IMAGE.blobs:
+            with pytest.raises(UpstreamUnavailable, match=f"answered 500 when asked for .*{digest}"):
+                await client.get_manifest(str(digest))
+    assert await reads(client)

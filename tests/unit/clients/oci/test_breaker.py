@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from clients.oci.blob import BlobAccess, open_blob
 from clients.oci.breaker import Breakers, State
 from clients.oci.errors import UpstreamError, UpstreamPaused, UpstreamUnavailable
 from clients.oci.registry import Registry
@@ -98,7 +99,7 @@ def test_what_was_under_way_when_it_opened_does_not_prolong_it(clock: Clock) -> 
     assert breakers.states() == {ORIGIN: State.HALF_OPEN}
 
 
-@pytest.mark.parametrize("how", [{"status": 503}, {"drop": True}], ids=["503", "hangs-up"])
+@pytest.mark.parametrize("how", [{"status": 500}, {"status": 503}, {"drop": True}])
 async def test_an_upstream_that_fails_is_left_alone(
     transport: Transport, upstream: FakeRegistry, clock: Clock, how: dict[str, object]
 ) -> None:
@@ -118,6 +119,30 @@ async def test_an_upstream_that_fails_is_left_alone(
     clock.now += 1
     await registry.check()
     await registry.check()
+
+
+async def test_an_upstream_that_fails_over_content_may_have_other(
+    transport: Transport, upstream: FakeRegistry
+) -> None:
+    """A manifest or blob that it answers 500 for keeps nobody from the others."""
+    image = upstream.add(make_image(), "team/app", ["1.0", "broken"])
+    config, *_, layer = image.blobs
+    for kind, reference in (("manifests", "broken"), ("blobs", config), ("referrers", image.digest)):
+        upstream.faults.add(kind, reference=str(reference), status=500)
+    registry = Registry(transport, Upstream.parse(f"{upstream.host}/team/app", plain_http=True))
+    access = BlobAccess(upstream.base_url, "team/app", "", allow_private=True)
+    for _ in range(6):
+        for ask in (
+            registry.head_manifest("broken"),
+            registry.get_manifest("broken"),
+            registry.referrers(image.digest),
+            open_blob(transport, access, config).__aenter__(),
+        ):
+            with pytest.raises(UpstreamUnavailable, match="answered 500 when asked for"):
+                await ask
+    async with open_blob(transport, access, layer) as stream:
+        assert stream.status == 200
+    assert (await registry.get_manifest("1.0")).digest == image.digest
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
