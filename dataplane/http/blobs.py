@@ -10,7 +10,7 @@ from dataplane.events.recorder import Ended
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.message import Answer, FilePart, Headers, Request
 from dataplane.http.multipart import Layout, MultipartBody
-from dataplane.http.ranges import Span, Unsatisfiable, is_unchanged, select
+from dataplane.http.ranges import Span, Unsatisfiable, is_unchanged, require_match, select
 from dataplane.http.transfers import Free
 
 _MEDIA_TYPE = "application/octet-stream"
@@ -93,6 +93,7 @@ async def answer(
     Refusal, and what the reader raises.
     """
     etag = f'"{digest}"'
+    require_match(request.if_match, etag)
     if is_unchanged(request.if_none_match, etag):
         return Answer(304, _headers(digest))
     headers = full_headers(digest)
@@ -106,11 +107,12 @@ async def answer(
             f"The Range asks for nothing of this blob of {size} bytes, or for the same again and again.",
             headers=(("Content-Range", f"bytes */{size}"), ("Accept-Ranges", "bytes")),
         ) from None
-    # Whoever is redirected asks there with the same Range; what else it may say, only this node understands.
+    # Whoever is redirected asks there with the same Range; what else it may say, and the tag, only this node
+    # understands.
     plain = not request.range or (len(spans) == 1 and "," not in request.range)
     first = spans[0] if spans else Span(0, size)
     length = first.stop - first.start
-    if locate is not None and not request.if_range and plain:
+    if locate is not None and plain and not (request.if_range or request.if_match):
         location = await locate(length)
         if location is not None:
             # The bytes are sent by somebody else.

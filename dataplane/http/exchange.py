@@ -205,6 +205,7 @@ def _read(start_line: RequestStartLine, headers: HTTPHeaders, address: str) -> R
         authorization=headers.get("Authorization", ""),
         range=headers.get("Range", ""),
         if_range=headers.get("If-Range", ""),
+        if_match=headers.get("If-Match", ""),
         if_none_match=headers.get("If-None-Match", ""),
         address=address,
         agent=printable(headers.get("User-Agent", "")),

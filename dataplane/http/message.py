@@ -61,6 +61,7 @@ class Request:
     authorization: str = ""
     range: str = ""
     if_range: str = ""
+    if_match: str = ""
     if_none_match: str = ""
     address: str = ""
     """The IP address that the request came from."""

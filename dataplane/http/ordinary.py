@@ -27,7 +27,10 @@ _FIELD: Final = re.compile(
 )
 # Headers that change the answer or the connection in a way that is not looked at here.
 _UNUSUAL: Final = frozenset(
-    (b"content-length", b"transfer-encoding", b"expect", b"range", b"if-range", b"if-none-match")
+    (
+        *(b"content-length", b"transfer-encoding", b"expect"),
+        *(b"range", b"if-range", b"if-match", b"if-none-match"),
+    )
 )
 # Those that are looked at; more than one of a kind is for the parser.
 _KNOWN: Final = frozenset(

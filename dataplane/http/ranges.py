@@ -1,8 +1,14 @@
-"""Which part of a body to send, and whether any: Range, If-Range and If-None-Match of RFC 9110."""
+"""Which part of a body to send, and whether any: Range and the conditions of RFC 9110.
+
+Those by time, If-Modified-Since and If-Unmodified-Since, are to be ignored: nothing here has a date (section
+13.1.4).
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Final
+
+from dataplane.http.errors import Code, Refusal
 
 MOST_RANGES: Final = 64
 """More at once are ignored: clients that read parts of layers ask for some dozens."""
@@ -10,7 +16,7 @@ _MOST_OVERLAPPING: Final = 2
 _MOST_UNORDERED: Final = 8
 
 _SPEC = re.compile(r"([0-9]{0,100})-([0-9]{0,100})", re.ASCII)
-_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +97,14 @@ def _joined(spans: list[Span]) -> tuple[Span, ...]:
     return tuple(span for _, span in sorted(joined, key=lambda item: item[0]))
 
 
+def require_match(if_match: str, etag: str) -> None:
+    """Raise Refusal, 412, where If-Match, empty where missing, does not name `etag` (section 13.1.1)."""
+    if if_match and if_match.strip() != "*" and ("", etag) not in _ENTITY_TAG.findall(if_match):
+        raise Refusal(Code.UNSUPPORTED, f"If-Match names something else: this is {etag}.", status=412)
+
+
 def is_unchanged(if_none_match: str, etag: str) -> bool:
     """Whether If-None-Match, empty where missing, names `etag` (weak comparison, section 13.1.2): 304."""
     if not if_none_match:
         return False
-    return if_none_match.strip() == "*" or etag in _ENTITY_TAG.findall(if_none_match)
+    return if_none_match.strip() == "*" or any(tag == etag for _, tag in _ENTITY_TAG.findall(if_none_match))

@@ -115,3 +115,32 @@ def test_if_none_match_of_something_else(repository: Repository, path: str) -> N
     answer = repository.get(path, If_None_Match='"something else"')
     assert answer.status == 200
     assert answer.body
+
+
+@pytest.mark.parametrize("path", [PATH, "manifests/1.0", f"manifests/{content.INDEX.digest}"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_if_match(repository: Repository, method: str, path: str) -> None:
+    """Sections 13.1.1 and 13.2.2: 412 for whoever wants something else, before all other conditions."""
+    etag = repository.head(path).headers["ETag"]
+    for condition in (etag, f'"other", {etag}', "*"):
+        assert repository.ask(method, path, If_Match=condition).status == 200
+        assert repository.ask(method, path, If_Match=condition, If_None_Match=etag).status == 304
+    for condition in ('"other"', f"W/{etag}"):
+        answer = repository.ask(method, path, If_Match=condition, If_None_Match="*", Range="bytes=0-0")
+        assert answer.status == 412
+        if method == "GET":
+            assert_error(answer, 412, "UNSUPPORTED")
+
+
+def test_if_match_of_nothing(repository: Repository) -> None:
+    """Section 13.2.1: what there is not is 404, whatever the condition."""
+    for condition in ("*", '"other"'):
+        assert_error(repository.get("manifests/none", If_Match=condition), 404, "MANIFEST_UNKNOWN")
+
+
+@pytest.mark.parametrize("path", [PATH, "manifests/1.0"])
+def test_conditions_by_time(repository: Repository, path: str) -> None:
+    """Sections 13.1.3 and 13.1.4: what has no date is sent whatever they say."""
+    for header in ("If_Modified_Since", "If_Unmodified_Since"):
+        for date in ("Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"):
+            assert repository.get(path, **{header: date}).status == 200

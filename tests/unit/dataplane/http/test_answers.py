@@ -245,6 +245,30 @@ async def test_who_is_redirected_for_a_part_is_counted_with_that_part() -> None:
     assert reader.opened == 0
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"if_match": ETAG}, {"range": "bytes=0-9", "if_range": ETAG}, {"range": "bytes=0-1,4-5"}],
+    ids=lambda headers: "+".join(headers),
+)
+async def test_what_only_this_node_understands_is_not_redirected(headers: dict[str, str]) -> None:
+    """S3 has other tags, by which it would send nothing or the wrong part, and takes one range."""
+
+    async def locate(_: int) -> str:
+        return "https://s3.example.com/"
+
+    answer = await blobs.answer(
+        Request("GET", "/", **headers),
+        DIGEST,
+        len(BLOB),
+        FakeReader().open,  # type: ignore[arg-type]
+        locate=locate,
+    )
+
+    assert answer.status in (200, 206)
+    assert not isinstance(answer.body, bytes)
+    await answer.body.close()
+
+
 async def test_an_answer_nobody_reads_lets_go_of_the_blob() -> None:
     """A client may leave between the status and the first byte."""
     reader = FakeReader()

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.http.ranges import Span, Unsatisfiable, is_unchanged, select
+from dataplane.http.errors import Refusal
+from dataplane.http.ranges import Span, Unsatisfiable, is_unchanged, require_match, select
 
 ETAG = '"sha256:abc"'
 
@@ -124,6 +125,20 @@ def test_if_range_wants_the_same_strong_tag(if_range: str, expected: tuple[Span,
 def test_if_none_match_compares_weakly(header: str, expected: bool) -> None:
     """One tag, several, or any."""
     assert is_unchanged(header, ETAG) is expected
+
+
+@pytest.mark.parametrize("header", ["", "*", " * ", ETAG, f'"a", {ETAG}', f'W/"a" ,{ETAG}'])
+def test_if_match_holds(header: str) -> None:
+    """One tag, several, or any."""
+    require_match(header, ETAG)
+
+
+@pytest.mark.parametrize("header", ['"a"', f"W/{ETAG}", f'W/{ETAG}, "a"', ETAG.strip('"'), f'"a,{ETAG[1:]}'])
+def test_if_match_compares_strongly(header: str) -> None:
+    """Whoever has something else, or what is only as good, is told (RFC 9110, section 13.1.1)."""
+    with pytest.raises(Refusal) as caught:
+        require_match(header, ETAG)
+    assert caught.value.status == 412
 
 
 @given(st.text(max_size=60), st.text(max_size=30), st.integers(0, 2**40))

@@ -38,7 +38,8 @@ async def test_a_request_is_passed_on_as_it_was_sent() -> None:
                 b"authorization: Bearer x",
                 b"RANGE: bytes=0-1",
                 b'If-Range: "e"',
-                b"If-None-Match: *",
+                b"If-Match: *",
+                b'If-None-Match: "e"',
                 CLOSE,
             )
         )
@@ -49,7 +50,8 @@ async def test_a_request_is_passed_on_as_it_was_sent() -> None:
             "Bearer x",
             range="bytes=0-1",
             if_range='"e"',
-            if_none_match="*",
+            if_match="*",
+            if_none_match='"e"',
             address="127.0.0.1",
         )
     ]
