@@ -12,7 +12,7 @@ from typing import Any, Final
 from clients.oci.digest import Digest, InvalidReference
 from clients.oci.pace import Pace, TooSlow
 from clients.oci.request import Timeouts
-from dataplane.blobs.bucket_client import ERRORS, BucketClient, BucketFailed, NotOffered
+from dataplane.blobs.bucket_client import BucketClient, BucketFailed, NotOffered
 from dataplane.blobs.sightings import Sightings
 from dataplane.blobs.store import OpenFile
 from dataplane.blobs.threads import in_thread
@@ -35,15 +35,15 @@ class BucketStream:
     def __init__(
         self,
         body: Any,
-        failed: Callable[[str], BucketFailed],
+        client: BucketClient,
         timeouts: Timeouts,
         *,
         offset: int,
         size: int,
     ) -> None:
-        """Read body; failed is told of what ends it, and gives what is to be raised."""
+        """Read body; the client is told of what ends it."""
         self._body = body
-        self._failed = failed
+        self._client = client
         self._timeouts = timeouts
         self.offset = offset
         self.size = size
@@ -54,10 +54,10 @@ class BucketStream:
         try:
             while chunk := await pace.wait(partial(self._body.read, _CHUNK)):
                 yield chunk
-        except ERRORS as error:
+        except self._client.errors as error:
             if isinstance(slow := error.__context__, TooSlow):
-                raise self._failed(f"it sent {slow}") from error
-            raise self._failed(f"{type(error).__name__}: {error}") from error
+                raise self._client.failed(f"it sent {slow}") from error
+            raise self._client.failed(f"{type(error).__name__}: {error}") from error
         finally:
             pace.close()
 
@@ -99,7 +99,7 @@ class Bucket:
             size = int(match[2])
         self.sightings.note(digest, size)
         try:
-            yield BucketStream(answer["Body"], self.client.failed, self.timeouts, offset=offset, size=size)
+            yield BucketStream(answer["Body"], self.client, self.timeouts, offset=offset, size=size)
         finally:
             answer["Body"].close()
 

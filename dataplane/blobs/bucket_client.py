@@ -5,14 +5,14 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession, get_session
-from botocore.exceptions import BotoCoreError, ClientError
 
 from dataplane.blobs.place import Place
+
+if TYPE_CHECKING:
+    from aiobotocore.session import AioSession
 
 # Seconds; a bucket that is slower than the upstream is of no use.
 _CONNECT: Final = 2.0
@@ -21,8 +21,6 @@ _SILENCE: Final = 10.0
 _SEND: Final = 120.0
 # Seconds that a bucket which failed is left alone.
 _PAUSE: Final = 15.0
-ERRORS: Final = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
-"""What the libraries raise where a request, or the reading of its body, fails."""
 _ABSENT: Final = ("NoSuchKey", "404", "NotFound")
 _MAY_BE_ABSENT: Final = ("get_object", "head_object", "put_object")
 _THERE: Final = ("PreconditionFailed", "412", "ConditionalRequestConflict")
@@ -47,9 +45,16 @@ class BucketClient:
 
     def __init__(self, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
         """Describe it; clock gives seconds that never jump."""
+        # Takes a tenth of a second and megabytes, which nodes without a bucket do without.
+        from aiobotocore.session import get_session  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
         self.place = place
         self.session: AioSession = get_session()
         """Knows the credentials, and renews those that end."""
+        self.errors = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
+        """What the libraries raise where a request, or the reading of its body, fails."""
+        self._refused = ClientError
         self._clock = clock
         self._until = float("-inf")
         self._stack = AsyncExitStack()
@@ -76,6 +81,8 @@ class BucketClient:
 
     def connect(self, endpoint: str, signature_version: Any = "s3v4") -> Any:
         """Give a client of an endpoint, Amazon's where that is empty: a context manager of the library."""
+        from aiobotocore.config import AioConfig  # noqa: PLC0415
+
         config = AioConfig(
             signature_version=signature_version,
             s3={"addressing_style": "path" if endpoint else "virtual"},
@@ -105,7 +112,7 @@ class BucketClient:
         try:
             async with asyncio.timeout(_SEND if long else _ANSWER):
                 return await getattr(self._client, operation)(Bucket=self.place.bucket, **parameters)
-        except ClientError as error:
+        except self._refused as error:
             code = error.response.get("Error", {}).get("Code", "")
             if (code in _ABSENT and operation in _MAY_BE_ABSENT) or code in _THERE:
                 return None
@@ -114,7 +121,7 @@ class BucketClient:
             if code in _UNKNOWN:
                 raise NotOffered(f"{type(error).__name__}: {error}") from error
             raise self.failed(f"{type(error).__name__}: {error}") from error
-        except ERRORS as error:
+        except self.errors as error:
             raise self.failed(f"{type(error).__name__}: {error}") from error
 
     def failed(self, sentence: str) -> BucketFailed:

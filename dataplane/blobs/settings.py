@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings
 from clients.process.exits import ConfigurationError
 from clients.process.quantities import Duration, Size
 from dataplane.blobs.place import Place
-from dataplane.http.redirects import Rule
+from dataplane.http.redirect_rule import RedirectRule
 
 # What a wrong setting should be instead.
 _STORE: Final = "a directory, like file:///var/lib/penstock/blobs, or a bucket, like s3://bucket/prefix"
@@ -90,9 +90,9 @@ class StoreSettings(BaseSettings):
         return Place(parts.netloc, unquote(parts.path).strip("/"), self.s3_endpoint, self.s3_ca_file)
 
     @property
-    def redirect_rule(self) -> Rule:
+    def redirect_rule(self) -> RedirectRule:
         """Which requests are redirected to the bucket; raises ConfigurationError."""
-        rule = Rule.parse(self.s3_redirect, self.s3_redirect_except)
+        rule = RedirectRule.parse(self.s3_redirect, self.s3_redirect_except)
         _check_url(self.s3_public_endpoint, "PENSTOCK_S3_PUBLIC_ENDPOINT")
         if rule.above is not None and self.bucket is None:
             raise ConfigurationError(

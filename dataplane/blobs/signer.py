@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from botocore import UNSIGNED
-
 from dataplane.blobs.bucket_client import BucketClient
 
 LASTS: Final = 300
@@ -38,6 +36,8 @@ class Signer:
 
     async def start(self) -> None:
         """Find out where the bucket is; asks nobody."""
+        from botocore import UNSIGNED  # noqa: PLC0415 - see BucketClient
+
         async with self._client.connect(self._endpoint, signature_version=UNSIGNED) as client:
             base = await client.generate_presigned_url(
                 "get_object", Params={"Bucket": self._client.place.bucket, "Key": "-"}

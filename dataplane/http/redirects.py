@@ -2,18 +2,15 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 from clients.oci.digest import Digest
-from clients.process.exits import ConfigurationError
 from clients.process.merge import Merge
-from clients.process.networks import Network, parse_address, parse_networks
-from clients.process.size import parse_size
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.signer import Signer
+from dataplane.http.redirect_rule import RedirectRule
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,43 +18,12 @@ _LOG = logging.getLogger(__name__)
 _PATIENCE: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Who is redirected, and for what."""
-
-    above: int | None = None
-    """Bytes; blobs that have more are redirected. None for no blob."""
-    kept: tuple[Network, ...] = ()
-    """Clients in these networks are not."""
-
-    @classmethod
-    def parse(cls, redirect: str, except_networks: str) -> Self:
-        """Read PENSTOCK_S3_REDIRECT and PENSTOCK_S3_REDIRECT_EXCEPT; raises ConfigurationError."""
-        try:
-            above = {"never": None, "always": 0}[redirect] if redirect.isalpha() else parse_size(redirect)
-        except (KeyError, ValueError):
-            raise ConfigurationError(
-                f"PENSTOCK_S3_REDIRECT is {redirect!r}: give never, always, or a size like 16MiB, above"
-                " which blobs are redirected."
-            ) from None
-        return cls(above, parse_networks(except_networks, "PENSTOCK_S3_REDIRECT_EXCEPT"))
-
-    def concerns(self, size: int, address: str) -> bool:
-        """Tell whether a client at this IP address is redirected for a blob of so many bytes."""
-        if self.above is None or size <= self.above:
-            return False
-        if not self.kept:
-            return True
-        client = parse_address(address)
-        return client is not None and not any(client in network for network in self.kept)
-
-
 class Redirects:
     """Gives URLs of blobs that are in the bucket; `stop` it after the last."""
 
-    def __init__(self, rule: Rule, bucket: Bucket, signer: Signer, measures: Measures) -> None:
+    def __init__(self, rule: RedirectRule, bucket: Bucket, signer: Signer, measures: Measures) -> None:
         self.concerns = rule.concerns
-        """See Rule."""
+        """See RedirectRule."""
         self._bucket = bucket
         self._signer = signer
         self._measures = measures

@@ -3,7 +3,7 @@
 import pytest
 
 from clients.process.exits import ConfigurationError
-from dataplane.http.redirects import Rule
+from dataplane.http.redirect_rule import RedirectRule
 
 NETWORKS = "10.0.0.0/8, 2001:db8::/32,192.0.2.7"
 
@@ -20,7 +20,7 @@ NETWORKS = "10.0.0.0/8, 2001:db8::/32,192.0.2.7"
 )
 def test_sizes(redirect: str, size: int, *, concerned: bool) -> None:
     """Never, always, or what is larger than a size; nothing is no reason to go elsewhere."""
-    assert Rule.parse(redirect, "").concerns(size, "198.51.100.1") is concerned
+    assert RedirectRule.parse(redirect, "").concerns(size, "198.51.100.1") is concerned
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_sizes(redirect: str, size: int, *, concerned: bool) -> None:
 )
 def test_networks(address: str, *, concerned: bool) -> None:
     """Clients in a listed network get blobs from the node."""
-    assert Rule.parse("always", NETWORKS).concerns(1, address) is concerned
+    assert RedirectRule.parse("always", NETWORKS).concerns(1, address) is concerned
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_networks(address: str, *, concerned: bool) -> None:
 def test_what_cannot_be_understood(redirect: str, networks: str, named: str) -> None:
     """The setting is named: a typing error must not send customers elsewhere."""
     with pytest.raises(ConfigurationError) as caught:
-        Rule.parse(redirect, networks)
+        RedirectRule.parse(redirect, networks)
     assert named in str(caught.value)
