@@ -95,7 +95,7 @@ class Dialogue:
             if request.authorization and credential is not None:
                 self._source.accepted()
             return answer
-        if answer.status == 403 and request.method == "HEAD" and request.authorization:
+        if answer.status == 403 and request.method == "HEAD":
             # Why is in the body, which an answer to HEAD has not.
             answer = await self._transport.fetch(replace(request, method="GET"), limit=limit)
         raise self._refusal(request, answer, what)

@@ -74,13 +74,14 @@ async def test_head_tells_what_a_tag_stands_for(registry: Registry, upstream: Fa
         {"headers": {"Content-Type": None}},
         {"status": 405},
         {"status": 400},
+        {"status": 403},
         {"status": 202},
     ],
 )
 async def test_a_head_that_does_not_tell(
     registry: Registry, upstream: FakeRegistry, how: dict[str, object]
 ) -> None:
-    """Of registries without HEAD, or without the digest in it, nothing is guessed."""
+    """Of registries without HEAD, or without the digest in it, or that forbid only it, nothing is guessed."""
     upstream.faults.add("manifests", method="HEAD", **how)
     assert await registry.head_manifest("1.0") is None
 
