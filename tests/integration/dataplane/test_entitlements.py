@@ -205,6 +205,18 @@ async def test_referrers_are_those_of_subjects_that_one_may_have(shop: Shop) -> 
     assert setup.plane.calls["ResolveReference"] == calls + 1
 
 
+async def test_an_artifact_that_has_just_gone_has_no_list_of_referrers(shop: Shop) -> None:
+    """Before the node hears of it; an empty list would say that what is signed is not."""
+    token = shop.customer("1.*")
+    await shop.setup.in_force()
+    del shop.setup.plane.artifacts[shop.app.uid]
+    for digest in (shop.one.digest, ABSENT):
+        path = f"/v2/acme/app/referrers/{digest}"
+        for who in (token, shop.setup.token):
+            answer = await shop.setup.request("GET", path, token=who)
+            assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
+
+
 async def test_the_catalog_lists_what_one_may_see(shop: Shop) -> None:
     """In order, in pages that a Link leads through; nothing of others."""
     setup = shop.setup

@@ -37,6 +37,24 @@ async def test_a_failing_tag_does_not_stop_the_others(bench: Bench) -> None:
     assert (shown.last_sync_error, shown.last_sync_time) == ("", job.end_time)
 
 
+async def test_a_tag_whose_head_names_something_else_stays(bench: Bench) -> None:
+    """What the upstream does not have, or has other bytes of, moves no tag; the next run makes up for it."""
+    old = bench.add(make_image(seed=1), "latest")
+    await bench.sync()
+    new = bench.add(make_image(seed=2), "latest")
+    other = make_image(seed=3)
+    bench.fake.faults.add("manifests", method="HEAD", headers={"Docker-Content-Digest": str(other.digest)})
+    for body in (None, new.manifest):
+        bench.fake.faults.add("manifests", reference=str(other.digest), status=body and 200, body=body)
+        job = await bench.sync()
+        assert (job.state, job.tags_failed) == (_Job.FAILED, 1)
+        assert await bench.tags() == {"latest": str(old.digest)}
+
+    bench.fake.faults.clear()
+    assert (await bench.sync()).state == _Job.SUCCEEDED
+    assert await bench.tags() == {"latest": str(new.digest)}
+
+
 async def test_a_failing_child_fails_its_tag_and_leaves_the_old_one(bench: Bench) -> None:
     """A tag does not move to an index that is there by half."""
     old = bench.add(make_index([make_image(seed=1)]), "latest")

@@ -89,6 +89,14 @@ async def test_the_rest_of_a_blob(transport: Transport, access: BlobAccess, offs
         assert await read(stream) == CONTENT[offset:]
 
 
+@pytest.mark.parametrize("offset", [0, 500])
+async def test_a_part_of_a_blob(transport: Transport, access: BlobAccess, offset: int) -> None:
+    """No more of it than is wanted comes, also from its beginning."""
+    async with open_blob(transport, access, BLOB.digest, offset=offset, stop=700) as stream:
+        assert (stream.status, stream.offset, stream.size) == (206, offset, BLOB.size)
+        assert await read(stream) == CONTENT[offset:700]
+
+
 async def test_a_range_that_is_ignored(
     transport: Transport, access: BlobAccess, upstream: FakeRegistry
 ) -> None:

@@ -1,7 +1,9 @@
 """References: where the answers come from, when they are stale, and what is left without a control plane."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -15,6 +17,7 @@ from clients.oci.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
+from dataplane.resolve.control import ControlPlane, Reference
 from dataplane.resolve.errors import ControlPlaneAway, ControlPlaneSilent, Missing, Unknown
 from tests.fakes.aborts import Fault
 from tests.fakes.controlplane import FakeControlPlane
@@ -182,6 +185,21 @@ async def test_content_that_is_not_what_its_digest_names_is_refused(
     held.manifests[image.digest] = held.manifests[image.digest].parse(other.manifest, other.media_type)
     with pytest.raises(UpstreamInvalid):
         await node.manifests.get(entry(held), "1.0")
+
+
+@pytest.mark.parametrize("by_digest", [True, False])
+async def test_an_answer_for_another_digest_is_refused(
+    client: ControlClient, node: Resolving, held: FakeArtifact, image: Image, by_digest: bool
+) -> None:
+    """Though the content is what was asked for: it would be served under a name that is not its own."""
+
+    class Mistaken(ControlPlane):
+        async def reference(self, *asked: Any) -> Reference:
+            return replace(await super().reference(*asked), digest=make_image(seed=5).digest)
+
+    node.manifests._control = Mistaken(client.nodes, 0)
+    with pytest.raises(UpstreamInvalid):
+        await node.manifests.get(entry(held), image.digest if by_digest else "1.0")
 
 
 async def test_a_damaged_file_is_resolved_again(

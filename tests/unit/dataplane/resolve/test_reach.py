@@ -77,6 +77,33 @@ async def test_what_was_refused_is_looked_for_again_once_the_content_has_changed
     await reach.stop()
 
 
+@pytest.mark.parametrize("missing", [Missing.BLOB, Missing.MANIFEST])
+async def test_what_was_missing_for_another_reason_is_looked_for_again(
+    client: ControlClient,
+    plane: FakeControlPlane,
+    node: Resolving,
+    held: FakeArtifact,
+    image: Image,
+    missing: Missing,
+) -> None:
+    """A repository that the control plane does not have for a moment says nothing of what is in it."""
+    control, pauses = ControlPlane(client.nodes, 0), Pauses()
+    reach = Reach(control, node.manifests, node.members, Witnesses(1 << 16), 1 << 16, sleep=pauses.sleep)
+    digest = image.layers[0].digest if missing is Missing.BLOB else image.digest
+    mine = Rules.of([TagRule.of(patterns=["1.*"])])
+    del plane.artifacts[held.uid]
+    with pytest.raises(Unknown) as caught:
+        await reach.require(entry(held), digest, mine, missing)
+    assert caught.value.missing is Missing.ARTIFACT
+    plane.artifacts[held.uid] = held
+    await reach.require(entry(held), digest, mine, missing)
+    for _ in range(2):
+        with pytest.raises(Unknown) as caught:
+            await reach.require(entry(held), ABSENT, mine, missing)
+        assert caught.value.missing is missing
+    await reach.stop()
+
+
 async def test_what_was_vouched_for_holds_for_its_rules_and_content_revision(
     client: ControlClient, node: Resolving
 ) -> None:

@@ -94,6 +94,20 @@ async def test_without_a_control_plane_a_good_grant_goes_on(
         await grants.get(entry(artifact))
 
 
+async def test_what_is_about_to_end_is_not_begun_with(
+    grants: Grants, plane: FakeControlPlane, artifact: FakeArtifact, clock: Clock
+) -> None:
+    """A request takes its time to get to the upstream, by whose clock it may have ended then."""
+    artifact.expire_time = clock.now + 30
+    await grants.get(entry(artifact))
+    clock.now += 14
+    await grants.get(entry(artifact))
+    assert plane.calls[METHOD] == 1
+    clock.now += 2
+    await grants.get(entry(artifact))
+    assert plane.calls[METHOD] == 2
+
+
 async def test_what_was_refused_is_not_shown_again(
     grants: Grants, plane: FakeControlPlane, artifact: FakeArtifact
 ) -> None:
