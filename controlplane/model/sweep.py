@@ -6,6 +6,9 @@ that it may be wrong, or nothing ran for so long, and nobody can tell. Then a lo
 makes one an hour, goes two hours beyond the one before: a wrong clock takes an hour of the oldest for each
 hour that it runs, and a pause that was real is made up for in as long again.
 
+A clock that was set back has nothing deleted that is not old by it. What was noted follows two hours a look
+as well: a machine that starts in 1970 and is corrected a moment later would have decades to make up for.
+
 What was recorded meanwhile does not count: it may be timed by the same clock.
 """
 
@@ -32,6 +35,7 @@ async def time(session: AsyncSession, now: datetime) -> datetime:
 
 async def look(session: AsyncSession, now: datetime) -> datetime:
     """Give what `time` does, a step later where the clock is not believed, and note it; called hourly."""
+    noted = await _noted(session)
     believed = await time(session, now)
     if believed < now:
         believed += _STEP
@@ -41,7 +45,8 @@ async def look(session: AsyncSession, now: datetime) -> datetime:
             f"{believed:%Y-%m-%d}",
             f"{now:%Y-%m-%d}",
         )
-    await session.exec(update(Singleton).values({col(Singleton.pulls_swept_time): believed}))
+    kept = believed if noted is None else max(believed, noted - _STEP)
+    await session.exec(update(Singleton).values({col(Singleton.pulls_swept_time): kept}))
     return believed
 
 

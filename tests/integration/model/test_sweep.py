@@ -100,3 +100,23 @@ async def test_a_clock_that_is_years_ahead(database: Database) -> None:
     for _ in range(24):
         await _sweep(database, NOW + timedelta(days=9999))
     assert await _left(database) == [1, 2, 1, 1]
+
+
+async def test_a_clock_that_was_in_1970_for_a_moment(database: Database) -> None:
+    """As of a machine that starts before it knows the time: nothing goes by it, and all goes afterwards."""
+    await _sweep(database, NOW - _DAY)
+    await _fill(database)
+    await _sweep(database, datetime(1970, 1, 1, tzinfo=UTC))
+    assert await _left(database) == [1, 2, 1, 1]
+    await _sweep(database, NOW + 3 * _DAY)
+    assert await _left(database) == [0, 1, 0, 0]
+
+
+async def test_a_right_clock_beside_one_that_is_years_ahead(database: Database) -> None:
+    """Two replicas look in turn: what the wrong one gets on by, the right one takes back."""
+    await _sweep(database, NOW - _DAY)
+    await _fill(database)
+    for hours in range(48):
+        await _sweep(database, NOW + timedelta(days=9999))
+        await _sweep(database, NOW - _DAY + timedelta(hours=hours))
+    assert await _left(database) == [1, 2, 1, 1]
