@@ -1,4 +1,4 @@
-"""The table in the README: of all rows those that tell most, one line for each case and figure."""
+"""The tables in the README: of all rows those that tell most, a table for each workload."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from tests.bench.report import Row
 
 BEGIN: Final = "<!-- benchmarks -->"
 END: Final = "<!-- /benchmarks -->"
-# Names of rows, in the order of the table.
+# Names of rows, in the order of the tables.
 SHOWN: Final = (
     r"warm_blobs: (1|100|1024) MiB, 8 connections: (throughput|CPU)",
     r"two_workers: (1|100) MiB, 8 connections, .*: throughput",
@@ -23,16 +23,16 @@ SHOWN: Final = (
     r"s3\w*: .*: .*",
 )
 _HEAD: Final = """\
-Figures of Penstock; in each peer's column the peer's, and in brackets Penstock's divided by it. They are
-medians of interleaved runs, with ratios formed within each round, in a network namespace with cubic or reno.
-One process each, on a core of its own, where a line says nothing else; all cores in cold runs and crowds.
-Authentication, entitlement checks, metrics and the recording of pulls are on.
+In a peer's column stands its figure, then Penstock's divided by it, with the lowest and the highest of the
+rounds. Figures are medians of interleaved rounds, ratios formed within each, in a network namespace with
+cubic or reno. One process each, on a core of its own, where a line says nothing else; all cores in cold runs
+and crowds. Authentication, entitlement checks, metrics and the recording of pulls are on.
 [How it is done](tests/bench/README.md).
 """
 
 
 def written(text: str, rows: Sequence[Row], plot: str) -> str:
-    """Give the README with the table of these rows, and a link to the plot.
+    """Give the README with the tables of these rows, and a link to the plot.
 
     Raises ValueError where the README has no place for it, or where there is nothing to show.
     """
@@ -40,29 +40,42 @@ def written(text: str, rows: Sequence[Row], plot: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the README has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{_HEAD}\n{table(rows)}\n\n![The same as bars]({plot})\n{END}{after}"
+    return f"{before}{BEGIN}\n{_HEAD}\n{tables(rows)}\n\n![The same as bars]({plot})\n{END}{after}"
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Give the Markdown table: a line for each figure, a column for each peer."""
-    names = [row["name"] for pattern in SHOWN for row in rows if re.fullmatch(pattern, row["name"])]
-    lines = {name: [row for row in rows if row["name"] == name] for name in names}
-    if not lines:
+def tables(rows: Sequence[Row]) -> str:
+    """Give a Markdown table for each workload: a line for each figure, a column for each peer."""
+    shown = [row for pattern in SHOWN for row in rows if re.fullmatch(pattern, row["name"])]
+    if not shown:
         raise ValueError("there is no row that the README shows")
-    peers = list(dict.fromkeys(row["peer"] for found in lines.values() for row in found if row["peer"]))
-    parts = ["| " + " | ".join(("", "Penstock", *peers)).lstrip() + " |", "|---" * (len(peers) + 2) + "|"]
-    for name, found in lines.items():
-        by_peer = {row["peer"]: row for row in found}
+    workloads = dict.fromkeys(_workload(row) for row in shown)
+    return "\n\n".join(
+        _table(workload, [row for row in shown if _workload(row) == workload]) for workload in workloads
+    )
+
+
+def _workload(row: Row) -> str:
+    return row["name"].partition(": ")[0]
+
+
+def _table(workload: str, rows: Sequence[Row]) -> str:
+    peers = [peer for peer in dict.fromkeys(row["peer"] for row in rows) if peer]
+    title = workload.replace("_", " ").capitalize()
+    lines = ["| " + " | ".join((title, "Penstock", *peers)) + " |", "|---" * (len(peers) + 2) + "|"]
+    for name in dict.fromkeys(row["name"] for row in rows):
+        by_peer = {row["peer"]: row for row in rows if row["name"] == name}
+        first = next(iter(by_peer.values()))
+        label = f"{name.partition(': ')[2]}, {first['unit']}"
         cells = [_beside(by_peer[peer]) if peer in by_peer else "" for peer in peers]
-        first = found[0]
-        workload, _, what = name.partition(": ")
-        label = f"{workload.replace('_', ' ')}: {what}, {first['unit']}"
-        parts.append(f"| {label} | {significant(first['value'])} | {' | '.join(cells)} |")
-    return "\n".join(parts)
+        lines.append("| " + " | ".join((label, significant(first["value"]), *cells)) + " |")
+    return "\n".join(lines)
 
 
 def _beside(row: Row) -> str:
-    value, ratio = row["peer_value"], row["ratio"]
+    value, ratio, spread = row["peer_value"], row["ratio"], row["spread"]
     if value is None:
         return ""
-    return significant(value) + ("" if ratio is None else f" ({significant(ratio)}x)")
+    if ratio is None or spread is None:
+        return significant(value)
+    lowest, highest = map(significant, spread)
+    return f"{significant(value)}: {significant(ratio)}x [{lowest}-{highest}]"

@@ -10,7 +10,10 @@ from tests.bench.figures import Spread, ratio, significant, spread
 
 
 class Row(TypedDict):
-    """One figure of the subject beside a peer's; `ratio` is the median of the ratios within each round."""
+    """One figure of the subject beside a peer's; `ratio` is the median of the ratios within each round.
+
+    `spread` is the lowest and the highest of them.
+    """
 
     name: str
     subject: str
@@ -18,6 +21,7 @@ class Row(TypedDict):
     value: float
     peer_value: float | None
     ratio: float | None
+    spread: list[float] | None
     unit: str
 
 
@@ -47,6 +51,7 @@ def _row(result: Result, metric: Metric, subject: str, peer: str | None) -> Row:
         "value": spread(ours).median,
         "peer_value": spread(theirs).median if theirs else None,
         "ratio": between.median if between else None,
+        "spread": [between.low, between.high] if between else None,
         "unit": metric.unit,
     }
 

@@ -34,6 +34,7 @@ def test_rows_compare_the_first_server_with_every_other() -> None:
             "value": 60.0,
             "peer_value": 100.0,
             "ratio": pytest.approx(0.6),
+            "spread": [0.5, 0.7],
             "unit": "requests/s",
         },
         {
@@ -43,6 +44,7 @@ def test_rows_compare_the_first_server_with_every_other() -> None:
             "value": 60.0,
             "peer_value": 1.0,
             "ratio": 60.0,
+            "spread": [50.0, 70.0],
             "unit": "requests/s",
         },
         {
@@ -52,6 +54,7 @@ def test_rows_compare_the_first_server_with_every_other() -> None:
             "value": 15.0,
             "peer_value": 10.0,
             "ratio": 1.5,
+            "spread": [1.0, 2.0],
             "unit": "us/request",
         },
     ]
@@ -87,13 +90,14 @@ def test_ceiling_goes_by_the_run_with_the_least_effort() -> None:
 
 
 def test_rows_are_kept_as_a_json_list_that_the_plot_reads(tmp_path: Path) -> None:
-    """The plot is well-formed and has a bar for each ratio."""
+    """The plot is well-formed and has a bar for each ratio, with its spread."""
     rows = report.rows([_result(penstock=[{RATE: 50.0}], nginx=[{RATE: 100.0}], other=[{RATE: 5.0}])])
     path = tmp_path / "bench-results.json"
     report.write(path, rows)
     assert json.loads(path.read_text()) == rows
     drawn = ElementTree.fromstring(plot.draw(report.read(path)))
     assert len(drawn.findall(".//{*}title")) == 2
+    assert len(drawn.findall(".//{*}path[@class='spread']")) == 2
 
 
 def test_no_results_are_an_empty_list(tmp_path: Path) -> None:
