@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from sqlalchemy import ColumnElement, true
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,9 +23,11 @@ from controlplane.model.artifact_tables import Artifact, Manifest, Tag, TagRevis
 from controlplane.model.database import Database
 from controlplane.model.portions import delete_some
 from controlplane.model.saved import saved_id
+from controlplane.model.sync_tables import SyncJob
 
 # Bytes of manifests of one transaction, beside the last of them: what they point at is bounded by it.
 _ROOM: Final = 1 << 20
+_ALL: Final = true()
 
 Take = Callable[[AsyncSession, int], Awaitable[None]]
 """Keeps others from filling an artifact, by its id, which the transaction has locked."""
@@ -43,20 +46,28 @@ async def clear(database: Database, artifact: Artifact, now: Callable[[], dateti
 
 
 async def clear_all(database: Database, artifact: Artifact, take: Take) -> None:
-    """Drop what the artifact holds and its history: it is about to be deleted."""
+    """Drop what the artifact holds and its history: it is about to be deleted.
+
+    Of its sync jobs the last stay: the one that waits, and the one that was ended for this, which is watched.
+    """
     tags, history = partial(_drop, table=Tag), partial(_drop, table=TagRevision)
-    await _clear(database, artifact, take, tags, _drop_manifests, history)
+    mine = select(SyncJob.id).where(SyncJob.artifact_id == artifact.id)
+    last = mine.order_by(col(SyncJob.id).desc()).limit(2)
+    others = col(SyncJob.end_time).is_not(None) & col(SyncJob.id).not_in(last)
+    jobs = partial(_drop, table=SyncJob, only=others)
+    await _clear(database, artifact, take, tags, _drop_manifests, history, jobs)
 
 
 async def _clear(database: Database, artifact: Artifact, take: Take, *drops: _Drop) -> None:
+    waiting = list(drops)
     with suppress(store.ArtifactChanged):
-        for some in drops:
-            dropped = 1
-            while dropped:
-                async with database.write(aside=True) as session:
-                    await store.lock(session, artifact)
-                    await take(session, saved_id(artifact))
-                    dropped = await some(session, saved_id(artifact))
+        while waiting:
+            async with database.write(aside=True) as session:
+                await store.lock(session, artifact)
+                await take(session, saved_id(artifact))
+                # Many artifacts hold little: what there is nothing of costs no transaction.
+                while waiting and not await waiting[0](session, saved_id(artifact)):
+                    del waiting[0]
 
 
 async def _end_tags(session: AsyncSession, artifact_id: int, *, now: Callable[[], datetime]) -> int:
@@ -67,8 +78,14 @@ async def _end_tags(session: AsyncSession, artifact_id: int, *, now: Callable[[]
     return len(rows)
 
 
-async def _drop(session: AsyncSession, artifact_id: int, *, table: type[Tag] | type[TagRevision]) -> int:
-    return await delete_some(session, table, col(table.artifact_id) == artifact_id, held.BATCH)
+async def _drop(
+    session: AsyncSession,
+    artifact_id: int,
+    *,
+    table: type[Tag] | type[TagRevision] | type[SyncJob],
+    only: ColumnElement[bool] = _ALL,
+) -> int:
+    return await delete_some(session, table, (col(table.artifact_id) == artifact_id) & only, held.BATCH)
 
 
 async def _drop_manifests(session: AsyncSession, artifact_id: int) -> int:
