@@ -33,24 +33,26 @@ class BucketLeases:
     async def take(self, key: Key) -> bool:
         """See Leases."""
         async with self._translated():
-            if key in self._held:
-                return await self._write(key, IfMatch=self._held.pop(key))
+            if key in self._held and await self._write(key, IfMatch=self._held[key]):
+                return True
+            # It may be gone all the same, or another request have been in the way.
+            self._held.pop(key, None)
             await self._check()
             if await self._write(key, IfNoneMatch="*"):
                 return True
             there = await self._client.ask("head_object", Key=self._key(key))
-            if there is None or not self._is_free(there):
+            if there is None or not (self._is_ours(there) or self._is_over(there)):
                 return False
             return await self._write(key, IfMatch=_tag(there))
 
     async def release(self, key: Key) -> None:
         """See Leases."""
-        held = self._held.pop(key, None)
-        if held is None:
+        if self._held.pop(key, None) is None:
             return
         async with self._translated():
             there = await self._client.ask("head_object", Key=self._key(key))
-            if there is not None and _tag(there) == held:
+            # Not by its entity tag: that of a request which was broken off is not known.
+            if there is not None and self._is_ours(there):
                 await self._client.ask("delete_object", Key=self._key(key))
 
     async def close(self) -> None:
@@ -70,9 +72,10 @@ class BucketLeases:
         self._held[key] = _tag(written)
         return True
 
-    def _is_free(self, there: Any) -> bool:
-        if there["Metadata"].get("owner") == self._owner:
-            return True
+    def _is_ours(self, there: Any) -> bool:
+        return bool(there["Metadata"].get("owner") == self._owner)
+
+    def _is_over(self, there: Any) -> bool:
         said = there["ResponseMetadata"]["HTTPHeaders"].get("date")
         now = parsedate_to_datetime(said) if said else datetime.now(UTC)
         return bool((now - there["LastModified"]).total_seconds() > self._lasts + _ROUNDED)

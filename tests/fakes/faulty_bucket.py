@@ -17,7 +17,8 @@ class FaultyBucket:
 
     "503" for every request; "hang" never answers; "stall" stops in the middle of a GET's body; "drip" goes on
     from there byte by byte; "cut" ends the connection there; "flip" changes its last byte; "short" leaves it
-    out, length and all; "unconditional" pays no heed to If-None-Match, and "501" refuses it.
+    out, length and all; "unconditional" pays no heed to If-None-Match, and "501" refuses it; "409" does so
+    once, as Amazon where another request is in the way.
     """
 
     def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
@@ -68,6 +69,9 @@ class FaultyBucket:
         body = await request.content.read()
         if self.fault == "501" and "If-None-Match" in request.headers:
             return web.Response(status=501, text="<Error><Code>NotImplemented</Code></Error>")
+        if self.fault == "409" and {"If-None-Match", "If-Match"} & request.headers.keys():
+            self.fault = ""
+            return web.Response(status=409, text="<Error><Code>ConditionalRequestConflict</Code></Error>")
         async with self._session.request(
             request.method, self._target + request.path_qs, headers=headers, data=io.BytesIO(body)
         ) as answer:

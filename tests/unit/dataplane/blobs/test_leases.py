@@ -117,6 +117,55 @@ async def test_a_server_without_conditions_has_no_leases(
     assert "waits for no other from now on" in said.message
 
 
+async def test_a_lease_is_not_lost_to_a_request_in_the_way(
+    client: BucketClient, proxy: FaultyBucket, in_bucket: MakeLeases
+) -> None:
+    """Amazon refuses one of two that write at once, and it need not be the other one."""
+    node = in_bucket("node")
+    assert await node.take(ONE)
+    proxy.fault = "409"
+    assert await node.take(ONE)
+    assert proxy.fault == ""
+
+
+async def test_a_lease_that_was_removed_by_hand_is_taken_again(
+    client: BucketClient, in_bucket: MakeLeases
+) -> None:
+    """Or by a rule of the bucket: its holder goes on, as long as nobody else has it."""
+    node, other = in_bucket("node"), in_bucket("other")
+    assert await node.take(ONE)
+    page = await client.ask("list_objects_v2", Prefix=client.key("leases/"))
+    for entry in page["Contents"]:
+        await client.ask("delete_object", Key=entry["Key"])
+    assert await node.take(ONE)
+    assert not await other.take(ONE)
+
+
+async def test_a_turn_that_ends_while_its_lease_is_taken_again_is_given_back(
+    client: BucketClient, in_bucket: MakeLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others do not wait for the lease to end: what the server did of the request is not known otherwise."""
+    turns = Turns(leases := in_bucket("node"), Bucket(client), Measures(), 30, lasts=0.3)
+    assert not await turns.come(ONE, steadily)
+    ask, again, sent = client.ask, asyncio.Event(), asyncio.Event()
+
+    async def slow(operation: str, **parameters: object) -> object:
+        answer = await ask(operation, **parameters)
+        if operation == "put_object" and not again.is_set():
+            sent.set()
+            await again.wait()
+        return answer
+
+    monkeypatch.setattr(client, "ask", slow)
+    await sent.wait()
+    turns.over(ONE)
+    await asyncio.sleep(0)
+    again.set()
+    await turns.stop()
+    assert await BucketLeases(client, "other", lasts=60).take(ONE)
+    await leases.release(ONE)
+
+
 async def test_others_wait_for_what_one_fetches(client: BucketClient, in_bucket: MakeLeases) -> None:
     """Until it is in the bucket; nobody asks the upstream but the first."""
     bucket, measures = Bucket(client), Measures()
