@@ -126,7 +126,10 @@ class Bucket:
             done = await create("put_object", Key=self.key(digest), Body=body) is not None
         else:
             done = await self._put_parts(self.key(digest), file, size, part, create)
-        self.sightings.note(digest, size)
+        if done:
+            self.sightings.note(digest, size)
+        elif await self.size(digest) != size:
+            raise BucketFailed("another request was in the way")
         return done
 
     async def remove(self, digest: Digest) -> bool:

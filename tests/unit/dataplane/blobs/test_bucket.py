@@ -91,9 +91,10 @@ async def test_an_upload_that_breaks_off_leaves_nothing(
 
 async def test_one_of_two_nodes_puts_a_blob(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both found it absent: the server takes the first, and the second is no error."""
+    looks, size = iter("ab"), bucket.size
 
-    async def absent(digest: Digest) -> None:
-        return None
+    async def absent(digest: Digest) -> int | None:
+        return None if next(looks, None) else await size(digest)
 
     monkeypatch.setattr(bucket, "size", absent)
     digest = Digest.of(b"content")
@@ -102,6 +103,20 @@ async def test_one_of_two_nodes_puts_a_blob(bucket: Bucket, monkeypatch: pytest.
     monkeypatch.undo()
     assert await held(bucket, digest) == b"content"
     assert not bucket.pauses
+
+
+async def test_a_blob_that_another_request_was_in_the_way_of_is_not_taken_to_be_there(
+    bucket: Bucket, proxy: FaultyBucket
+) -> None:
+    """Whether the other request has put it there nobody knows: it is looked for, and put again otherwise."""
+    digest = Digest.of(b"content")
+    proxy.fault = "409"
+    with pytest.raises(BucketFailed, match="in the way"):
+        await put(bucket, digest, b"content")
+    assert not bucket.sightings.has(digest, 7)
+    assert not bucket.pauses
+    assert await put(bucket, digest, b"content") is True
+    assert await held(bucket, digest) == b"content"
 
 
 async def test_a_server_with_a_certificate_of_ones_own(moto: Moto, aws: None, tmp_path: Path) -> None:
