@@ -37,6 +37,7 @@ class Uploads:
         self._sleep = sleep
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._drops: dict[Digest, asyncio.Task[None]] = {}
 
     def begin(self, digest: Digest, stored: StoredBlob, done: Callable[[], None]) -> None:
         """Upload a stored blob by and by; closes it. `done` is called when that has ended, however it did."""
@@ -57,9 +58,13 @@ class Uploads:
 
     def drop(self, digest: Digest) -> None:
         """Remove from the bucket what turned out to be wrong."""
+        if digest in self._drops:
+            return
         task = asyncio.create_task(self._drop(digest), name=f"drop {digest}")
         self._tasks.add(task)
+        self._drops[digest] = task
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._drops.pop(digest))
 
     async def settled(self) -> None:
         """Wait until nothing is to be done."""
@@ -75,6 +80,9 @@ class Uploads:
 
     async def _run(self, digest: Digest, stored: StoredBlob) -> None:
         async with self._turn:
+            # What is dropped would be taken for this one, or this one for it.
+            if digest in self._drops:
+                await asyncio.wait([self._drops[digest]])
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     if await self._bucket.put(digest, stored.file, stored.size):

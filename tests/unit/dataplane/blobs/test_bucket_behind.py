@@ -166,6 +166,25 @@ async def test_wrong_bytes_of_a_small_blob_are_noticed_by_nobody(
     assert await held(bucket, blob.digest) in (blob.content, None)
 
 
+async def test_what_takes_the_place_of_wrong_bytes_is_put_after_they_are_dropped(
+    make_node: Callable[..., Any], bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However quickly it came: it is not taken to be there, nor dropped in their place."""
+    blob, remove = BytesBlob(b"content of a small blob"), bucket.remove
+    await put(bucket, blob.digest, bytes(blob.size))
+    cache = await make_node()
+
+    async def remove_late(digest: Digest) -> bool:
+        await settled(cache)
+        await asyncio.sleep(0.2)
+        return await remove(digest)
+
+    monkeypatch.setattr(bucket, "remove", remove_late)
+    assert await pull(cache, blob, ScriptedSource(blob)) == blob.content
+    await cache.uploaded()
+    assert await held(bucket, blob.digest) == blob.content
+
+
 async def test_wrong_bytes_of_a_large_blob_are_cut_short_once(
     make_node: Callable[..., Any], proxy: FaultyBucket, bucket: Bucket
 ) -> None:
