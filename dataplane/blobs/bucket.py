@@ -110,10 +110,12 @@ class Bucket:
         self.sightings.note(digest, size)
         return size
 
-    async def put(self, digest: Digest, file: OpenFile, size: int) -> bool:
+    async def put(
+        self, digest: Digest, file: OpenFile, size: int, sent: Callable[[int], None] = lambda _: None
+    ) -> bool:
         """Store size bytes of a file, which the caller has verified; whole or not at all under that name.
 
-        One that is there with this size stays; False then.
+        One that is there with this size stays; False then. `sent` is told of bytes that have gone.
         """
         there = await self.size(digest)
         if there == size:
@@ -124,8 +126,9 @@ class Bucket:
         if size <= part:
             body = await in_thread(None, os.pread, file.fileno(), size, 0)
             done = await create("put_object", Key=self.key(digest), Body=body) is not None
+            sent(size)
         else:
-            done = await self._put_parts(self.key(digest), file, size, part, create)
+            done = await self._put_parts(self.key(digest), file, size, part, create, sent)
         if done:
             self.sightings.note(digest, size)
         elif await self.size(digest) != size:
@@ -165,16 +168,19 @@ class Bucket:
                 self._conditional = False
         return await self.client.ask(operation, **parameters)
 
-    async def _put_parts(self, key: str, file: OpenFile, size: int, part: int, complete: Ask) -> bool:
+    async def _put_parts(
+        self, key: str, file: OpenFile, size: int, part: int, complete: Ask, sent: Callable[[int], None]
+    ) -> bool:
         upload = (await self.client.ask("create_multipart_upload", Key=key) or {})["UploadId"]
         try:
             parts = []
             for number, offset in enumerate(range(0, size, part), 1):
                 body = await in_thread(None, os.pread, file.fileno(), min(part, size - offset), offset)
-                sent = await self.client.ask(
+                taken = await self.client.ask(
                     "upload_part", Key=key, UploadId=upload, PartNumber=number, Body=body
                 )
-                parts.append({"PartNumber": number, "ETag": (sent or {})["ETag"]})
+                parts.append({"PartNumber": number, "ETag": (taken or {})["ETag"]})
+                sent(len(body))
             done = await complete(
                 "complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
             )

@@ -10,8 +10,8 @@ from dataplane.blobs.bucket_first import BucketFirst
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.source import Source
 from dataplane.blobs.store import StoredBlob
-from dataplane.blobs.turns import Turns
-from dataplane.blobs.uploads import Uploads
+from dataplane.blobs.turns import Came, Turns
+from dataplane.blobs.uploads import Upload, Uploads
 from dataplane.blobs.way import Key, Way
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Tier:
         self._measures = measures
         self._uploads = None if bucket is None else Uploads(bucket, measures)
         self._turns = turns
-        self._uploading: set[Key] = set()
+        self._uploading: dict[Key, Upload] = {}
 
     def way(self, digest: Digest, size: int, source: Source, owner: str = "") -> Way:
         """Give the way to a blob: by the bucket, if there is one, before its source; see Way."""
@@ -35,7 +35,7 @@ class Tier:
         if bucket is None or uploads is None:
             return way
         alone = BucketFirst(digest, size, bucket, source, self._measures)
-        come = None if turns is None else partial(turns.come, way.key)
+        come = None if turns is None else partial(self._come, turns, way.key)
         shared = BucketFirst(digest, size, bucket, source, self._measures, come)
 
         def distrust(source: Source) -> bool:
@@ -54,9 +54,10 @@ class Tier:
         if self._uploads is None:
             stored.close()
         else:
-            # Other nodes wait until it is there.
-            self._uploading.add(key)
-            self._uploads.begin(key[0], stored, partial(self._uploaded, key))
+            upload = self._uploads.begin(key[0], stored, partial(self._uploaded, key))
+            if upload is not None:
+                # Other nodes wait until it is there.
+                self._uploading[key] = upload
 
     async def settled(self) -> None:
         """Wait until all that was to be put is there, or was given up."""
@@ -70,8 +71,15 @@ class Tier:
         if self._turns is not None:
             await self._turns.stop()
 
+    async def _come(self, turns: Turns, key: Key, came: Came) -> bool:
+        def moved() -> int | None:
+            upload, fetched = self._uploading.get(key), came()
+            return key[1] + upload.moved if fetched is None and upload is not None else fetched
+
+        return await turns.come(key, moved)
+
     def _uploaded(self, key: Key) -> None:
-        self._uploading.discard(key)
+        self._uploading.pop(key, None)
         self._over(key)
 
     def _over(self, key: Key) -> None:

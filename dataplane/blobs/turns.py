@@ -24,19 +24,23 @@ _LONGEST_LOOK: Final = 1.0
 _PAUSE: Final = 15.0
 # Seconds for giving leases back when the node stops.
 _LAST: Final = 2.0
-# Bytes a second that others wait for: whoever gets fewer has nothing to wait for.
+# The fewest bytes a second that others wait for.
 _FLOOR: Final = Timeouts().floor
 
 Came = Callable[[], int | None]
-"""Tells how many bytes of a fetch have come so far; None once all have."""
+"""Tells how many bytes of a blob have come and, once all have, also of how many have gone to the bucket.
+
+None in between, which takes as long as it takes.
+"""
 
 
 class Turns:
     """The turns of one process; `stop` it after the last.
 
-    A turn is held under a lease from before the upstream is asked until the blob is in the bucket. It ends
-    before where next to nothing comes from the upstream: the next node may have better luck with it, and all
-    others then wait for that one. Where there are no leases to be had, it is everybody's turn.
+    A turn is held under a lease from before the upstream is asked until the blob is in the bucket; but not
+    while what is left, from the upstream or then to the bucket, comes so slowly that nobody waits for so
+    long: the next node may have better luck, and all others then wait for that one. Where there are no leases
+    to be had, it is everybody's turn.
     """
 
     def __init__(
@@ -129,21 +133,24 @@ class Turns:
         return there
 
     async def _keep(self, key: Key, came: Came) -> None:
-        growth = _Growth(self._clock(), came())
+        growth, waited_for = _Growth(key[1], self._longest, self._clock(), came()), True
         while True:
             heed_cancellation()
             await asyncio.sleep(self._renew)
-            if growth.stands_still(self._clock(), came()):
-                logger.warning("blob %s hardly comes: other nodes wait for it no longer", key[0])
-                del self._held[key]
-                await self._release(key)
-                return
+            if growth.is_too_slow(self._clock(), came()):
+                if waited_for:
+                    logger.warning("blob %s comes too slowly for other nodes to wait for it", key[0])
+                    await self._release(key)
+                waited_for = False
+                continue
             try:
-                if not await self._leases.take(key):
-                    logger.warning("another node has taken over the fetch of blob %s", key[0])
-                    return
+                taken = await self._leases.take(key)
             except LeasesUnavailable as error:
                 self._unavailable(error)
+                continue
+            if waited_for and not taken:
+                logger.warning("another node has taken over the fetch of blob %s", key[0])
+            waited_for = taken
 
     async def _release(self, key: Key) -> None:
         try:
@@ -173,13 +180,17 @@ class Turns:
 class _Growth:
     """Compares what has come with what had come two looks ago: within one, a fetch may sign in or pause."""
 
-    def __init__(self, now: float, came: int | None) -> None:
+    def __init__(self, size: int, longest: float, now: float, came: int | None) -> None:
+        self._size = size
+        self._longest = longest
         self._looks = deque([(now, came or 0)], 2)
 
-    def stands_still(self, now: float, came: int | None) -> bool:
+    def is_too_slow(self, now: float, came: int | None) -> bool:
         if came is None:
             return False
         then, before = self._looks[0]
-        still = len(self._looks) > 1 and came - before < _FLOOR * (now - then)
+        left = (self._size if came < self._size else 2 * self._size) - came
+        wanted = max(_FLOOR, left / self._longest) * (now - then)
+        slow = len(self._looks) > 1 and came - before < wanted
         self._looks.append((now, came))
-        return still
+        return slow

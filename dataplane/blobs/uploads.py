@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from clients.oci.digest import Digest
@@ -21,6 +22,14 @@ _ATTEMPTS: Final = 3
 _PAUSE: Final = 5.0  # seconds
 
 
+class Upload:
+    """One of them."""
+
+    def __init__(self) -> None:
+        self.moved = 0
+        """Bytes that have gone to the bucket: of others, while it waits for them, and then its own."""
+
+
 class Uploads:
     """Uploads of one process; `stop` it after the last.
 
@@ -37,24 +46,31 @@ class Uploads:
         self._sleep = sleep
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[Upload] = set()
         self._drops: dict[Digest, asyncio.Task[None]] = {}
 
-    def begin(self, digest: Digest, stored: StoredBlob, done: Callable[[], None]) -> None:
-        """Upload a stored blob by and by; closes it. `done` is called when that has ended, however it did."""
+    def begin(self, digest: Digest, stored: StoredBlob, done: Callable[[], None]) -> Upload | None:
+        """Upload a stored blob by and by; closes it. `done` is called when that has ended, however it did.
+
+        None where it is not begun at all.
+        """
         if len(self._tasks) >= _WAITING or self._bucket.pauses:
             stored.close()
             self._measures.bucket_failures += 1
             logger.warning(
                 "blob %s is not put into %s, which is behind or failing", digest, self._bucket.place
             )
-            done()
-            return
-        task = asyncio.create_task(self._run(digest, stored), name=f"upload {digest}")
+            return None
+        upload = Upload()
+        self._waiting.add(upload)
+        task = asyncio.create_task(self._run(digest, stored, upload), name=f"upload {digest}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # Also when it is cancelled before it has begun.
+        task.add_done_callback(lambda _: self._waiting.discard(upload))
         task.add_done_callback(lambda _: stored.close())
         task.add_done_callback(lambda _: done())
+        return upload
 
     def drop(self, digest: Digest) -> None:
         """Remove from the bucket what turned out to be wrong."""
@@ -78,14 +94,15 @@ class Uploads:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, digest: Digest, stored: StoredBlob) -> None:
+    async def _run(self, digest: Digest, stored: StoredBlob, upload: Upload) -> None:
         async with self._turn:
+            self._waiting.discard(upload)
             # What is dropped would be taken for this one, or this one for it.
             if digest in self._drops:
                 await asyncio.wait([self._drops[digest]])
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    if await self._bucket.put(digest, stored.file, stored.size):
+                    if await self._bucket.put(digest, stored.file, stored.size, partial(self._sent, upload)):
                         self._measures.bucket_uploads += 1
                 except (BucketFailed, OSError) as error:
                     self._measures.bucket_failures += 1
@@ -93,6 +110,10 @@ class Uploads:
                 else:
                     return
                 await self._sleep(_PAUSE * attempt)
+
+    def _sent(self, upload: Upload, count: int) -> None:
+        for each in (upload, *self._waiting):
+            each.moved += count
 
     async def _drop(self, digest: Digest) -> None:
         try:

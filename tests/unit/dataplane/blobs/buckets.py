@@ -1,6 +1,7 @@
 """What tests of blobs in a bucket do over and over."""
 
 import os
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from io import FileIO
 
@@ -13,11 +14,13 @@ from tests.unit.dataplane.blobs.conformance import Read
 from tests.unit.dataplane.blobs.reading import pull, settled
 
 
-async def put(bucket: Bucket, digest: Digest, content: bytes) -> bool:
+async def put(
+    bucket: Bucket, digest: Digest, content: bytes, sent: Callable[[int], None] = lambda _: None
+) -> bool:
     """Puts bytes by way of an anonymous file."""
     with FileIO(os.memfd_create("blob"), "r+") as file:
         file.write(content)
-        return await bucket.put(digest, file, len(content))
+        return await bucket.put(digest, file, len(content), sent)
 
 
 async def held(bucket: Bucket, digest: Digest) -> bytes | None:

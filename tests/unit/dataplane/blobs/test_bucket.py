@@ -37,7 +37,9 @@ async def test_large_blobs_go_up_in_parts_and_come_down_by_ranges(
     blob = GeneratedBlob(2, 11 * MIB + 1)
     content = content_of(blob)
 
-    assert await put(bucket, blob.digest, content) is True
+    sent: list[int] = []
+    assert await put(bucket, blob.digest, content, sent.append) is True
+    assert sent == [5 * MIB, 5 * MIB, MIB + 1]
     assert await held(bucket, blob.digest) == content
     for start, stop in ((1, None), (5 * MIB - 1, 5 * MIB + 1), (blob.size - 1, None)):
         async with bucket.open(blob.digest, start, stop) as stream:

@@ -241,9 +241,9 @@ async def test_a_turn_lasts_until_the_blob_is_in_the_bucket(
     """Not only until it is fetched; and no longer than there is a use in waiting."""
     gate, put_now = asyncio.Event(), bucket.put
 
-    async def put_late(digest: Digest, file: FileIO, size: int) -> bool:
+    async def put_late(*what: Any) -> bool:
         await gate.wait()
-        return await put_now(digest, file, size)
+        return await put_now(*what)
 
     monkeypatch.setattr(bucket, "put", put_late)
     turns = Turns(BucketLeases(bucket.client, "node"), bucket, Measures(), 5)
@@ -260,6 +260,41 @@ async def test_a_turn_lasts_until_the_blob_is_in_the_bucket(
     async with asyncio.timeout(10):
         while not await other.take((BLOB.digest, BLOB.size, "")):  # noqa: ASYNC110 - a server
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["hangs", "goes on"])
+async def test_others_wait_for_uploads_that_go_on(
+    make_node: Callable[..., Any], bucket: Bucket, monkeypatch: pytest.MonkeyPatch, *, goes_on: bool
+) -> None:
+    """Long ones too, and what waits behind them; a hanging one has no other node wait for it."""
+    over, begun = asyncio.Event(), 0
+
+    async def put_slowly(digest: Digest, file: FileIO, size: int, sent: Callable[[int], None]) -> bool:
+        nonlocal begun
+        begun += 1
+        while not over.is_set():
+            await asyncio.sleep(0.05)
+            if goes_on:
+                sent(MIB)
+        return True
+
+    monkeypatch.setattr(bucket, "put", put_slowly)
+    turns = Turns(BucketLeases(bucket.client, "node"), bucket, Measures(), 60, lasts=0.9)
+    cache, other = await make_node(turns=turns), BucketLeases(bucket.client, "other", lasts=60)
+    blobs = [GeneratedBlob(number, MIB) for number in range(20, 23)]
+    for blob in blobs:
+        assert await pull(cache, blob, ScriptedSource(blob)) == content_of(blob)
+    await settled(cache)
+    if goes_on:
+        await asyncio.sleep(2)
+        assert not any([await other.take((blob.digest, blob.size, "")) for blob in blobs])
+    else:
+        async with asyncio.timeout(20):
+            for blob in blobs:
+                while not await other.take((blob.digest, blob.size, "")):  # noqa: ASYNC110 - a server
+                    await asyncio.sleep(0.05)
+    assert begun == 2
+    over.set()
 
 
 async def test_a_fetch_that_stands_still_keeps_no_other_node_waiting(

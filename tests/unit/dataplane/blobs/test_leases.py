@@ -219,10 +219,32 @@ async def test_nobody_waits_for_a_fetch_that_stands_still(
     await third.stop()
 
 
+async def test_nobody_waits_for_what_would_take_longer_than_they_wait(
+    client: BucketClient, in_bucket: MakeLeases
+) -> None:
+    """A fetch that drips is the next one's turn, and the first one's again once it is about to end."""
+    bucket, measures = Bucket(client), Measures()
+    first, second = (Turns(in_bucket(owner), bucket, measures, 30, lasts=LASTS) for owner in "ab")
+    key, left, begun = (Digest.of(b"large"), 1 << 40, "owner"), 1 << 30, steadily()
+    assert not await first.come(key, lambda: key[1] - left + steadily() - begun)
+    assert not await second.come(key, lambda: None)
+    assert (measures.bucket_waits, measures.bucket_waits_ended) == (1, 0)
+    second.over(key)
+    await second.stop()
+    left = 100_000 + steadily() - begun
+    other = BucketLeases(client, "c", lasts=60)
+    async with asyncio.timeout(30):
+        while await other.take(key):
+            await other.release(key)
+            await asyncio.sleep(0.5 * LASTS)
+    first.over(key)
+    await first.stop()
+
+
 async def test_what_has_all_come_stands_still_as_long_as_it_takes(
     client: BucketClient, in_bucket: MakeLeases
 ) -> None:
-    """Putting it into the bucket may take longer than a fetch may pause."""
+    """To make the disk keep it may take longer than a fetch may pause."""
     first = Turns(in_bucket("a"), Bucket(client), Measures(), 60, lasts=LASTS)
     assert not await first.come(ONE, lambda: None)
     await asyncio.sleep(1.5 * LASTS)
