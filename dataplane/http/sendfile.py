@@ -180,7 +180,10 @@ class FileStream(IOStream):
                 asked = min(turn - position, _CALL)
                 count = os.sendfile(self.socket.fileno(), descriptor, position, asked)
                 if not count:
-                    raise OSError(errno.EIO, "the file has lost its end")
+                    # What the kernel has not sent yet is the file's own memory, and cleared where the file
+                    # was cut off: what the client then gets must not be completed.
+                    is_cut = os.fstat(descriptor).st_size < position
+                    raise OSError(errno.ECONNABORTED if is_cut else errno.EIO, "the file has lost its end")
                 position += count
                 if count < asked:
                     # More would find no room.

@@ -193,6 +193,23 @@ def test_a_file_that_has_lost_its_end(run: Run, tmp_path: Path, near: bool) -> N
     run(test())
 
 
+def test_a_file_that_is_cut_behind_what_was_sent(run: Run, tmp_path: Path) -> None:
+    """What waits in the kernel is the file's own memory, and gone with it: the client gets no end to it."""
+    path = tmp_path / "cut"
+    path.write_bytes(CONTENT)
+
+    async def test() -> None:
+        with Pair() as pair, path.open("rb") as file:
+            sent = waited_for(pair.stream.send_part(file.fileno(), 0, SIZE))
+            os.truncate(path, 5000)
+            reading = asyncio.create_task(pair.read(SIZE))
+            with pytest.raises(StreamClosedError):
+                await sent
+            assert len(await reading) < SIZE
+
+    run(test())
+
+
 def test_pages_that_are_not_in_memory(run: Run, descriptor: int) -> None:
     """They are brought in a thread first; a client that leaves meanwhile disturbs nothing."""
 
