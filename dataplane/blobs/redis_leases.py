@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
+from clients.process.cancellation import heed_cancellation
 from clients.process.exits import ConfigurationError
 from dataplane.blobs.leases import LASTS, LeasesUnavailable
 from dataplane.blobs.place import Place
@@ -84,3 +85,5 @@ class RedisLeases:
             raise LeasesUnavailable(
                 f"Redis does not answer ({reason}): start it, or correct {_SETTING}."
             ) from error
+        finally:
+            heed_cancellation()

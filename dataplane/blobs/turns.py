@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from clients.oci.request import Timeouts
-from clients.process.cancellation import heed_cancellation
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketFailed
 from dataplane.blobs.leases import LASTS, Leases, LeasesNotOffered, LeasesUnavailable
@@ -135,7 +134,6 @@ class Turns:
     async def _keep(self, key: Key, came: Came) -> None:
         growth, waited_for = _Growth(key[1], self._longest, self._clock(), came()), True
         while True:
-            heed_cancellation()
             await asyncio.sleep(self._renew)
             if growth.is_too_slow(self._clock(), came()):
                 if waited_for:

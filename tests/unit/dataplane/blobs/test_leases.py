@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from clients.oci.digest import Digest
 from clients.process.exits import ConfigurationError
@@ -89,6 +91,27 @@ async def test_a_redis_that_is_gone_says_so(redis: RedisServer, client: BucketCl
     redis.start()
     assert await leases.take(ONE)
     await leases.close()
+
+
+async def test_a_fetch_that_is_cancelled_as_redis_answers_ends() -> None:
+    """The client of Redis swallows a cancellation in that moment; a stopping node would fetch all of a blob."""
+    sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    class Swallowing(Redis):
+        def register_script(self, script: object) -> Any:
+            async def run(**_: object) -> int:
+                await asyncio.wait_for(sent, 60)
+                return 1
+
+            return run
+
+    leases = RedisLeases(Swallowing(), Place("bucket"), "node")
+    taking = asyncio.create_task(leases.take(ONE))
+    await asyncio.sleep(0)
+    sent.set_result(None)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
 
 
 def test_a_wrong_url_is_refused() -> None:
