@@ -35,6 +35,8 @@ class Relief:
             self._waiting[index][inner] = partial(self._taken_back, index, inner)
         # Workers that are looked after.
         self._relieved: set[int] = set()
+        # What was taken and the next worker's door had no room for.
+        self._held: list[socket.socket] = []
 
     async def run(self) -> None:
         """Look after all until cancelled."""
@@ -45,9 +47,12 @@ class Relief:
         finally:
             for index in self._indices:
                 self._leave(index)
+            for connection in self._held:
+                connection.close()
 
     def look(self) -> None:
         """Begin with the workers that take none, if others do, and end with those that take some again."""
+        self._gives()
         takes = [self._loads.takes(index) for index in self._indices]
         for index in self._indices:
             if takes[index] or not any(takes):
@@ -69,26 +74,37 @@ class Relief:
 
     def _pass_on(self, index: int, take: Callable[[], list[socket.socket]]) -> None:
         for _ in range(_TURN):
-            other = min(self._indices, key=self._loads.of)
-            if not self._loads.takes(other):
+            if not self._gives() or not self._loads.takes(self._least()):
                 # What waits goes on to wait, until somebody takes some again.
                 self._leave(index)
                 return
             try:
-                connections = take()
+                self._held += take()
             except BlockingIOError:
                 return
             except OSError:
                 # There is no descriptor for it, or the client has left; the next look goes on.
                 self._leave(index)
                 return
-            for connection in connections:
-                with connection:
-                    self._loads.gives_from_outside(other)
-                    try:
-                        socket.send_fds(self._outer[other], [b"c"], [connection.fileno()])
-                    except OSError:
-                        self._loads.took_back(other)
+        self._gives()
+
+    def _gives(self) -> bool:
+        """Give what was taken to whoever has the fewest; False where nobody takes it, or a door is full."""
+        while self._held:
+            other = self._least()
+            if not self._loads.takes(other):
+                return False
+            self._loads.gives_from_outside(other)
+            try:
+                socket.send_fds(self._outer[other], [b"c"], [self._held[-1].fileno()])
+            except OSError:
+                self._loads.took_back(other)
+                return False
+            self._held.pop().close()
+        return True
+
+    def _least(self) -> int:
+        return min(self._indices, key=self._loads.of)
 
     def _taken_back(self, index: int, inner: socket.socket) -> list[socket.socket]:
         if not has_descriptors(inner):

@@ -26,9 +26,9 @@ class Scene:
         self.doors = Doors(COUNT)
         stack.callback(self.loads.close)
         stack.callback(self.doors.close)
-        queues = reserve(Address("127.0.0.1", 0), COUNT, stack)
-        self.relief = Relief(self.loads, self.doors, queues)
-        self.port = int(name_of(queues[0]).rpartition(":")[2])
+        self.queues = reserve(Address("127.0.0.1", 0), COUNT, stack)
+        self.relief = Relief(self.loads, self.doors, self.queues)
+        self.port = int(name_of(self.queues[0]).rpartition(":")[2])
         self._stack = stack
 
     def takes(self, index: int) -> None:
@@ -116,3 +116,22 @@ async def test_one_that_has_much_to_take_is_given_no_more(scene: Scene) -> None:
     scene.takes(1)
     scene.connect(250)
     assert await scene.behind(1) == 64
+
+
+async def test_what_a_full_door_does_not_take_waits(scene: Scene) -> None:
+    """It is given when there is room again, also where nobody else connects; no client is hung up on."""
+    scene.connect(40)
+    for outer in scene.doors.of(0)[1]:
+        outer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    passed_on = []
+    for _ in range(40):
+        scene.takes(1)
+        passed_on.append(await scene.behind(1))
+    assert 0 < passed_on[0] < sum(passed_on)
+    own = 0
+    with suppress(BlockingIOError):
+        while True:
+            scene.queues[1][0].accept()[0].close()
+            own += 1
+    assert sum(passed_on) + own == 40
+    assert scene.loads.of(1) == 0
