@@ -19,7 +19,8 @@ def remove_abandoned(folder: Path, now: float, after: float) -> None:
         # What is as far ahead is from before the clock was set back.
         is_old = bool(written) and abs(now - max(written)) > after
         with suppress(FileNotFoundError), Claim(path, create=is_old) as claim:
-            if claim.take() and (is_old or claim.spool() is None):
+            # Another fetch may have begun since it was opened.
+            if claim.take() and claim.is_current() and (is_old or claim.spool() is None):
                 spool.unlink(missing_ok=True)
                 claim.end()
 

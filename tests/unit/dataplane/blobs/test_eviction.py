@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from clients.process.exits import ConfigurationError
-from dataplane.blobs.abandoned import remove_abandoned
 from dataplane.blobs.errors import BlobFailed
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.held import alone_with
@@ -341,27 +340,6 @@ async def test_what_was_abandoned_before_the_clock_was_set_back_goes(
             os.utime(file, (time.time() + ahead,) * 2)
         await later.sweep()
         assert len(spools(root)) == left
-
-
-def test_a_fill_that_ends_while_spools_are_looked_at_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its files are listed, and gone when they are looked at."""
-    (tmp_path / "gone.spool").touch()
-    glob = Path.glob
-
-    def then_ended(folder: Path, pattern: str) -> list[Path]:
-        found = list(glob(folder, pattern))
-        for path in found:
-            path.unlink()
-        return found
-
-    monkeypatch.setattr(Path, "glob", then_ended)
-    monkeypatch.setattr(Path, "exists", lambda _: True)
-
-    remove_abandoned(tmp_path, time.time(), 0)
-
-    assert list(tmp_path.iterdir()) == []
 
 
 async def test_looking_after_the_room_survives_what_fails_once(

@@ -94,7 +94,7 @@ async def test_a_redis_that_is_gone_says_so(redis: RedisServer, client: BucketCl
 
 
 async def test_a_fetch_that_is_cancelled_as_redis_answers_ends() -> None:
-    """The client of Redis swallows a cancellation in that moment; a stopping node would fetch all of a blob."""
+    """The client of Redis swallows a cancellation then; a stopping node would fetch all of a blob."""
     sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     class Swallowing(Redis):
