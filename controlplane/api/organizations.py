@@ -139,15 +139,24 @@ class OrganizationServicer(OrganizationServiceServicer):
         return Empty()
 
     async def _empty(self, organization_id: int, emptying: Emptying) -> None:
-        """Empty all artifacts, those included that come meanwhile, or that a run got hold of after all."""
+        """Empty all artifacts, those included that come meanwhile, or that a run got hold of after all.
+
+        Also those that somebody else empties: that may not be done, and whoever did it be gone.
+        """
+        last = 0
         while True:
             async with self._database.read() as session:
-                full = (Artifact.organization_id == organization_id, ~is_emptied(session))
-                artifacts = (await session.exec(select(Artifact).where(*full).limit(BATCH))).all()
+                full = (col(Artifact.id) > last) | ~is_emptied(session)
+                which = (Artifact.organization_id == organization_id, full)
+                found = await session.exec(
+                    select(Artifact).where(*which).order_by(col(Artifact.id)).limit(BATCH)
+                )
+                artifacts = found.all()
             if not artifacts:
                 return
             for artifact in artifacts:
                 await clearing.clear_all(self._database, artifact, emptying.take)
+            last = max(last, saved_id(artifacts[-1]))
 
     async def _delete(self, request: pb.DeleteOrganizationRequest, name: OrganizationName) -> None:
         async with self._database.write() as session:

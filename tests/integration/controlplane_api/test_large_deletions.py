@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlmodel import func, insert, select
+from sqlmodel import func, insert, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controlplane.model.artifact_tables import Artifact, Edge, EdgeKind, Manifest, Tag, TagRevision
 from controlplane.model.database import Database
-from controlplane.model.sync_tables import SyncJob
+from controlplane.model.sync_tables import SyncJob, SyncLease
 from penstock.v1 import artifact_pb2 as pb
 from penstock.v1 import organization_pb2
 from tests.fakes.rows import NOW, open_database
@@ -103,6 +103,17 @@ async def test_much_goes_in_portions(
     assert max(dropped) <= _MOST
     async with open_database(plane.data) as other, other.read() as session:
         assert await _rows(session) == kept
+
+
+async def test_an_organization_that_somebody_else_began_to_delete(plane: Plane, dropped: list[int]) -> None:
+    """A replica that was killed in the middle still counts as one that empties: its rest goes in portions."""
+    async with open_database(plane.data) as other, other.write() as session:
+        session.add(SyncLease(name="emptying killed", token="killed", fence=1, expires_at=1 << 60))
+        await session.exec(update(Artifact).values(emptied_under="emptying killed"))
+
+    await _delete_all(plane)
+
+    assert max(dropped) <= _MOST
 
 
 async def test_what_is_only_tried_or_refused_drops_nothing(plane: Plane, dropped: list[int]) -> None:
