@@ -194,7 +194,9 @@ class ArtifactServicer(Tags, SyncJobs, ArtifactServiceServicer):
             emptied(self._syncs, row, partial(clearing.clear_all, self._database, row)),
             self._database.write() as session,
         ):
-            row = (await find.artifact(session, name, hold=Hold.GOES)).row
+            uid, row = row.uid, (await find.artifact(session, name, hold=Hold.GOES)).row
+            # Somebody else may have deleted it, and used its name again.
+            check_unchanged(row.uid, uid, str(name))
             check_etag(request.etag, artifact_etag(row), str(name))
             # Grants go with their artifact: the entitlements are others without them.
             granting = select(EntitlementGrant.entitlement_id).where(

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controlplane.api import find
 from controlplane.api.caller import caller
 from controlplane.api.errors import already_exists, precondition
-from controlplane.api.etags import check_etag, etag
+from controlplane.api.etags import check_etag, check_unchanged, etag
 from controlplane.api.masks import masked_fields
 from controlplane.api.paging import page, text
 from controlplane.api.preview import preview
@@ -135,7 +135,7 @@ class OrganizationServicer(OrganizationServiceServicer):
                 await _refuse_unless_empty(session, row)
         async with self._syncs.emptying(caller().email) as emptying:
             await self._empty(saved_id(row), emptying)
-            await self._delete(request, name)
+            await self._delete(request, name, row.uid)
         return Empty()
 
     async def _empty(self, organization_id: int, emptying: Emptying) -> None:
@@ -158,9 +158,11 @@ class OrganizationServicer(OrganizationServiceServicer):
                 await clearing.clear_all(self._database, artifact, emptying.take)
             last = max(last, saved_id(artifacts[-1]))
 
-    async def _delete(self, request: pb.DeleteOrganizationRequest, name: OrganizationName) -> None:
+    async def _delete(self, request: pb.DeleteOrganizationRequest, name: OrganizationName, uid: str) -> None:
         async with self._database.write() as session:
             row = await find.organization(session, name, hold=Hold.GOES)
+            # Somebody else may have deleted it, and used its name again.
+            check_unchanged(row.uid, uid, str(name))
             check_etag(request.etag, _etag(row), str(name))
             if not request.force:
                 await _refuse_unless_empty(session, row)

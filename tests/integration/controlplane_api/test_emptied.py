@@ -83,6 +83,36 @@ async def test_a_deletion_that_somebody_else_was_quicker_than(
     await _is_refused_and_made_up_for(plane, plane.root.artifacts.DeleteArtifact(request))
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["artifact", "organization"])
+async def test_what_was_made_anew_under_the_same_name_stays(
+    plane: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """Two delete the same at once, and when the first is done, somebody uses its name again."""
+    await _artifact(plane, fake)
+    empty: Callable[..., Awaitable[None]] = clearing.clear_all
+
+    async def delete() -> None:
+        if whole:
+            request = organization_pb2.DeleteOrganizationRequest(name="organizations/acme", force=True)
+            await plane.root.organizations.DeleteOrganization(request)
+        else:
+            await plane.root.artifacts.DeleteArtifact(pb.DeleteArtifactRequest(name=APP))
+
+    async def emptying(*arguments: Any) -> None:
+        await empty(*arguments)
+        monkeypatch.setattr(clearing, "clear_all", empty)
+        await delete()
+        if whole:
+            await plane.organization("acme")
+        await plane.artifact("acme", "app", f"{fake.host}/team/app")
+
+    monkeypatch.setattr(clearing, "clear_all", emptying)
+    error = await refused(delete())
+
+    assert (error.code.name, error.reason) == ("ABORTED", "CHANGED_MEANWHILE")
+    await until(lambda: _is_whole(plane))
+
+
 async def test_a_change_of_upstream_that_the_database_refuses(
     plane: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
