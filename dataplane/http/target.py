@@ -16,10 +16,10 @@ from dataplane.http.errors import Code, Refusal
 
 _QUERY_FIELDS = 32
 _LIMIT_DIGITS = 18
-# The specification has no code for a malformed tag: it is the manifest's reference that is invalid.
+# What can be no tag is not there: so the specification's own tests want it.
 _CODES = {
     ReferencePart.NAME: Code.NAME_INVALID,
-    ReferencePart.TAG: Code.MANIFEST_INVALID,
+    ReferencePart.TAG: Code.MANIFEST_UNKNOWN,
     ReferencePart.DIGEST: Code.DIGEST_INVALID,
 }
 
@@ -84,8 +84,8 @@ Target = Base | Catalog | Manifest | Blob | Tags | Referrers | Upload
 def parse(text: str) -> Target:
     """Parse a request target in origin form or absolute form (RFC 9112, section 3.2).
 
-    Raises Refusal: 404 for a path that the API does not have, otherwise 400 with the code for the
-    part that is malformed.
+    Raises Refusal: 404 for a path that the API does not have and for what cannot be a tag, otherwise 400
+    with the code for the part that is malformed.
     """
     path, _, query = _origin_form(text).partition("?")
     match [unquote(segment, "latin-1") for segment in path.split("/")]:

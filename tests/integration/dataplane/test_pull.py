@@ -292,7 +292,7 @@ async def test_referrers(setup: Setup, image: Image) -> None:
         ("/v2/acme%2fapp/manifests/1.0", 400, "NAME_INVALID"),
         ("/v2//acme/app/manifests/1.0", 400, "NAME_INVALID"),
         ("/v2/" + "a/" * 300 + "manifests/1.0", 400, "NAME_INVALID"),
-        ("/v2/acme/app/manifests/.1", 400, "MANIFEST_INVALID"),
+        ("/v2/acme/app/manifests/.1", 404, "MANIFEST_UNKNOWN"),
         ("/v2/acme/app/manifests/sha256:123", 400, "DIGEST_INVALID"),
         ("/v2/acme/app/blobs/sha256:123", 400, "DIGEST_INVALID"),
         ("/v2/acme/app/referrers/sha256:123", 400, "DIGEST_INVALID"),

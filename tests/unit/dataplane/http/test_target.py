@@ -95,14 +95,14 @@ def test_a_good_target_becomes_a_value(target: str, expected: object) -> None:
         ("/v2/" + "a" * 256 + "/manifests/1.0", 400, Code.NAME_INVALID),
         ("/v2/Acme/app/blobs/uploads/", 400, Code.NAME_INVALID),
         ("/v2/Acme/app/tags/list", 400, Code.NAME_INVALID),
-        # Tags: the specification lists no code of their own.
-        ("/v2/acme/app/manifests/", 400, Code.MANIFEST_INVALID),
-        ("/v2/acme/app/manifests/.hidden", 400, Code.MANIFEST_INVALID),
-        ("/v2/acme/app/manifests/-x", 400, Code.MANIFEST_INVALID),
-        ("/v2/acme/app/manifests/a%2Fb", 400, Code.MANIFEST_INVALID),
-        ("/v2/acme/app/manifests/a%20b", 400, Code.MANIFEST_INVALID),
-        ("/v2/acme/app/manifests/1.0%0A", 400, Code.MANIFEST_INVALID),
-        ("/v2/acme/app/manifests/" + "a" * 129, 400, Code.MANIFEST_INVALID),
+        # Tags: none of these can be there.
+        ("/v2/acme/app/manifests/", 404, Code.MANIFEST_UNKNOWN),
+        ("/v2/acme/app/manifests/.hidden", 404, Code.MANIFEST_UNKNOWN),
+        ("/v2/acme/app/manifests/-x", 404, Code.MANIFEST_UNKNOWN),
+        ("/v2/acme/app/manifests/a%2Fb", 404, Code.MANIFEST_UNKNOWN),
+        ("/v2/acme/app/manifests/a%20b", 404, Code.MANIFEST_UNKNOWN),
+        ("/v2/acme/app/manifests/1.0%0A", 404, Code.MANIFEST_UNKNOWN),
+        ("/v2/acme/app/manifests/" + "a" * 129, 404, Code.MANIFEST_UNKNOWN),
         # Digests.
         ("/v2/acme/app/manifests/sha256:abc", 400, Code.DIGEST_INVALID),
         ("/v2/acme/app/manifests/a:b", 400, Code.DIGEST_INVALID),
@@ -122,7 +122,7 @@ def test_a_good_target_becomes_a_value(target: str, expected: object) -> None:
     ],
 )
 def test_a_bad_target_gets_the_code_of_what_is_wrong(target: str, status: int, code: Code) -> None:
-    """400 with the part that is malformed, 404 for what is no path of the API."""
+    """400 with the part that is malformed, 404 for what is no path of the API or cannot be a tag."""
     with pytest.raises(Refusal) as caught:
         parse(target)
     assert (caught.value.status, caught.value.code) == (status, code)
