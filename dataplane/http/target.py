@@ -5,6 +5,7 @@ becomes a separator. Names, tags and digests are then held to the grammar of the
 specification, which leaves no room for `..`, empty components or upper case.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from clients.oci.digest import Digest
 from clients.oci.reference import InvalidReference, ReferencePart, check_repository, parse_reference
 from dataplane.http.errors import Code, Refusal
 
+# What absolute form has before the path (RFC 3986, section 3.2).
+_AUTHORITY = re.compile(r"^https?://[^/?#]*", re.IGNORECASE)
 _QUERY_FIELDS = 32
 _LIMIT_DIGITS = 18
 # What can be no tag is not there: so the specification's own tests want it.
@@ -87,7 +90,7 @@ def parse(text: str) -> Target:
     Raises Refusal: 404 for a path that the API does not have and for what cannot be a tag, otherwise 400
     with the code for the part that is malformed.
     """
-    path, _, query = _origin_form(text).partition("?")
+    path, _, query = _AUTHORITY.sub("", text).partition("?")
     match [unquote(segment, "latin-1") for segment in path.split("/")]:
         case ["", "v2"] | ["", "v2", ""]:
             return Base()
@@ -106,13 +109,6 @@ def parse(text: str) -> Target:
         case ["", "v2", *name, "referrers", digest]:
             return Referrers(_repository(name), _digest(digest), _artifact_type(_fields(query)))
     raise Refusal(Code.UNSUPPORTED, "The registry API has no such path.", status=404)
-
-
-def _origin_form(text: str) -> str:
-    scheme, separator, rest = text.partition("://")
-    if separator and scheme.lower() in ("http", "https"):
-        return "/" + rest.partition("/")[2]
-    return text
 
 
 def _repository(components: list[str]) -> str:
