@@ -46,6 +46,8 @@ class Exchange(HTTPMessageDelegate):
         self._id = self._parent = ""
         self.begun = False
         """Whether the headers have come."""
+        self.ends = False
+        """Whether the client wants the connection to end with the answer."""
         self._request: Request | Refusal = _INCOMPLETE
 
     def headers_received(
@@ -61,6 +63,7 @@ class Exchange(HTTPMessageDelegate):
         parents = headers.get_list(tracing.HEADER)
         self._parent = parents[0] if len(parents) == 1 else ""
         self.begun = True
+        self.ends = _wants_end(headers)
         peer, forwarded = str(self._connection.context), headers.get(proxies.HEADER, "")
         self._request = _read(start_line, headers, self._service.proxies.client(peer, forwarded))
         if isinstance(self._request, Refusal) and self._request.status in (414, 431):
@@ -149,7 +152,7 @@ class Exchange(HTTPMessageDelegate):
         connection, body = self._connection, answer.body
         start_line = ResponseStartLine("HTTP/1.1", answer.status, responses.get(answer.status, "Unknown"))
         headers = head(answer, self._id)
-        if close:
+        if close or self.ends:
             headers["Connection"] = "close"
         if self._method == "HEAD" or answer.status == 304:
             await connection.write_headers(start_line, headers)
@@ -175,7 +178,7 @@ async def serve(stream: IOStream, service: Service, address: str) -> bool:
         again = await connection.read_response(exchange)
         if not (again or exchange.begun) and _is_late(begun, service.parameters.header_timeout):
             service.hits.slow_header += 1
-        return again and not stream.closed()
+        return again and not (exchange.ends or stream.closed())
     except (StreamClosedError, UnsatisfiableReadError):
         return False
     except Exception:  # noqa: BLE001 - the last to hear of it, and it is logged
@@ -210,6 +213,11 @@ def _read(start_line: RequestStartLine, headers: HTTPHeaders, address: str) -> R
         address=address,
         agent=printable(headers.get("User-Agent", "")),
     )
+
+
+def _wants_end(headers: HTTPHeaders) -> bool:
+    # Tornado knows the option only where it stands alone (RFC 9112, section 9.6).
+    return "close" in (option.strip().lower() for option in headers.get("Connection", "").split(","))
 
 
 def _is_too_large(headers: HTTPHeaders) -> bool:

@@ -239,6 +239,7 @@ def corpus(two: Two) -> dict[str, bytes]:
         "closed": get(manifest, "Connection: close"),
         "closed blob": get(f"blobs/{layer}", "Connection: close"),
         "closed and kept": get(manifest, "Connection: keep-alive", "Connection: close"),
+        "closed among others": get(manifest, "Connection: TE, close", "TE: trailers"),
         "upgrade": get(manifest, "Connection: Upgrade", "Upgrade: h2c"),
         "body": get(manifest, "Content-Length: 5") + b"hello",
         "no body": get(manifest, "Content-Length: 0"),

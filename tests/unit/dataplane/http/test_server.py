@@ -77,6 +77,22 @@ async def test_an_old_client_is_served() -> None:
         assert body(await server.exchange(b"GET /old HTTP/1.0\r\n\r\n")) == b"/old"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (b"Connection: Close",),
+        (b"Connection: TE, close", b"TE: trailers"),
+        (b"Connection: keep-alive", b"Connection: close"),
+    ],
+)
+async def test_a_connection_ends_when_the_client_says_so(headers: tuple[bytes, ...]) -> None:
+    """Among other options as well, as Perl's clients send it; what follows is not answered."""
+    async with running() as server:
+        received = await server.exchange(get("/last", *headers) + get("/never"))
+    assert b"\r\nConnection: close\r\n" in received
+    assert body(received) == b"/last"
+
+
 async def test_a_body_is_thrown_away() -> None:
     """A push is answered like anything else, and the connection can be used again."""
     async with running() as server:
