@@ -15,6 +15,7 @@ from clients.cli.session import Session
 from clients.cli.sync_policy import PolicyOptions, policy_summary, with_sync_policy
 from clients.cli.syncs import ArtifactArgument, WaitOption
 from clients.control import names
+from clients.control.channel import EMPTYING_TIMEOUT
 from clients.control.client import ControlClient
 from clients.control.errors import translated
 from clients.control.names import ArtifactPath
@@ -200,7 +201,7 @@ async def update(
         )
     async with session.control() as control:
         with translated():
-            updated = await control.artifacts.UpdateArtifact(request, timeout=_CHECK_TIMEOUT)
+            updated = await control.artifacts.UpdateArtifact(request, timeout=EMPTYING_TIMEOUT)
         synced = any(value is not None for field, value in changes.items() if field != "display_name")
         await _finish(session, control, updated, wait_for_sync and synced)
     if wait_for_sync and not synced:
@@ -217,7 +218,8 @@ async def delete(session: Session, artifact: ArtifactArgument) -> None:
     path = ArtifactPath.parse(artifact)
     async with session.control() as control:
         with translated():
-            await control.artifacts.DeleteArtifact(DeleteArtifactRequest(name=path.name))
+            request = DeleteArtifactRequest(name=path.name)
+            await control.artifacts.DeleteArtifact(request, timeout=EMPTYING_TIMEOUT)
     show_deleted(str(path), session.output)
 
 

@@ -10,6 +10,7 @@ from clients.cli.failure import Failure
 from clients.cli.output import Field, moment, show, show_deleted, show_list
 from clients.cli.session import Session
 from clients.control import names
+from clients.control.channel import EMPTYING_TIMEOUT
 from clients.control.errors import translated
 from clients.control.paging import iterate
 from clients.process.exits import Exit
@@ -156,5 +157,6 @@ async def delete(
     name = names.organization(organization)
     async with session.control() as control:
         with translated():
-            await control.organizations.DeleteOrganization(DeleteOrganizationRequest(name=name, force=force))
+            request = DeleteOrganizationRequest(name=name, force=force)
+            await control.organizations.DeleteOrganization(request, timeout=EMPTYING_TIMEOUT)
     show_deleted(name, session.output)

@@ -25,6 +25,9 @@ KEEPALIVE_MS: Final = 30_000
 DEFAULT_TIMEOUT: Final = 30.0
 """Seconds for a unary call that is given no time-out of its own."""
 
+EMPTYING_TIMEOUT: Final = 3600.0
+"""Seconds for a call that drops all that artifacts hold: one that is given up half way has been in vain."""
+
 OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -85,6 +85,8 @@ class Call:
     method: str
     request: Any
     metadata: dict[str, str | bytes]
+    # Seconds that the caller waits for an answer; None for ever.
+    patience: float | None
 
 
 class ScriptedApi:
@@ -153,7 +155,7 @@ class ScriptedApi:
 
     def _next(self, method: str, request: Message, context: grpc.aio.ServicerContext) -> Reply:
         metadata = {str(key): value for key, value in context.invocation_metadata() or ()}
-        self.calls.append(Call(method, request, metadata))
+        self.calls.append(Call(method, request, metadata, context.time_remaining()))
         replies = self._replies[method]
         if not replies:
             return Refusal(grpc.StatusCode.UNIMPLEMENTED, f"{method} was not scripted")

@@ -3,6 +3,7 @@
 import json
 
 import grpc
+import pytest
 from google.protobuf.empty_pb2 import Empty
 
 from penstock.v1.organization_pb2 import ListOrganizationsResponse, Organization
@@ -115,6 +116,21 @@ def test_delete(run, api):
     assert run("organizations", "delete", "acme").out == "Deleted organizations/acme.\n"
     assert json.loads(run("organizations", "delete", "acme", "--force", "-o", "json").out) == {}
     assert [request.force for request in api.requests("DeleteOrganization")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("organizations", "delete", "acme", "--force"),
+        ("artifacts", "delete", "acme/app"),
+        ("artifacts", "update", "acme/app", "--upstream", "example.com/other"),
+    ],
+    ids=["organization", "artifact", "move"],
+)
+def test_what_drops_much_is_waited_for(run, api, arguments):
+    """Thousands of artifacts take minutes, and a deletion that is given up is made up for by syncs."""
+    run(*arguments)
+    assert api.calls[-1].patience > 600
 
 
 def test_a_refusal_is_one_sentence(run, api):
