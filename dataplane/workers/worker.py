@@ -7,6 +7,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Self
 
 from prometheus_client.core import Metric
@@ -156,7 +157,9 @@ class Worker:
 
     def _signal(self, number: int) -> None:
         if self._process.returncode is None:
-            os.kill(self._process.pid, number)
+            # The kernel may not know it any more, which is heard of later.
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
 
 def _describe(code: int) -> str:
