@@ -73,8 +73,8 @@ class Supervisor:
     async def run(self, announce: Callable[[], None], stop: asyncio.Event, at_once: asyncio.Event) -> int:
         """Keep all running until `stop`, then let them end; gives the exit code.
 
-        `announce` is called once, when all serve. Raises ConfigurationError where a worker cannot work as
-        it is set up.
+        `announce` is called once, when all serve. Raises ConfigurationError where, before that, a worker
+        cannot work as it is set up.
         """
         keepers = [
             asyncio.create_task(self._keep(Share(index, self._count), announce))
@@ -168,6 +168,11 @@ class Supervisor:
             except OSError as error:
                 # The machine is short of memory or processes, as it may be when it has just killed one.
                 end = f"before it began: {error.strerror}"
+            except ConfigurationError as error:
+                # What others work with may be away for a while: files that are replaced, a disk.
+                if share.index in self._awaited:
+                    raise
+                end = f"as it cannot work now: {str(error).rstrip('.')}"
             if self._draining.is_set():
                 break
             _LOG.error("Worker %d ended %s.", share.index, end)

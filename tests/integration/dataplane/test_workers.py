@@ -210,6 +210,29 @@ async def test_a_worker_that_dies_is_replaced(
             assert await node.process.get(path, late) == image.manifest
 
 
+async def test_a_worker_that_dies_while_its_disk_is_away_is_replaced_later(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """What ends a node at its start does not end one that serves: the others go on, and it comes back."""
+    image = make_image()
+    token = offer(plane, fake, image)
+    path, blobs = "/v2/acme/app/manifests/1.0", tmp_path / "data" / "blobs"
+    async with node_of(plane, tmp_path / "data", 2) as node:
+        await node.process.get(path, token)
+        blobs.rename(tmp_path / "away")
+        blobs.touch()
+        os.kill(max(node.workers()), signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while (ready := await node.ready())["workers"]["restarts"] < 2:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+            assert ready["workers"]["serving"] == 1
+            assert await node.process.get(path, token) == image.manifest
+            blobs.unlink()
+            (tmp_path / "away").rename(blobs)
+            await node.serving(2)
+    assert "PENSTOCK_BLOB_STORE" in node.process.errors
+
+
 async def test_what_is_cached_is_told_by_any_worker(
     plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
 ) -> None:
