@@ -1,6 +1,7 @@
 """Every blob that a node has or is getting: stored, or read while it is filled."""
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from clients.oci.digest import Digest
@@ -21,7 +22,7 @@ from dataplane.blobs.reader import BlobReader
 from dataplane.blobs.scrub import Scrubber
 from dataplane.blobs.source import Source
 from dataplane.blobs.space import Limits, Space
-from dataplane.blobs.store import BlobStore
+from dataplane.blobs.store import BlobStore, StoredBlob
 from dataplane.blobs.threads import Threads
 from dataplane.blobs.tier import Tier
 from dataplane.blobs.trouble import Trouble
@@ -84,7 +85,7 @@ class BlobCache:
         self._upkeep = Upkeep(store, spool_folder, self._space, self._threads, self._trouble)
         self._detours = Detours(self._threads, self.measures, patience, _MOST_DETOURS)
         self._scrub_rate = scrub_rate
-        self._tier = Tier(bucket, self.measures, turns)
+        self._tier = Tier(bucket, spool_folder, self.measures, turns)
         self._keeping = Keeping(store, self._space, self._tier, self._trouble, self.measures)
         self._doubts = Doubts(self.verify, self._keeping.unreadable)
         self._fills = Fills(
@@ -124,6 +125,7 @@ class BlobCache:
         self._background.spawn(self._upkeep.run, "blob space")
         if self._scrub_rate:
             self._background.spawn(self._scrubber(self._scrub_rate).run, "blob scrubber")
+        self._background.spawn(partial(self._tier.make_good, self._verified), "blobs owed to the bucket")
 
     async def open(
         self, digest: Digest, size: int, source: Source, *, owner: str = "", ahead: bool = False
@@ -218,6 +220,9 @@ class BlobCache:
     async def verify(self, digest: Digest) -> bool:
         """Read a stored blob again, at once; see Scrubber."""
         return await self._scrubber(1 << 40).verify(digest)
+
+    async def _verified(self, digest: Digest) -> StoredBlob | None:
+        return self._store.peek(digest) if await self.verify(digest) else None
 
     async def sweep(self) -> None:
         """Count what is stored, and make room if there is too little; done now and then by itself.

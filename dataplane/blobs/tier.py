@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from clients.oci.digest import Digest
 from dataplane.blobs.bucket import Bucket
@@ -11,7 +12,7 @@ from dataplane.blobs.measures import Measures
 from dataplane.blobs.source import Source
 from dataplane.blobs.store import StoredBlob
 from dataplane.blobs.turns import Came, Turns
-from dataplane.blobs.uploads import Upload, Uploads
+from dataplane.blobs.uploads import Upload, Uploads, Verified
 from dataplane.blobs.way import Key, Way
 
 logger = logging.getLogger(__name__)
@@ -20,11 +21,16 @@ logger = logging.getLogger(__name__)
 class Tier:
     """What a cache does with a bucket, which outlives it; nothing at all without one."""
 
-    def __init__(self, bucket: Bucket | None, measures: Measures, turns: Turns | None = None) -> None:
-        """Use a bucket; with `turns`, of the nodes that share it one asks an upstream for all."""
+    def __init__(
+        self, bucket: Bucket | None, folder: Path, measures: Measures, turns: Turns | None = None
+    ) -> None:
+        """Use a bucket; with `turns`, of the nodes that share it one asks an upstream for all.
+
+        What the bucket is still to get is noted in folder.
+        """
         self._bucket = bucket
         self._measures = measures
-        self._uploads = None if bucket is None else Uploads(bucket, measures)
+        self._uploads = None if bucket is None else Uploads(bucket, folder, measures)
         self._turns = turns
         self._uploading: dict[Key, Upload] = {}
 
@@ -58,6 +64,11 @@ class Tier:
             if upload is not None:
                 # Other nodes wait until it is there.
                 self._uploading[key] = upload
+
+    async def make_good(self, verified: Verified) -> None:
+        """Put what an earlier process or a failing bucket left into it, until cancelled."""
+        if self._uploads is not None:
+            await self._uploads.make_good(verified)
 
     async def settled(self) -> None:
         """Wait until all that was to be put is there, or was given up."""

@@ -4,13 +4,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from clients.oci.digest import Digest
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_client import BucketFailed
+from dataplane.blobs.claim import Claim
 from dataplane.blobs.measures import Measures
+from dataplane.blobs.owed import Owed
 from dataplane.blobs.store import StoredBlob
+from dataplane.blobs.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -20,12 +24,19 @@ _AT_ONCE: Final = 2
 _WAITING: Final = 100
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 5.0  # seconds
+# Seconds between two looks for what is owed to the bucket, of before a stop or as it failed.
+_LOOK: Final = 30.0
+
+Verified = Callable[[Digest], Awaitable[StoredBlob | None]]
+"""Opens a stored blob that is read again and found right; None where there is none. Raises OSError."""
 
 
 class Upload:
     """One of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, owed: Claim | None) -> None:
+        self.owed = owed
+        """The claim on it, where it could be noted."""
         self.moved = 0
         """Bytes that have gone to the bucket: of others, while it waits for them, and then its own."""
 
@@ -35,15 +46,15 @@ class Uploads:
 
     A blob is uploaded after it was verified, from the file that it was verified in: the bucket then never
     holds, not for a moment, what nobody has verified; a fetch that breaks off or turns out to be wrong
-    costs no upload to take back; and a bucket that is slow slows no client down.
+    costs no upload to take back; and a bucket that is slow slows no client down. What is broken off or given
+    up is owed, and made good as long as it is stored.
     """
 
-    def __init__(
-        self, bucket: Bucket, measures: Measures, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
+    def __init__(self, bucket: Bucket, folder: Path, measures: Measures) -> None:
+        """Put blobs into bucket; what is owed to it is noted in folder, for all processes of the node."""
         self._bucket = bucket
         self._measures = measures
-        self._sleep = sleep
+        self._owed = Owed(folder)
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[Upload] = set()
@@ -52,25 +63,65 @@ class Uploads:
     def begin(self, digest: Digest, stored: StoredBlob, done: Callable[[], None]) -> Upload | None:
         """Upload a stored blob by and by; closes it. `done` is called when that has ended, however it did.
 
-        None where it is not begun at all.
+        None where it is not begun now.
         """
+        owed = self._owed.note(digest)
         if len(self._tasks) >= _WAITING or self._bucket.pauses:
             stored.close()
+            if owed is not None:
+                owed.close()
             self._measures.bucket_failures += 1
             logger.warning(
-                "blob %s is not put into %s, which is behind or failing", digest, self._bucket.place
+                "blob %s is not put into %s now, which is behind or failing", digest, self._bucket.place
             )
             return None
-        upload = Upload()
+        upload = Upload(owed)
+        self._start(digest, stored, upload).add_done_callback(lambda _: done())
+        return upload
+
+    async def make_good(self, verified: Verified) -> None:
+        """Put what is owed into the bucket, and look for more now and then, until cancelled."""
+        while True:
+            try:
+                for digest in await in_thread(None, self._owed.left):
+                    if self._bucket.pauses:
+                        break
+                    await self._make_good(digest, verified)
+            except OSError as error:
+                logger.warning("not all that the bucket is to get can be put there now: %s", error.strerror)
+            await asyncio.sleep(_LOOK)
+
+    async def _make_good(self, digest: Digest, verified: Verified) -> None:
+        owed = self._owed.take(digest)
+        if owed is None:
+            return
+        try:
+            stored = await verified(digest)
+        except OSError:
+            # It is fetched when it is asked for again, and is put there then.
+            stored = None
+        except BaseException:
+            owed.close()
+            raise
+        if stored is None:
+            owed.end()
+        else:
+            await asyncio.wait([self._start(digest, stored, Upload(owed))])
+
+    def _start(self, digest: Digest, stored: StoredBlob, upload: Upload) -> asyncio.Task[None]:
         self._waiting.add(upload)
         task = asyncio.create_task(self._run(digest, stored, upload), name=f"upload {digest}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # Also when it is cancelled before it has begun.
-        task.add_done_callback(lambda _: self._waiting.discard(upload))
-        task.add_done_callback(lambda _: stored.close())
-        task.add_done_callback(lambda _: done())
-        return upload
+        task.add_done_callback(lambda _: self._let_go(stored, upload))
+        return task
+
+    def _let_go(self, stored: StoredBlob, upload: Upload) -> None:
+        self._waiting.discard(upload)
+        stored.close()
+        if upload.owed is not None:
+            upload.owed.close()
 
     def drop(self, digest: Digest) -> None:
         """Remove from the bucket what turned out to be wrong."""
@@ -88,7 +139,7 @@ class Uploads:
             await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
-        """Break off what is under way: the bucket is only a cache."""
+        """Break off what is under way: the next start makes it good."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -108,8 +159,10 @@ class Uploads:
                     self._measures.bucket_failures += 1
                     logger.warning("blob %s could not be put into %s: %s", digest, self._bucket.place, error)
                 else:
+                    if upload.owed is not None:
+                        upload.owed.end()
                     return
-                await self._sleep(_PAUSE * attempt)
+                await asyncio.sleep(_PAUSE * attempt)
 
     def _sent(self, upload: Upload, count: int) -> None:
         for each in (upload, *self._waiting):

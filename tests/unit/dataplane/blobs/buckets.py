@@ -1,5 +1,6 @@
 """What tests of blobs in a bucket do over and over."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -34,6 +35,13 @@ async def filled(cache: BlobCache, blob: Blob) -> None:
     assert await pull(cache, blob, ScriptedSource(blob)) == content_of(blob)
     await settled(cache)
     await cache.uploaded()
+
+
+async def put_by_itself(bucket: Bucket, blob: Blob) -> None:
+    """Waits until a blob is in the bucket, whoever puts it there."""
+    async with asyncio.timeout(20):
+        while await held(bucket, blob.digest) != content_of(blob):  # noqa: ASYNC110 - a server
+            await asyncio.sleep(0.05)
 
 
 class KeptInBucket:
