@@ -19,7 +19,7 @@ from dataplane.http import transfer
 from dataplane.http.errors import Code, Refusal
 from dataplane.http.failures import FAILURES
 from dataplane.http.head import head
-from dataplane.http.message import Answer, Request
+from dataplane.http.message import METHODS, Answer, Request
 from dataplane.http.service import Service
 
 _LOG = logging.getLogger(__name__)
@@ -119,17 +119,22 @@ class Exchange(HTTPMessageDelegate):
     def _trace(self) -> AbstractContextManager[tracing.Span]:
         if not self._service.traced:
             return tracing.NO_SPAN
-        asked = {"http.request.method": self._method}
+        asked = {"http.request.method": self._traced_method}
         if isinstance(self._request, Request):
             asked["url.path"] = self._request.target.partition("?")[0][:_MOST_PATH]
-        return tracing.begin_trace(self._method, self._parent, asked)
+        return tracing.begin_trace(self._traced_method, self._parent, asked)
+
+    @property
+    def _traced_method(self) -> str:
+        # The name that OpenTelemetry has for all others.
+        return self._method if self._method in METHODS else "_OTHER"
 
     async def _exchange(self, span: tracing.Span, *, close: bool) -> None:
         started, route = time.perf_counter(), "none"
         try:
             answer = await self._answer()
             route = answer.route
-            span.name(f"{self._method} {route}")
+            span.name(f"{self._traced_method} {route}")
             span.set({"http.route": route, "http.response.status_code": answer.status})
 
             def begun() -> None:

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from dataplane.http.pace import Pace
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""What is told apart where requests are counted and traced: a client may write any word."""
 
 Headers = tuple[tuple[str, str], ...]
 Chunk = bytes | memoryview

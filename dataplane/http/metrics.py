@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Final, Protocol
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -12,6 +12,7 @@ from dataplane.access.sign_in import Failures
 from dataplane.blobs.measures import Measures
 from dataplane.config.state import ConfigState
 from dataplane.http.limits import Hits
+from dataplane.http.message import METHODS
 from dataplane.http.timings import Timings
 from dataplane.resolve.lookups import Lookups
 
@@ -38,9 +39,6 @@ class Load(Protocol):
     def timings(self) -> Timings:
         """How long the others took."""
         ...
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Metrics:
@@ -74,7 +72,7 @@ class Metrics:
 
     def count(self, route: str, method: str, status: int) -> None:
         """Count an answered request; methods nobody has heard of count as one."""
-        key = (route, method if method in _METHODS else "other", status)
+        key = (route, method if method in METHODS else "other", status)
         self._answered[key] = self._answered.get(key, 0) + 1
 
     def sent(self, size: int) -> None:

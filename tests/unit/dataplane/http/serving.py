@@ -66,10 +66,14 @@ class Running:
 
 
 @asynccontextmanager
-async def running(quick: Quick | None = None, **options: float) -> AsyncIterator[Running]:
+async def running(
+    quick: Quick | None = None, *, traced: bool = False, **options: float
+) -> AsyncIterator[Running]:
     """Run a server on a free port."""
     found = Running()
-    found.server = Server(found.answer, found.count, limits=Limits(**options), hits=found.hits, quick=quick)
+    found.server = Server(
+        found.answer, found.count, limits=Limits(**options), hits=found.hits, quick=quick, traced=traced
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     found.port = listener.getsockname()[1]
