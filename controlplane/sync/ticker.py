@@ -58,10 +58,11 @@ class Ticker:
 
     async def _ticking(self) -> None:
         count = 0
+        more = False
         while True:
             try:
-                if count % _TIDY == 0:
-                    await self.tidy()
+                if more or count % _TIDY == 0:
+                    more = await self.tidy()
                 await self.tick()
             except DatabaseUnavailable as error:
                 _LOG.warning("The schedule cannot be looked at: %s", error)
@@ -86,8 +87,11 @@ class Ticker:
                 is_due = await due.create(session, self._schedule, now) == due.BATCH
             self._wake()
 
-    async def tidy(self) -> None:
-        """Reckon next times anew where the schedule has changed, and delete what is long over."""
+    async def tidy(self) -> bool:
+        """Reckon next times anew where the schedule has changed, and delete some of what is long over.
+
+        Tells whether more may be: millions take their time, and what is due does not wait for it.
+        """
         now = self._now()
         planned = due.BATCH
         while planned == due.BATCH:
@@ -95,14 +99,11 @@ class Ticker:
                 planned = await due.plan(session, self._schedule, now)
         async with self._database.read() as session:
             time = await sweep.time(session, now)
-        deleted = recovery.BATCH
-        while deleted == recovery.BATCH:
-            async with self._database.write() as session:
-                deleted = await recovery.forget(session, time - self._limits.retention)
-        deleted = held.BATCH
-        while deleted == held.BATCH:
-            async with self._database.write() as session:
-                deleted = await tagging.forget_history(session, time - self._limits.tag_history)
+        async with self._database.write() as session:
+            jobs = await recovery.forget(session, time - self._limits.retention)
+        async with self._database.write() as session:
+            revisions = await tagging.forget_history(session, time - self._limits.tag_history)
+        return jobs == recovery.BATCH or revisions == held.BATCH
 
     async def _recover(self, now: datetime) -> None:
         async with self._database.write() as session:
