@@ -97,11 +97,10 @@ class Follow:
         """Follow to the end, or fetch the rest. Raises only when cancelled."""
         try:
             if await self._is_abandoned():
-                inode = os.fstat(self._file.fileno()).st_ino
                 logger.warning(
                     "blob %s: the process that fetched it has ended; this one goes on", self._digest
                 )
-                self._fill = self._take_over(self._claim, inode)
+                self._fill = self._take_over(self._claim, self._inode())
                 self._grown.beat()
                 await self._fill.run()
         except asyncio.CancelledError:
@@ -138,8 +137,12 @@ class Follow:
             self._grown.beat()
         return grown
 
+    def _inode(self) -> int:
+        return os.fstat(self._file.fileno()).st_ino
+
     def _settle(self) -> None:
-        if not self._claim.is_settled():
+        # Of a fetch that began anew under the same claim, the verdict is about another file.
+        if not self._claim.is_settled() or self._claim.spool() != self._inode():
             self._fail(NotSpooled(f"This node has lost its copy of {self._digest}."))
         elif (failure := self._claim.failure()) is not None:
             self._fail(failure)

@@ -3,16 +3,18 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clients.oci.errors import UpstreamNotFound
+from dataplane.blobs.claim import Claim
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.blobs.fill import HELD_BACK
 from dataplane.blobs.watch import Watch
+from dataplane.blobs.way import name_of
 from tests.fakes.blobs import BytesBlob, GeneratedBlob, content_of
 from tests.fakes.sources import ScriptedSource, Turn
 from tests.unit.dataplane.blobs.reading import (
@@ -125,6 +127,35 @@ async def test_wrong_bytes_in_what_was_left_are_found(make_cache: Callable[..., 
     assert failure.fault is Fault.DIGEST
     assert len(got) <= BLOB.size - HELD_BACK
     assert await pull(two, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
+
+
+async def test_the_bytes_of_a_fetch_that_failed_are_not_those_of_the_next(
+    make_cache: Callable[..., Any], root: Path
+) -> None:
+    """Its process died before its follower looked, and by then another has the right ones in another file."""
+    cache = await make_cache()
+    name = name_of((BLOB.digest, BLOB.size, ""))
+    spool = root / "spool" / f"{name}.spool"
+
+    def fetch(content: bytes, failure: BlobFailed | None) -> Iterator[Claim]:
+        with Claim(root / "spool" / f"{name}.claim") as claim:
+            assert claim.take()
+            spool.unlink(missing_ok=True)
+            spool.write_bytes(content)
+            claim.announce(spool.stat().st_ino)
+            yield claim
+            claim.settle(failure)
+
+    wrong = fetch(bytes(BLOB.size), BlobFailed(Fault.DIGEST, "It has another digest."))
+    next(wrong)
+    with await cache.open(BLOB.digest, BLOB.size, ScriptedSource(BLOB)) as reader:
+        assert await read(reader, 0, MIB) == bytes(MIB)
+        for fetching in (wrong, fetch(content_of(BLOB), None)):
+            list(fetching)
+        got, failure = await read_until_failure(reader)
+
+    assert isinstance(failure, BlobFailed)
+    assert len(got) <= BLOB.size - HELD_BACK
 
 
 async def test_a_spool_from_before_a_restart_of_the_machine_is_not_trusted(
