@@ -14,6 +14,7 @@ from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.identifiers import new_uid
 from controlplane.model.signal import ChangeSignal
 from controlplane.sync import jobs, recovery
+from controlplane.sync.beating import beating
 from controlplane.sync.execution import Claimed, Execution
 from controlplane.sync.limits import Limits
 from controlplane.sync.lock_health import LockHealth
@@ -24,8 +25,6 @@ _LOG = logging.getLogger(__name__)
 
 # Seconds until jobs are looked for that other replicas wrote.
 _LOOK_AGAIN: Final = 1.0
-# How often in the time of a lease it is renewed.
-_BEATS: Final = 4
 # Candidates looked at for each free place: others may be quicker with some.
 _CHOICE: Final = 4
 
@@ -78,7 +77,7 @@ class Dispatcher:
             await recovery.take_back(session, self._instance, self._now())
         self._loops = [
             asyncio.create_task(self._filling(), name="sync-dispatch"),
-            asyncio.create_task(self._beating(), name="sync-beat"),
+            asyncio.create_task(beating(self._limits.lease, self._beat), name="sync-beat"),
         ]
 
     async def stop(self) -> None:
@@ -180,15 +179,6 @@ class Dispatcher:
             self._measures.holds(len(self._running))
             await self._release(claimed.lease)
             self._wanted.send()
-
-    async def _beating(self) -> None:
-        while True:
-            heed_cancellation()
-            await asyncio.sleep(self._limits.lease.total_seconds() / _BEATS)
-            try:
-                await self._beat()
-            except Exception:  # noqa: BLE001 - the runs would all be lost
-                _LOG.exception("Renewing the leases of syncs failed; it is tried again.")
 
     async def _beat(self) -> None:
         """Say of every run that it goes on, and end those that may not."""

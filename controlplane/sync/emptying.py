@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
 
 from sqlalchemy import ColumnElement
 from sqlmodel import col, select, update
@@ -16,14 +16,12 @@ from controlplane.model.artifact_tables import Artifact
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.identifiers import new_uid
 from controlplane.sync import jobs
+from controlplane.sync.beating import beating
 from controlplane.sync.lease_rows import LeaseRows, is_held
 from controlplane.sync.locks import Lease, LocksUnavailable
 from penstock.v1 import artifact_pb2
 
 _LOG = logging.getLogger(__name__)
-
-# How often in the time of a lease it is renewed.
-_BEATS: Final = 4
 
 
 def is_emptied(session: AsyncSession) -> ColumnElement[bool]:
@@ -73,12 +71,13 @@ async def emptying(
     """
     locks = LeaseRows(database)
     lease = await _acquire(locks, lasting)
-    beating = asyncio.create_task(_beat(locks, lease, lasting), name="emptying-beat")
+    beat = partial(_beat, locks, lease, lasting)
+    beats = asyncio.create_task(beating(lasting, beat), name="emptying-beat")
     try:
         yield Emptying(lease.name, requested_by, now)
     finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+        beats.cancel()
+        await asyncio.gather(beats, return_exceptions=True)
         with suppress(LocksUnavailable):
             await locks.release(lease)
 
@@ -94,9 +93,7 @@ async def _acquire(locks: LeaseRows, lasting: timedelta) -> Lease:
 
 
 async def _beat(locks: LeaseRows, lease: Lease, lasting: timedelta) -> None:
-    while True:
-        await asyncio.sleep(lasting.total_seconds() / _BEATS)
-        try:
-            await locks.renew(lease, lasting)
-        except LocksUnavailable as error:
-            _LOG.warning("Runs may begin over artifacts that are being emptied: %s", error)
+    try:
+        await locks.renew(lease, lasting)
+    except LocksUnavailable as error:
+        _LOG.warning("Runs may begin over artifacts that are being emptied: %s", error)

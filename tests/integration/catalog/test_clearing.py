@@ -1,6 +1,9 @@
 """What is dropped of an artifact before it goes or comes from another upstream."""
 
+from datetime import timedelta
+
 import pytest
+from sqlalchemy import text
 from sqlmodel import SQLModel, col, func, select, update
 
 from controlplane.catalog import clearing
@@ -22,6 +25,7 @@ from tests.fakes.waiting import until
 
 pytestmark = BOTH_DATABASES
 
+_SHORT = timedelta(seconds=1)
 # Nobody holds its lease any more.
 _KILLED = Emptying("emptying killed", "ann@example.com", lambda: NOW)
 
@@ -137,3 +141,29 @@ async def _expire(database: Database, at: int) -> None:
     async with database.write() as session:
         which = col(SyncLease.name).startswith("emptying ")
         await session.exec(update(SyncLease).where(which).values(expires_at=at))
+
+
+async def test_who_could_not_say_once_that_it_goes_on_says_it_again(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database refused it, with an error that nobody foresaw."""
+    artifact = await add_artifact(database, "example.com/app")
+
+    async def is_kept() -> bool:
+        async with database.read() as session:
+            return (await session.exec(select(is_emptied(session)))).one()
+
+    async def is_told() -> bool:
+        return "Renewing a lease failed" in caplog.text
+
+    async with emptying(database, "ann@example.com", lasting=_SHORT, now=lambda: NOW) as taken:
+        await clearing.clear_all(database, artifact, taken.take)
+        async with database.write() as session:
+            await session.exec(update(SyncLease).values(expires_at=0))
+            session.add(SyncLease(name="other", token="other", fence=1, expires_at=1))
+            await session.flush()
+            await session.exec(text("CREATE UNIQUE INDEX one_held ON sync_lease ((expires_at > 0))"))
+        await until(is_told)
+        async with database.write() as session:
+            await session.exec(text("DROP INDEX one_held"))
+        await until(is_kept)
