@@ -5,7 +5,8 @@ Lines of JSON. The supervisor sends an empty object to ask for a report. A worke
 the configuration (`{"configuration": {...}}`, see `config.relay`), of their disk (`{"trouble": "..."}`) and
 of manifests (`{"resolved": [uid of the artifact, digest]}`) is passed on. What they noted of requests
 (parcels: their number, a space, and an array) goes to the leading worker, which is told when the others have
-ended (`{"alone": true}`). Either takes the end of the channel for the end of the other.
+ended (`{"alone": true}`). All are told when those who stop the node do not wait any longer
+(`{"hurry": true}`). Either takes the end of the channel for the end of the other.
 
 Nobody waits for the other to read. What one does not read is kept up to a bound, and not sent beyond it:
 records are then counted as lost, a configuration is on the board, and a report is asked for again.

@@ -49,7 +49,8 @@ async def serve(settings: Settings, share: Share, descriptor: int, shared: Seque
     for listener in listening:
         listener.settimeout(0)
     channel = await Channel.of(socket.socket(fileno=descriptor))
-    signals = Signals()
+    # Whoever tells all processes of a node tells its supervisor as well, which tells them once more.
+    signals = Signals(once=True)
 
     def tell(what: str, said: object = True) -> None:
         channel.send({what: said})
@@ -97,6 +98,8 @@ async def _listen(channel: Channel, node: Node, crew: Crew, signals: Signals) ->
                 node.hear_resolved(*message["resolved"])
             elif "alone" in message:
                 crew.alone.set()
+            elif "hurry" in message:
+                signals.second.set()
             elif "question" in message:
                 # Reports do not wait for it.
                 answering.create_task(_answer(channel, node, **message["question"]))

@@ -264,4 +264,4 @@ class Supervisor:
     async def _hurry(self, at_once: asyncio.Event) -> None:
         await at_once.wait()
         for worker in self._workers.values():
-            worker.terminate()
+            worker.hurry()

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.blobs import content_of
+from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.controlplane import FakeControlPlane
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
@@ -256,6 +256,27 @@ async def test_what_is_cached_is_told_by_any_worker(
             os.kill(pid, signal.SIGCONT)
         os.kill(min(workers), signal.SIGKILL)
         assert json.loads((await node.ask(path, token))[1]) == found
+
+
+async def test_all_processes_that_are_told_to_end_let_transfers_finish(
+    plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    """As systemd tells all of a service: a worker hears it twice, which is no wish to end at once."""
+    blob = GeneratedBlob(1, 3_000_000)
+    token = offer(plane, fake, make_image([blob]))
+    gate = asyncio.Event()
+    fake.faults.add("blobs", pause_after=1_000_000, gate=gate)
+    async with node_of(plane, tmp_path / "data", 2) as node:
+        reader, writer = await node.process.begin(f"/v2/acme/app/blobs/{blob.digest}", token)
+        workers = node.workers()
+        for pid in (*workers, node.process.process.pid):
+            os.kill(pid, signal.SIGTERM)
+        # The one without a transfer.
+        await until(lambda: len(node.workers()) == 1)
+        gate.set()
+        assert await reader.read() == content_of(blob)
+        writer.close()
+        assert await node.process.process.wait() == 0
 
 
 async def test_workers_end_with_their_supervisor(
