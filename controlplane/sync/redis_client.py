@@ -1,7 +1,7 @@
 """The Redis that replicas share."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from redis.asyncio import Redis
@@ -40,6 +40,13 @@ def client(url: str) -> Redis:
         raise ConfigurationError(
             f"{SETTING} is not a URL of Redis: give redis://host:6379/0, rediss://... or unix:///path."
         ) from error
+
+
+async def close(redis: Redis) -> None:
+    """Close the connections; one that a Redis which hangs does not let go of ends with the process."""
+    # By TLS it would have to agree.
+    with suppress(RedisError, OSError):
+        await redis.aclose()
 
 
 @contextmanager

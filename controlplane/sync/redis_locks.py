@@ -78,7 +78,7 @@ class RedisLocks:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await redis_client.close(self._redis)
 
 
 async def _run(script: AsyncScript, name: str, *arguments: str | int) -> int:

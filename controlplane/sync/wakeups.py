@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from clients.process.cancellation import heed_cancellation
 from controlplane.model.identifiers import new_uid
 from controlplane.model.signal import ChangeSignal
+from controlplane.sync import redis_client
 from controlplane.sync.redis_client import RedisUnavailable, translated
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Wakeups:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._redis.aclose()
+        await redis_client.close(self._redis)
 
     def tell(self) -> None:
         """Tell the others, in the background: many words at once are one."""

@@ -1,8 +1,10 @@
 """What goes on, and what waits, while Redis is gone."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -23,6 +25,7 @@ from tests.fakes.images import make_image
 from tests.fakes.rows import add_artifact, read_artifact
 from tests.fakes.synced import Bench, ended
 from tests.fakes.waiting import until
+from tests.servers.certificates import Authority
 from tests.servers.redis_server import RedisServer
 
 pytestmark = pytest.mark.real
@@ -166,3 +169,20 @@ async def test_a_stop_in_the_moment_in_which_a_lock_answers(bench: Bench) -> Non
         locks.answer.set_result(None)
         async with asyncio.timeout(20):
             await syncs._dispatcher.stop()
+
+
+async def test_what_runs_is_left_to_others_at_a_stop_while_redis_hangs(bench: Bench, tmp_path: Path) -> None:
+    """By TLS its connections are not closed in time then; the run is given up all the same."""
+    server = RedisServer(Authority().issue(tmp_path, "127.0.0.1")).start()
+    try:
+        bench.fake.faults.add("tags", gate=asyncio.Event(), pause_after=0)
+        locks, wakeups = RedisLocks.at(server.url), Wakeups(redis_client.client(server.url))
+        async with bench.running(locks=locks, wakeups=wakeups) as syncs:
+            await bench.request(syncs)
+            await bench.fake.asked("tags", 1)
+            server.process.signal(signal.SIGSTOP)
+        await locks.close()
+    finally:
+        server.process.signal(signal.SIGCONT)
+        server.remove()
+    assert [job.state for job in await bench.jobs()] == [_Job.FAILED, _Job.PENDING]
