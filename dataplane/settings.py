@@ -140,7 +140,11 @@ class Settings(StoreSettings, ServerSettings):
             settings = cls()
         except ValidationError as error:
             # Values are left out: one may be a token.
-            problems = [f"{_PREFIX}{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
+            problems = [
+                f"{_PREFIX}{str(item['loc'][0]).upper()}:"
+                f" {item['msg'].removeprefix('Value error, ').rstrip('.')}"
+                for item in error.errors()
+            ]
             raise ConfigurationError(f"Wrong settings: {'; '.join(problems)}.") from None
         settings.blob_directory(settings.data_dir)
         _ = settings.redirect_rule, settings.proxies

@@ -86,7 +86,7 @@ async def evict(
     still there, or never was.
     """
     if sum((bool(digests), all_, unused_for is not None)) != 1:
-        raise Failure("Give digests, or --all, or --unused-for.", Exit.USAGE)
+        raise Failure("Give one of these: digests, --all, --unused-for.", Exit.USAGE)
     options = [*(digests or ())]
     if all_:
         # Also what was used in this very second.
@@ -101,8 +101,7 @@ async def evict(
         lambda row: (row["digest"], str(row["size"]), "yes" if row["evicted"] else "no, it is being read"),
         session.output,
     )
-    if missing := set(digests or ()) - {row["digest"] for row in rows}:
-        raise Failure(f"Not in the cache: {', '.join(sorted(missing))}.")
+    _check_found(digests, rows)
     if kept := sorted(row["digest"] for row in rows if digests and not row["evicted"]):
         raise Failure(f"Still there, as somebody is reading it: {', '.join(kept)}. Try again later.")
 
@@ -118,7 +117,8 @@ async def verify(
 ) -> None:
     """Read blobs again, all by default, and drop those whose bytes have changed.
 
-    It ends with exit code 1 where there were any; they are fetched again when somebody asks for them.
+    It ends with exit code 1 where there were any, which are fetched again when somebody asks for them; where
+    the disk failed to give one; and where one that was named is not there.
     """
     options = [] if rate is None else ["--rate", str(_bytes(rate))]
     rows, told = [], 0
@@ -143,6 +143,12 @@ async def verify(
             f"{rotten} of {len(rows)} blobs were rotten, and were dropped; {unreadable} could not be read,"
             " which the system's log says more of."
         )
+    _check_found(digests, rows)
+
+
+def _check_found(digests: list[str] | None, rows: list[Row]) -> None:
+    if missing := set(digests or ()) - {row["digest"] for row in rows}:
+        raise Failure(f"Not in the cache: {', '.join(sorted(missing))}.")
 
 
 async def _rows(session: Session, *arguments: str) -> AsyncGenerator[Row, None]:

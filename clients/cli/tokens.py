@@ -113,7 +113,7 @@ async def list_all(
         await show_list(found, FIELDS, session.output)
 
 
-@command(app, "get", "penstock tokens get acme ci@example.com 5f0c")
+@command(app, "get", "penstock tokens get acme ci@example.com 01234567-89ab-4cde-8f01-23456789abcd")
 async def get(
     session: Session, organization: OrganizationArgument, user: UserArgument, token: TokenArgument
 ) -> None:
@@ -125,7 +125,7 @@ async def get(
     show(found, FIELDS, session.output)
 
 
-@command(app, "delete", "penstock tokens delete acme ci@example.com 5f0c")
+@command(app, "delete", "penstock tokens delete acme ci@example.com 01234567-89ab-4cde-8f01-23456789abcd")
 async def delete(
     session: Session, organization: OrganizationArgument, user: UserArgument, token: TokenArgument
 ) -> None:

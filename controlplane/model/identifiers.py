@@ -91,7 +91,7 @@ def uid_of(kind: str) -> Callable[[str], str]:
 
     def check(text: str) -> str:
         if not _UID.fullmatch(text):
-            raise InvalidName(f"{shown(text)} is no id of a {kind}: give one as the lists show it.")
+            raise InvalidName(f"{shown(text)} is no {kind} id: give one as the lists show it.")
         return text
 
     return check

@@ -36,7 +36,7 @@ _NAMES: Final = {
     NameKind.TOKEN: (5001, 2000, "token{}"),
     NameKind.TAG: (10_001, 50 * TAGS, "1.{}.0"),
     NameKind.DIGEST: (12_001, 50 * TAGS, "sha256:{:064x}"),
-    NameKind.ADDRESS: (20_001, 6000, "192.0.2.{}"),
+    NameKind.ADDRESS: (20_001, 6000, "2001:db8::{}"),
     NameKind.CLIENT: (30_001, 20, "docker/20.10.{} go/1.18"),
     NameKind.PLATFORM: (31_001, 3, "linux/arch{}"),
 }

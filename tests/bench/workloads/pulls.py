@@ -91,7 +91,7 @@ QUESTIONS: dict[str, dict[str, Ask]] = {
         "a digest": _list(digest="sha256:" + "7".rjust(64, "0")),
         "a user's checks": _list(user=_USER, kind=pb.PullEvent.CHECK),
         "a token": _list(token_uid="6-1234"),
-        "an address": _list(address="192.0.2.4242"),
+        "an address": _list(address="2001:db8::4242"),
         "clients by their beginning": _list(client="docker/20.10.1*"),
         "a customer and an artifact that it never pulled": _list(
             customer=_BIG, artifact=f"{_PARENT}/artifacts/app40"
@@ -99,7 +99,7 @@ QUESTIONS: dict[str, dict[str, Ask]] = {
         "a customer, a client, and cold": _list(
             customer=_BIG, client="docker/20.10.1 go/1.18", temperature=pb.COLD
         ),
-        "an address of another customer": _list(customer=_BIG, address="192.0.2.4242"),
+        "an address of another customer": _list(customer=_BIG, address="2001:db8::4242"),
     },
     "top lists": {
         "artifacts": _sum(_Sums.ARTIFACT),

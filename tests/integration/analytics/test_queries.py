@@ -83,7 +83,7 @@ async def test_filters_combine(vendor: Vendor, pulls: PullServicer) -> None:
         vendor.pull("hank", tag="1.1.0", at=NOW - timedelta(days=3), address="192.0.2.7"),
         vendor.pull("hank", tag="1.1.4", at=NOW - timedelta(days=2), cold_blobs=1),
         vendor.pull("bill", tag="1.2.0", at=NOW - timedelta(days=1), client="containerd/1.6"),
-        vendor.pull("ann", tag="latest", kind=PullEvent.CHECK, artifact_uid=other.uid),
+        vendor.pull("ann", tag="latest", kind=PullEvent.CHECK, artifact_uid=other.uid, address="2001:db8::7"),
     )
     everything = ["latest", "1.2.0", "1.1.4", "1.1.0"]
     parent = _parent(vendor)
@@ -109,6 +109,7 @@ async def test_filters_combine(vendor: Vendor, pulls: PullServicer) -> None:
         ({"temperature": pb.WARM, "kind": PullEvent.PULL}, ["1.2.0", "1.1.0"]),
         ({"user": f"{parent}/users/hank@example.com", "address": "192.0.2.1"}, ["1.1.4"]),
         ({"address": "198.51.100.1"}, []),
+        ({"address": "2001:DB8:0::7"}, ["latest"]),
     ):
         assert await _tags(pulls, vendor, **fields) == expected, fields
 
@@ -148,6 +149,7 @@ async def test_wrong_filters_are_told_all_at_once(vendor: Vendor, pulls: PullSer
             customer="globex",
             user="somebody",
             version_range="nonsense!",
+            address="192.0.2.0/24",
             start_time=_at(NOW),
             end_time=_at(NOW),
         ),
@@ -155,7 +157,7 @@ async def test_wrong_filters_are_told_all_at_once(vendor: Vendor, pulls: PullSer
     with pytest.raises(ApiError) as caught:
         await pulls.ListPulls(request, _CONTEXT)
     assert {violation.field for violation in caught.value.violations} == {
-        f"filter.{name}" for name in ("artifact", "customer", "user", "version_range", "end_time")
+        f"filter.{name}" for name in ("artifact", "customer", "user", "version_range", "address", "end_time")
     }
 
 

@@ -168,6 +168,7 @@ def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.Monke
     with pytest.raises(ConfigurationError, match=name) as caught:
         Settings.load()
     assert "\n" not in str(caught.value)
+    assert "Value error" not in str(caught.value)
 
 
 def test_the_nodes_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
