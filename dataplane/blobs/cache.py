@@ -85,7 +85,7 @@ class BlobCache:
         self._upkeep = Upkeep(store, spool_folder, self._space, self._threads, self._trouble)
         self._detours = Detours(self._threads, self.measures, patience, _MOST_DETOURS)
         self._scrub_rate = scrub_rate
-        self._tier = Tier(bucket, spool_folder, self.measures, turns)
+        self._tier = Tier(bucket, spool_folder, self.measures, turns, lambda key: self._fills.get(key))
         self._keeping = Keeping(store, self._space, self._tier, self._trouble, self.measures)
         self._doubts = Doubts(self.verify, self._keeping.unreadable)
         self._fills = Fills(

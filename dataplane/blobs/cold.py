@@ -108,6 +108,8 @@ class Cold:
         if not claim.held:
             return self.join(running, way, ahead=ahead)
         self._measures.misses += 1
+        if not ahead:
+            running.join()
         return self._reader(running, way)
 
     def join(self, running: Running, way: Way, *, ahead: bool) -> BlobReader:

@@ -1,6 +1,7 @@
 """A bucket behind the store: where to look before the upstream, and where to put what was fetched."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from dataplane.blobs.bucket_first import BucketFirst
 from dataplane.blobs.measures import Measures
 from dataplane.blobs.source import Source
 from dataplane.blobs.store import StoredBlob
-from dataplane.blobs.turns import Came, Turns
+from dataplane.blobs.turns import Came, Fetch, Turns
 from dataplane.blobs.uploads import Upload, Uploads, Verified
 from dataplane.blobs.way import Key, Way
 
@@ -22,16 +23,22 @@ class Tier:
     """What a cache does with a bucket, which outlives it; nothing at all without one."""
 
     def __init__(
-        self, bucket: Bucket | None, folder: Path, measures: Measures, turns: Turns | None = None
+        self,
+        bucket: Bucket | None,
+        folder: Path,
+        measures: Measures,
+        turns: Turns | None = None,
+        fetch: Callable[[Key], Fetch | None] = lambda _: None,
     ) -> None:
         """Use a bucket; with `turns`, of the nodes that share it one asks an upstream for all.
 
-        What the bucket is still to get is noted in folder.
+        What the bucket is still to get is noted in folder. `fetch` gives what is running for a key.
         """
         self._bucket = bucket
         self._measures = measures
         self._uploads = None if bucket is None else Uploads(bucket, folder, measures)
         self._turns = turns
+        self._fetch = fetch
         self._uploading: dict[Key, Upload] = {}
 
     def way(self, digest: Digest, size: int, source: Source, owner: str = "") -> Way:
@@ -87,7 +94,7 @@ class Tier:
             upload, fetched = self._uploading.get(key), came()
             return key[1] + upload.moved if fetched is None and upload is not None else fetched
 
-        return await turns.come(key, moved)
+        return await turns.come(key, moved, self._fetch(key))
 
     def _uploaded(self, key: Key) -> None:
         self._uploading.pop(key, None)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from clients.oci.request import Timeouts
 from dataplane.blobs.bucket import Bucket
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 # Seconds between two looks for what another node fetches.
 _FIRST_LOOK: Final = 0.05
 _LONGEST_LOOK: Final = 1.0
+# Seconds after which it is worth a request to tell whoever fetches that a client waits.
+_MOMENT: Final = 1.0
 # Seconds that what keeps the leases is left alone after it failed.
 _PAUSE: Final = 15.0
 # Seconds for giving leases back when the node stops.
@@ -33,6 +35,19 @@ None in between, which takes as long as it takes.
 """
 
 
+class Fetch(Protocol):
+    """What a turn is for."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether a client waits for it."""
+        ...
+
+    def join(self) -> None:
+        """Hear that one does."""
+        ...
+
+
 class Turns:
     """The turns of one process; `stop` it after the last.
 
@@ -40,6 +55,9 @@ class Turns:
     while what is left, from the upstream or then to the bucket, comes so slowly that nobody waits for so
     long: the next node may have better luck, and all others then wait for that one. Where there are no leases
     to be had, it is everybody's turn.
+
+    Whoever fetches ahead hears of clients that wait elsewhere: one of their nodes then has the lease of
+    another key, made of the blob's.
     """
 
     def __init__(
@@ -66,15 +84,16 @@ class Turns:
         self._held: dict[Key, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def come(self, key: Key, came: Came) -> bool:
+    async def come(self, key: Key, came: Came, fetch: Fetch | None = None) -> bool:
         """Wait until this node may ask the upstream, a bounded time; True where the blob is in the bucket.
 
-        `came` says how its fetch goes on from then. `over` ends the turn, if it was one. Does not raise.
+        `came` says how its fetch goes on from then; without `fetch` a client waits for it. `over` ends the
+        turn, if it was one. Does not raise.
         """
         if key in self._held or self._clock() < self._off_until:
             return False
         try:
-            return await self._come(key, came)
+            return await self._come(key, came, fetch)
         except LeasesUnavailable as error:
             self._unavailable(error)
         except BucketFailed as error:
@@ -98,29 +117,15 @@ class Turns:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _come(self, key: Key, came: Came) -> bool:
-        until, pause, waits = self._clock() + self._longest, _FIRST_LOOK, False
-        while not await self._leases.take(key):
-            self._well()
-            if not waits:
-                waits = True
-                self._measures.bucket_waits += 1
-            left = until - self._clock()
-            if left <= 0:
-                self._measures.bucket_waits_ended += 1
-                logger.warning(
-                    "blob %s is fetched here too: another node has not put it into %s within %g s",
-                    key[0], self._bucket.place, self._longest,
-                )  # fmt: skip
-                return False
-            await self._sleep(min(pause, left))
-            pause = min(pause * 1.5, _LONGEST_LOOK)
-            if await self._bucket.size(key[0]) is not None:
-                return True
+    async def _come(self, key: Key, came: Came, fetch: Fetch | None) -> bool:
+        if not await self._leases.take(key):
+            there = await self._wait(key, fetch)
+            if there is not None:
+                return there
         self._well()
         # Another fetch of this node, for other readers, may have the turn by now.
         if key not in self._held:
-            self._held[key] = self._spawn(self._keep(key, came))
+            self._held[key] = self._spawn(self._keep(key, came, fetch))
         # Its last holder may have put the blob there just before it gave the lease back.
         try:
             there = await self._bucket.size(key[0]) is not None
@@ -131,7 +136,34 @@ class Turns:
             self.over(key)
         return there
 
-    async def _keep(self, key: Key, came: Came) -> None:
+    async def _wait(self, key: Key, fetch: Fetch | None) -> bool | None:
+        """Wait for another node; tells whether the blob is in the bucket, or None where it is the turn."""
+        begun, pause, wished = self._clock(), _FIRST_LOOK, False
+        self._measures.bucket_waits += 1
+        try:
+            while True:
+                self._well()
+                waited = self._clock() - begun
+                if waited >= self._longest:
+                    self._measures.bucket_waits_ended += 1
+                    logger.warning(
+                        "blob %s is fetched here too: another node has not put it into %s within %g s",
+                        key[0], self._bucket.place, self._longest,
+                    )  # fmt: skip
+                    return False
+                if waited > _MOMENT and not wished and (fetch is None or fetch.joined):
+                    wished = await self._leases.take(_wish(key))
+                await self._sleep(min(pause, self._longest - waited))
+                pause = min(pause * 1.5, _LONGEST_LOOK)
+                if await self._bucket.size(key[0]) is not None:
+                    return True
+                if await self._leases.take(key):
+                    return None
+        finally:
+            if wished:
+                self._spawn(self._release(_wish(key)))
+
+    async def _keep(self, key: Key, came: Came, fetch: Fetch | None) -> None:
         growth, waited_for = _Growth(key[1], self._longest, self._clock(), came()), True
         while True:
             await asyncio.sleep(self._renew)
@@ -143,12 +175,20 @@ class Turns:
                 continue
             try:
                 taken = await self._leases.take(key)
+                if taken and fetch is not None and not fetch.joined and await self._is_wished(key):
+                    fetch.join()
             except LeasesUnavailable as error:
                 self._unavailable(error)
                 continue
             if waited_for and not taken:
                 logger.warning("another node has taken over the fetch of blob %s", key[0])
             waited_for = taken
+
+    async def _is_wished(self, key: Key) -> bool:
+        if not await self._leases.take(_wish(key)):
+            return True
+        self._spawn(self._release(_wish(key)))
+        return False
 
     async def _release(self, key: Key) -> None:
         try:
@@ -173,6 +213,12 @@ class Turns:
         if not self._said:
             self._said = str(error)
             logger.warning("This node waits for no other%s. %s", " from now on" if never else "", error)
+
+
+def _wish(key: Key) -> Key:
+    """Give the key whose lease a node has where a client waits for this one."""
+    digest, size, owner = key
+    return digest, size, f"{owner} waits"
 
 
 class _Growth:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from io import FileIO
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamNotFound
 from clients.oci.request import Timeouts
 from dataplane.blobs import bucket_client
+from dataplane.blobs import turns as turns_module
 from dataplane.blobs.bucket import Bucket
 from dataplane.blobs.bucket_leases import BucketLeases
 from dataplane.blobs.errors import BlobFailed, Fault
@@ -318,6 +320,34 @@ async def test_a_fetch_that_stands_still_keeps_no_other_node_waiting(
     assert (measures.bucket_waits, measures.bucket_waits_ended) == (1, 0)
     gate.set()
     assert await still == content_of(BLOB)
+    for node in (one, two):
+        await settled(node)
+        await node.uploaded()
+
+
+async def test_what_one_node_fetches_ahead_hurries_for_clients_of_another(
+    make_node: Callable[..., Any], bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fetched once all the same, and as fast as if the client had come to that node."""
+    monkeypatch.setattr(turns_module, "_FLOOR", 0)
+    one, two = [
+        await make_node(
+            name, turns=Turns(BucketLeases(bucket.client, name), bucket, Measures(), inf, lasts=0.9)
+        )
+        for name in ("one", "two")
+    ]
+    gate, source = asyncio.Event(), ScriptedSource(BLOB)
+    gentle = ScriptedSource(BLOB, Turn(pause_after=100_000, gate=gate))
+    with await one.open(BLOB.digest, BLOB.size, gentle, ahead=True):
+        while one.measures.upstream_bytes < 100_000:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        pulling = asyncio.create_task(pull(two, BLOB, source))
+        async with asyncio.timeout(30):
+            while not one.hurries(BLOB.digest, BLOB.size):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.05)
+        gate.set()
+        assert await pulling == content_of(BLOB)
+    assert source.asked == []
     for node in (one, two):
         await settled(node)
         await node.uploaded()

@@ -264,6 +264,43 @@ async def test_nobody_waits_for_what_would_take_longer_than_they_wait(
     await first.stop()
 
 
+class Fetch:
+    """One of a node, which somebody there waits for or not."""
+
+    def __init__(self, *, joined: bool) -> None:
+        self.joined = joined
+
+    def join(self) -> None:
+        self.joined = True
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["a client", "nobody"])
+async def test_a_node_hears_that_a_client_of_another_one_waits(
+    client: BucketClient, in_bucket: MakeLeases, *, waits: bool
+) -> None:
+    """For what it fetches ahead, that is; those who fetch ahead themselves do not wait like clients."""
+    bucket, ahead = Bucket(client), Fetch(joined=False)
+    first, second, third = (Turns(in_bucket(owner), bucket, Measures(), 60, lasts=LASTS) for owner in "abc")
+    assert not await first.come(ONE, steadily, ahead)
+    others = [
+        asyncio.create_task(turns.come(ONE, steadily, Fetch(joined=waits))) for turns in (second, third)
+    ]
+    if waits:
+        async with asyncio.timeout(30):
+            while not ahead.joined:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.05)
+    else:
+        await asyncio.sleep(3 * LASTS)
+        assert not ahead.joined
+    assert await put(bucket, ONE[0], b"one")
+    assert await asyncio.gather(*others) == [True, True]
+    first.over(ONE)
+    for turns in (first, second, third):
+        await turns.stop()
+    left = await client.ask("list_objects_v2", Prefix=client.key("leases/"))
+    assert left.get("Contents", []) == []
+
+
 async def test_what_has_all_come_stands_still_as_long_as_it_takes(
     client: BucketClient, in_bucket: MakeLeases
 ) -> None:
