@@ -44,6 +44,7 @@ def configure(level: str = "info", format: str = "console") -> None:
         raise ConfigurationError(f"PENSTOCK_LOG_FORMAT is {format!r}: give one of {', '.join(FORMATS)}.")
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_is_no_cancellation)
+    handler.addFilter(_is_no_handshake)
     handler.setFormatter(JsonFormatter() if format.lower() == "json" else ConsoleFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -59,6 +60,12 @@ def _is_no_cancellation(record: logging.LogRecord) -> bool:
     # A database pool tells of every task that was cancelled in a transaction, as at a stop; it is rolled
     # back, and nothing is wrong.
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _is_no_handshake(record: logging.LogRecord) -> bool:
+    # Tornado warns of every stranger who does not speak TLS as it is spoken here: any number, and no fault.
+    told = record.name == "tornado.general" and str(record.msg).startswith("SSL Error on ")
+    return not told or logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -6,10 +6,13 @@ import logging
 import warnings
 
 import pytest
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 
 from clients.control.token import TokenKind, new_token
 from clients.process import log
 from clients.process.exits import ConfigurationError
+from tests.servers.certificates import Authority
 
 TOKEN = new_token(TokenKind.USER)
 
@@ -152,3 +155,22 @@ def test_a_cancellation_is_not_reported(capsys):
     captured = capsys.readouterr().err
     assert captured.count("resetting failed") == 1
     assert "OSError: gone" in captured
+
+
+@pytest.mark.parametrize(("level", "told"), [("info", 0), ("debug", 1)])
+async def test_who_fails_to_speak_tls_is_not_told(level, told, capsys, tmp_path):
+    """Anybody can do so as often as they like; who looks for it is shown it at `debug`."""
+    log.configure(level)
+    server = HTTPServer(
+        lambda _request: None, ssl_options=Authority().issue(tmp_path, "127.0.0.1").server_context()
+    )
+    listeners = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(listeners)
+    reader, writer = await asyncio.open_connection(*listeners[0].getsockname())
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(ConnectionError):
+        await reader.readexactly(1000)
+    writer.close()
+    server.stop()
+    await server.close_all_connections()
+    assert capsys.readouterr().err.count("SSL Error") == told
