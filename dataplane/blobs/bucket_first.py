@@ -20,7 +20,8 @@ class BucketFirst:
     """A Source of one blob, for one fetch.
 
     A bucket is only another place to fetch from: its bytes are verified like an upstream's. One that
-    fails is not asked again in the same fetch: the upstream goes on where it broke off.
+    fails is not asked again in the same fetch: the upstream goes on where it broke off. One that does not
+    have the blob is, where the upstream breaks off: another node may have put it there.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class BucketFirst:
         self._upstream = upstream
         self._measures = measures
         self._come = come
-        self._skips_bucket = False
+        self._skips_bucket = self._waited = False
         self.used_bucket = False
         """Whether bytes came from the bucket, so that they may be what is wrong."""
         # From upstream: how many bytes, and up to where in the blob.
@@ -90,13 +91,14 @@ class BucketFirst:
         opened = partial(self._bucket.open, self._digest, offset, stop)
         try:
             stream = await stack.enter_async_context(opened())
-            if stream is None and self._come is not None and await self._come(self.came):
-                stream = await stack.enter_async_context(opened())
+            if stream is None and self._come is not None and not self._waited:
+                self._waited = True
+                if await self._come(self.came):
+                    stream = await stack.enter_async_context(opened())
         except BucketFailed as error:
             self.failed(error)
             return None
         if stream is None:
-            self._skips_bucket = True
             return None
         if stream.size != self._size:
             self.failed(BucketFailed(f"it has {stream.size} bytes instead of {self._size}"))

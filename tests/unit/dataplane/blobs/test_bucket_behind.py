@@ -110,6 +110,23 @@ async def test_a_bucket_in_trouble_costs_nothing_but_the_upstream(
     assert cache.measures.bucket_failures >= 1
 
 
+async def test_what_broke_off_goes_on_from_what_another_node_has_put_there(
+    make_node: Callable[..., Any], bucket: Bucket
+) -> None:
+    """The upstream gives no more of it, and another node was luckier: no client notices."""
+    gate, cache = asyncio.Event(), await make_node()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, cut_after=MIB, gate=gate), *[Turn(refused=GONE)] * 10)
+    pulling = asyncio.create_task(pull(cache, BLOB, source))
+    while cache.measures.upstream_bytes < MIB:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)
+    assert await put(bucket, BLOB.digest, content_of(BLOB))
+    gate.set()
+    assert await pulling == content_of(BLOB)
+    assert source.asked == [0]
+    assert cache.measures.bucket_hits == 1
+    await settled(cache)
+
+
 async def test_a_bucket_that_drips_is_broken_off_like_an_upstream(
     make_node: Callable[..., Any],
     proxy: FaultyBucket,
