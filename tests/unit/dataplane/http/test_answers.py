@@ -45,6 +45,18 @@ def test_a_manifest_that_the_client_has_is_not_sent(method: str) -> None:
     assert ("Docker-Content-Digest", str(MANIFEST.digest)) in answer.headers
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_who_wants_something_else_gets_nothing(method: str) -> None:
+    """412, whatever else the client says of what it has or wants; nothing is opened."""
+    reader, others = FakeReader(), {"if_match": '"other"', "if_none_match": "*", "range": "bytes=9999-"}
+    with pytest.raises(Refusal) as caught:
+        manifests.answer(Request(method, "/", **others), MANIFEST)
+    assert caught.value.status == 412
+    with pytest.raises(Refusal) as caught:
+        await ask(reader, method, **others)
+    assert (caught.value.status, reader.opened) == (412, 0)
+
+
 def test_referrers_are_an_index_with_their_types_and_annotations() -> None:
     """Descriptors as the specification wants them; without any, an index without manifests."""
     signature = Referrer(str(DIGEST), OCI_MANIFEST, 3, "application/vnd.signature", {"by": "me"})
