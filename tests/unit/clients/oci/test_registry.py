@@ -114,6 +114,17 @@ async def test_refusals(
     assert caught.value.retry_after == (33 if status in (429, 500, 503) else None)
 
 
+@pytest.mark.parametrize(("status", "methods"), [(404, ["HEAD"]), (429, ["HEAD"]), (403, ["HEAD", "GET"])])
+async def test_only_a_head_that_is_forbidden_is_asked_again(
+    registry: Registry, upstream: FakeRegistry, status: int, methods: list[str]
+) -> None:
+    """With GET, for why is in its body; registries count GET against limits, and the others say it all."""
+    upstream.faults.add("manifests", status=status)
+    with pytest.raises(UpstreamError):
+        await registry.head_manifest("1.0")
+    assert [seen.method for seen in upstream.requests] == methods
+
+
 async def test_an_unknown_tag(registry: Registry, upstream: FakeRegistry) -> None:
     """Is not found, in the registry's own words as well; a digest stands behind an @."""
     with pytest.raises(UpstreamNotFound, match=r"team/app:2\.0 \(MANIFEST_UNKNOWN: manifest unknown\)\."):
