@@ -1,10 +1,11 @@
 """What the bucket is still to get, noted on disk: that outlives the process which was to put it there."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from clients.oci.digest import Digest
+from clients.oci.digest import Digest, InvalidReference
 from dataplane.blobs.claim import Claim
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,12 @@ class Owed:
 
     def left(self) -> list[Digest]:
         """List what is owed, whoever sees to it. For threads; raises OSError."""
-        names = [path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}")]
-        return [Digest.parse(name.replace("-", ":", 1)) for name in names]
+        found = []
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            # Others may leave files here, too.
+            with suppress(InvalidReference):
+                found.append(Digest.parse(path.name.removesuffix(_SUFFIX).replace("-", ":", 1)))
+        return found
 
     def _claim(self, digest: Digest, *, create: bool) -> Claim | None:
         claim = Claim(self._folder / f"{digest.algorithm}-{digest.encoded}{_SUFFIX}", create=create)

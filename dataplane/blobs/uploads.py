@@ -96,7 +96,12 @@ class Uploads:
         if owed is None:
             return
         try:
-            stored = await verified(digest)
+            there = await self._bucket.size(digest) is not None
+            stored = None if there else await verified(digest)
+        except BucketFailed as error:
+            logger.warning("blob %s is still to be put into %s: %s", digest, self._bucket.place, error)
+            owed.close()
+            return
         except OSError:
             # It is fetched when it is asked for again, and is put there then.
             stored = None

@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.blobs import Blob, content_of
 from tests.fakes.controlplane import FakeControlPlane
+from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.images import make_image
 from tests.fakes.registry import FakeRegistry
 from tests.integration.dataplane.test_process import offer, running
@@ -149,6 +150,29 @@ async def test_a_node_that_dies_keeps_nobody_waiting(
             assert await pair.pull(two, blob) == content_of(blob)
         assert await two.metric("penstock_node_bucket_waits_ended_total") == 1
         assert fake.count("GET", "blobs") == 2
+
+
+async def test_what_a_node_has_not_put_into_s3_it_puts_there_when_it_is_back(
+    pair: Pair, plane: FakeControlPlane, fake: FakeRegistry, moto: Moto
+) -> None:
+    """Killed while S3 failed: after the next start no other node needs the upstream for what this one has."""
+    image = make_image([2 * MIB])
+    (blob,) = image.layers
+    pair.token = offer(plane, fake, image)
+    async with FaultyBucket(moto.url) as s3:
+        s3.fault = "503"
+        async with pair.node("one", S3_ENDPOINT=s3.url) as one:
+            assert await pair.pull(one, blob) == content_of(blob)
+            async with asyncio.timeout(60):
+                while not list((pair.root / "one/blobs/spool").glob("*.owed")):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.05)
+            os.kill(one.process.process.pid, signal.SIGKILL)
+        s3.fault = ""
+        async with pair.node("one", S3_ENDPOINT=s3.url, WORKERS="2") as one:
+            await pair.uploaded(one)
+    async with pair.node("two") as two:
+        assert await pair.pull(two, blob) == content_of(blob)
+    assert fake.count("GET", "blobs") == 1
 
 
 async def test_a_worker_that_dies_keeps_the_turn_of_its_node(

@@ -15,7 +15,7 @@ from dataplane.blobs.cache import BlobCache
 from tests.fakes.blobs import GeneratedBlob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
 from tests.fakes.sources import ScriptedSource, Turn
-from tests.unit.dataplane.blobs.buckets import filled, held, put_by_itself
+from tests.unit.dataplane.blobs.buckets import filled, held, put, put_by_itself
 from tests.unit.dataplane.blobs.reading import MIB, pull, settled, stored
 
 BLOB, OTHER = GeneratedBlob(1, 3 * MIB), GeneratedBlob(2, MIB)
@@ -35,12 +35,12 @@ async def broken_off(
     """A node that was stopped while it uploaded two blobs."""
     node: BlobCache = await make_node()
 
-    async def put(*_: Any) -> bool:
+    async def hang(*_: Any) -> bool:
         await asyncio.Event().wait()
         return True
 
     with monkeypatch.context() as patch:
-        patch.setattr(bucket, "put", put)
+        patch.setattr(bucket, "put", hang)
         for blob in (BLOB, OTHER):
             assert await pull(node, blob, ScriptedSource(blob)) == content_of(blob)
         await settled(node)
@@ -72,13 +72,27 @@ async def test_what_is_owed_is_verified_before_it_is_put(
         file.write(b"other bytes")
     third = GeneratedBlob(3, MIB)
     (tmp_path / "node" / "spool" / f"sha256-{third.digest.encoded}.owed").touch()
+    (tmp_path / "node" / "spool" / "a-file-of-somebody-else.owed").touch()
     await make_node()
     await put_by_itself(bucket, OTHER)
     async with asyncio.timeout(20):
-        while list((tmp_path / "node" / "spool").glob("*.owed")):  # noqa: ASYNC110 - it tells nobody
+        while list((tmp_path / "node" / "spool").glob("sha256-*.owed")):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.05)
     assert await held(bucket, BLOB.digest) is None
     assert stored(tmp_path / "node") == {str(OTHER.digest)}
+
+
+async def test_what_another_node_has_put_meanwhile_is_not_read_again(
+    broken_off: BlobCache, make_node: Callable[..., Any], bucket: Bucket, tmp_path: Path
+) -> None:
+    """Nothing is owed any more: after a deploy, nodes do not read blobs for nothing."""
+    for blob in (BLOB, OTHER):
+        await put(bucket, blob.digest, content_of(blob))
+    node = await make_node()
+    async with asyncio.timeout(20):
+        while list((tmp_path / "node" / "spool").glob("*.owed")):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.05)
+    assert node.measures.scrubbed_bytes == 0
 
 
 async def test_a_blob_is_put_by_one_process_of_a_node(
@@ -88,12 +102,12 @@ async def test_a_blob_is_put_by_one_process_of_a_node(
     begun: list[Digest] = []
     gate, put_now = asyncio.Event(), bucket.put
 
-    async def put(digest: Digest, *what: Any) -> bool:
+    async def put_late(digest: Digest, *what: Any) -> bool:
         begun.append(digest)
         await gate.wait()
         return await put_now(digest, *what)
 
-    monkeypatch.setattr(bucket, "put", put)
+    monkeypatch.setattr(bucket, "put", put_late)
     one, two = await make_node(), await make_node()
     assert await pull(one, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
     await settled(one)
