@@ -25,6 +25,8 @@ _REVISION_RAISED: Final = "config_revision_raised"
 # Seconds that a roll-back may take when all stops, and between two looks whether it has ended.
 _GIVING_BACK: Final = 5.0
 _LOOK: Final = 0.005
+# Seconds that a server has to agree that connections are closed: one that hangs would take a minute for each.
+_GOOD_BYE: Final = 1.0
 _NO_ANSWER: Final = "The database does not answer."
 # States of PostgreSQL in which the same works a moment later: deadlock_detected, serialization_failure.
 _PASSING: Final = frozenset({"40P01", "40001"})
@@ -138,7 +140,23 @@ class Database:
             async with asyncio.timeout(_GIVING_BACK):
                 while pool.checkedout():  # noqa: ASYNC110 - the pool tells nobody
                     await asyncio.sleep(_LOOK)
-        await self._engine.dispose()
+        await _dispose(self._engine)
+
+
+async def _dispose(engine: AsyncEngine) -> None:
+    """Close the connections of an engine, each when the server has agreed, or a second later."""
+    pool = cast("QueuePool", engine.pool)
+    # SQLite may be writing its log back.
+    patience = None if engine.dialect.name == "sqlite" else _GOOD_BYE
+    while True:
+        try:
+            async with asyncio.timeout(patience):
+                await engine.dispose()
+        except TimeoutError:
+            # The one that was waited for is closed by that.
+            if pool.checkedin():
+                continue
+        return
 
 
 @asynccontextmanager
