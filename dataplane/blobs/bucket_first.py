@@ -13,6 +13,13 @@ from dataplane.blobs.measures import Measures
 from dataplane.blobs.source import Source, Stream
 from dataplane.blobs.turns import Came
 
+Come = Callable[[Came, Callable[[], None]], Awaitable[bool]]
+"""Waits for this node's turn, and tells whether the bucket has the blob after all.
+
+It is given what tells how many bytes have come from upstream, and what to call where these come slowly and
+the bucket has the blob by then.
+"""
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,20 +38,16 @@ class BucketFirst:
         bucket: Bucket,
         upstream: Source,
         measures: Measures,
-        come: Callable[[Came], Awaitable[bool]] | None = None,
+        come: Come | None = None,
     ) -> None:
-        """Look into bucket, and then wait for `come`, if it is given, before upstream is asked.
-
-        `come` waits for this node's turn, and tells whether the bucket has the blob after all; what it is
-        given tells how many bytes have come from upstream.
-        """
+        """Look into bucket, and then wait for `come`, if it is given, before upstream is asked."""
         self._digest = digest
         self._size = size
         self._bucket = bucket
         self._upstream = upstream
         self._measures = measures
         self._come = come
-        self._skips_bucket = self._waited = False
+        self._skips_bucket = self._waited = self._leaves = False
         self.used_bucket = False
         """Whether bytes came from the bucket, so that they may be what is wrong."""
         # From upstream: how many bytes, and up to where in the blob.
@@ -81,7 +84,14 @@ class BucketFirst:
         """Tell how many bytes have come from upstream; None once the last of them has."""
         return self._came if self._at < self._size else None
 
+    def leave(self) -> None:
+        """Break the upstream off when its next bytes come: the bucket has them all."""
+        self._leaves = not self._skips_bucket
+
     def _count(self, at: int, length: int) -> None:
+        if self._leaves:
+            self._leaves = False
+            raise UpstreamUnavailable("the bucket", "Another node has put the blob into the bucket.")
         self._at = at
         self._came += length
 
@@ -93,7 +103,7 @@ class BucketFirst:
             stream = await stack.enter_async_context(opened())
             if stream is None and self._come is not None and not self._waited:
                 self._waited = True
-                if await self._come(self.came):
+                if await self._come(self.came, self.leave):
                     stream = await stack.enter_async_context(opened())
         except BucketFailed as error:
             self.failed(error)

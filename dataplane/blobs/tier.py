@@ -89,12 +89,12 @@ class Tier:
         if self._turns is not None:
             await self._turns.stop()
 
-    async def _come(self, turns: Turns, key: Key, came: Came) -> bool:
+    async def _come(self, turns: Turns, key: Key, came: Came, there: Callable[[], None]) -> bool:
         def moved() -> int | None:
             upload, fetched = self._uploading.get(key), came()
             return key[1] + upload.moved if fetched is None and upload is not None else fetched
 
-        return await turns.come(key, moved, self._fetch(key))
+        return await turns.come(key, moved, self._fetch(key), there)
 
     def _uploaded(self, key: Key) -> None:
         self._uploading.pop(key, None)

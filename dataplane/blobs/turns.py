@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from clients.oci.request import Timeouts
@@ -84,16 +85,19 @@ class Turns:
         self._held: dict[Key, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def come(self, key: Key, came: Came, fetch: Fetch | None = None) -> bool:
+    async def come(
+        self, key: Key, came: Came, fetch: Fetch | None = None, there: Callable[[], None] = lambda: None
+    ) -> bool:
         """Wait until this node may ask the upstream, a bounded time; True where the blob is in the bucket.
 
-        `came` says how its fetch goes on from then; without `fetch` a client waits for it. `over` ends the
-        turn, if it was one. Does not raise.
+        `came` says how its fetch goes on from then; without `fetch` a client waits for it. `there` is
+        called where it is slow, and another node has put the blob into the bucket. `over` ends the turn, if
+        it was one. Does not raise.
         """
         if key in self._held or self._clock() < self._off_until:
             return False
         try:
-            return await self._come(key, came, fetch)
+            return await self._come(key, came, fetch, there)
         except LeasesUnavailable as error:
             self._unavailable(error)
         except BucketFailed as error:
@@ -117,24 +121,24 @@ class Turns:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _come(self, key: Key, came: Came, fetch: Fetch | None) -> bool:
+    async def _come(self, key: Key, came: Came, fetch: Fetch | None, there: Callable[[], None]) -> bool:
         if not await self._leases.take(key):
-            there = await self._wait(key, fetch)
-            if there is not None:
-                return there
+            waited = await self._wait(key, fetch)
+            if waited is not None:
+                return waited
         self._well()
         # Another fetch of this node, for other readers, may have the turn by now.
         if key not in self._held:
-            self._held[key] = self._spawn(self._keep(key, came, fetch))
+            self._held[key] = self._spawn(self._keep(key, came, fetch, there))
         # Its last holder may have put the blob there just before it gave the lease back.
         try:
-            there = await self._bucket.size(key[0]) is not None
+            is_there = await self._bucket.size(key[0]) is not None
         except BaseException:
             self.over(key)
             raise
-        if there:
+        if is_there:
             self.over(key)
-        return there
+        return is_there
 
     async def _wait(self, key: Key, fetch: Fetch | None) -> bool | None:
         """Wait for another node; tells whether the blob is in the bucket, or None where it is the turn."""
@@ -163,7 +167,7 @@ class Turns:
             if wished:
                 self._spawn(self._release(_wish(key)))
 
-    async def _keep(self, key: Key, came: Came, fetch: Fetch | None) -> None:
+    async def _keep(self, key: Key, came: Came, fetch: Fetch | None, there: Callable[[], None]) -> None:
         growth, waited_for = _Growth(key[1], self._longest, self._clock(), came()), True
         while True:
             await asyncio.sleep(self._renew)
@@ -172,6 +176,9 @@ class Turns:
                     logger.warning("blob %s comes too slowly for other nodes to wait for it", key[0])
                     await self._release(key)
                 waited_for = False
+                with suppress(BucketFailed):
+                    if await self._bucket.size(key[0]) == key[1]:
+                        there()
                 continue
             try:
                 taken = await self._leases.take(key)

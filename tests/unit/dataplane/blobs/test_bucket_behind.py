@@ -1,7 +1,8 @@
 """A cache with a bucket behind its store: what nodes that share one have of it, and when it fails."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from io import FileIO
 from math import inf
 from pathlib import Path
@@ -22,7 +23,7 @@ from dataplane.blobs.space import Limits
 from dataplane.blobs.turns import Turns
 from tests.fakes.blobs import BytesBlob, GeneratedBlob, content_of
 from tests.fakes.faulty_bucket import FaultyBucket
-from tests.fakes.sources import ScriptedSource, Turn
+from tests.fakes.sources import ScriptedSource, ScriptedStream, Turn
 from tests.unit.dataplane.blobs.buckets import filled, held, put
 from tests.unit.dataplane.blobs.reading import MIB, failed_pull, pull, settled, stored
 
@@ -124,6 +125,43 @@ async def test_what_broke_off_goes_on_from_what_another_node_has_put_there(
     assert await pulling == content_of(BLOB)
     assert source.asked == [0]
     assert cache.measures.bucket_hits == 1
+    await settled(cache)
+
+
+class Dripping(ScriptedSource):
+    """Gives a tenth of the blob, and then a byte now and then."""
+
+    @asynccontextmanager
+    async def open(self, offset: int, stop: int | None = None) -> AsyncIterator[ScriptedStream]:
+        async with super().open(offset, stop) as stream:
+            yield DrippingStream(stream.turn, stream.blob, stream.offset, stream.size)
+
+
+class DrippingStream(ScriptedStream):
+    """See Dripping."""
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        content = content_of(self.blob)[self.offset :]
+        yield content[: self.blob.size // 10]
+        for byte in content[self.blob.size // 10 :]:
+            await asyncio.sleep(0.02)
+            yield bytes([byte])
+
+
+async def test_a_fetch_that_drips_goes_on_from_what_another_node_has_put_there(
+    make_node: Callable[..., Any], bucket: Bucket
+) -> None:
+    """Its own clients are not the last to have the blob; it is not fetched again from the start."""
+    turns = Turns(BucketLeases(bucket.client, "node"), bucket, Measures(), 5, lasts=0.9)
+    cache, source = await make_node(turns=turns), Dripping(BLOB)
+    pulling = asyncio.create_task(pull(cache, BLOB, source))
+    while cache.measures.upstream_bytes < BLOB.size // 10:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)
+    assert await put(bucket, BLOB.digest, content_of(BLOB))
+    async with asyncio.timeout(30):
+        assert await pulling == content_of(BLOB)
+    assert source.asked == [0]
+    assert cache.measures.upstream_bytes < 1.1 * BLOB.size
     await settled(cache)
 
 
