@@ -42,22 +42,22 @@ class Answers:
 
 async def start_answers(base: Base, upstream: Upstream, syncs: Syncs) -> Answers:
     """Begin to keep what answers are made of."""
-    database, now, settings, stack = base.database, base.now, base.settings, base.stack
+    database, now, settings = base.database, base.now, base.settings
     resolver = Resolver(database, upstream.access, now=now)
-    stack.push_async_callback(resolver.stop)
+    base.at_stop(resolver.stop)
     referring = Referring(database, upstream.access, now=now)
-    stack.push_async_callback(referring.stop)
+    base.at_stop(referring.stop)
     feed = ConfigFeed(database)
     await feed.start()
-    stack.push_async_callback(feed.stop)
+    base.at_stop(feed.stop)
     uses = Uses(database, base.registry, now)
     await uses.start()
-    stack.push_async_callback(uses.stop)
+    base.at_stop(uses.stop)
     authenticator = Authenticator(database, now)
     database.before_commit = audit.recorder(now)
     audits = AuditServicer(database, settings.audit_retention, now)
     await audits.start()
-    stack.push_async_callback(audits.stop)
+    base.at_stop(audits.stop)
     recorder = await _start_recorder(base)
     upstreams = Upstreams(partial(check, upstream.access), allow_private=settings.allow_private_upstreams)
     servicers = Servicers(
@@ -102,5 +102,5 @@ async def _start_recorder(base: Base) -> Recorder:
         base.database, events=settings.pull_retention, sums=settings.pull_sum_retention, now=base.now
     )
     await keeper.start()
-    base.stack.push_async_callback(keeper.stop)
+    base.at_stop(keeper.stop)
     return recorder

@@ -41,7 +41,7 @@ async def start_upstream(base: Base) -> Upstream:
         settings.encryption_key_file or base.directory / _KEY_FILE,
     )
     credentials = Credentials(base.database, keys, Ecr(allow_private=allow_private), now=base.now)
-    base.stack.push_async_callback(credentials.stop)
+    base.at_stop(credentials.stop)
     access = UpstreamAccess(transport, allow_private=allow_private, credentials=credentials)
     return Upstream(transport, keys, credentials, access)
 
@@ -50,7 +50,7 @@ async def start_syncs(base: Base, upstream: Upstream) -> Syncs:
     """Begin to sync what waits or is due, under locks in Redis or the database."""
     settings = base.settings
     locks = RedisLocks.at(settings.redis_url) if settings.redis_url else LeaseRows(base.database)
-    base.stack.push_async_callback(locks.close)
+    base.at_stop(locks.close)
     syncs = Syncs(
         base.database,
         upstream.access,
@@ -68,6 +68,6 @@ async def start_syncs(base: Base, upstream: Upstream) -> Syncs:
         now=base.now,
     )
     # Before the start: a part of it may run when another part fails.
-    base.stack.push_async_callback(syncs.stop)
+    base.at_stop(syncs.stop)
     await syncs.start()
     return syncs
