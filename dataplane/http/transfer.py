@@ -41,14 +41,16 @@ async def send(
     else:
         await connection.write_headers(start_line, headers)
         begun()
-    if pace is not None:
-        await asyncio.sleep(pace.pay(0))
+    wait = 0.0 if pace is None else pace.pay(0)
     while (chunk := await body.read()) is not None:
+        if pace is not None:
+            # Before more, and not after the last: whoever has all of it may hang up, and has taken it.
+            await asyncio.sleep(wait)
         # Tornado's annotation knows bytes only; its streams take a memoryview as it is.
         await connection.write(chunk)  # type: ignore[arg-type]
         sent(len(chunk))
         if pace is not None:
-            await asyncio.sleep(pace.pay(len(chunk)))
+            wait = pace.pay(len(chunk))
 
 
 async def _send_parts(

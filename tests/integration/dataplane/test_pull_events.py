@@ -45,6 +45,16 @@ async def pull(setup: Setup, index: Image, **headers: str) -> int:
     return size
 
 
+async def asked_for(setup: Setup, image: Image) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for an image's layer on a connection of its own, which reads little ahead."""
+    host, _, port = setup.node.registry_address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 16)
+    path = f"/v2/acme/app/blobs/{image.layers[0].digest}"
+    fields = f"Host: x\r\nUser-Agent: client/1\r\nAuthorization: {basic(setup.token)}\r\n"
+    writer.write(f"GET {path} HTTP/1.1\r\n{fields}\r\n".encode())
+    return reader, writer
+
+
 @pytest.mark.parametrize("fast", [True, False])
 async def test_cold_and_warm(setup: Setup, fast: bool) -> None:
     """Each is one event, whichever way the requests are answered; a HEAD alone is a check."""
@@ -106,11 +116,7 @@ async def test_a_client_that_leaves(setup: Setup) -> None:
     await setup.restart(pull_window=WINDOW)
     await setup.artifact(image)
     await setup.get("manifests/1.0", User_Agent="client/1")
-    host, _, port = setup.node.registry_address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 16)
-    path = f"/v2/acme/app/blobs/{image.layers[0].digest}"
-    fields = f"Host: x\r\nUser-Agent: client/1\r\nAuthorization: {basic(setup.token)}\r\n"
-    writer.write(f"GET {path} HTTP/1.1\r\n{fields}\r\n".encode())
+    reader, writer = await asked_for(setup, image)
     await reader.readexactly(100_000)
     writer.transport.abort()
     # It is waited for longer than for others, as it may come back: the end of the node does not wait.
@@ -119,6 +125,23 @@ async def test_a_client_that_leaves(setup: Setup) -> None:
     (event,) = setup.plane.pulls.values()
     assert not event.completed
     assert 50_000 < event.bytes_sent < 30_000_000
+
+
+async def test_a_client_that_leaves_with_all_of_it(setup: Setup) -> None:
+    """It has the whole blob, and hangs up while its pace would have the next bytes wait: a completed pull."""
+    image = make_image([1_000_000])
+    # No room on the disk: the blob is passed through, not sent from a file.
+    await setup.restart(pull_window=WINDOW, max_rate="2MiB", cache_min_free_bytes=1 << 60)
+    await setup.artifact(image)
+    taken = await setup.get("manifests/1.0", User_Agent="client/1")
+    reader, writer = await asked_for(setup, image)
+    await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(image.layers[0].size)
+    writer.transport.abort()
+    await until(lambda: setup.node._registry_server.active == 0)
+    await setup.restart()
+    (event,) = setup.plane.pulls.values()
+    assert (event.bytes_sent, event.completed) == (len(taken.body) + image.layers[0].size, True)
 
 
 async def test_requests_at_many_workers(plane: FakeControlPlane, fake: FakeRegistry, tmp_path: Path) -> None:
