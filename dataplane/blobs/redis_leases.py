@@ -1,6 +1,7 @@
 """Leases in Redis, for nodes that have one."""
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any, Final, Self, cast
 
 from redis.asyncio import Redis
@@ -74,7 +75,9 @@ class RedisLeases:
 
     async def close(self) -> None:
         """See Leases."""
-        await self._redis.aclose()
+        # By TLS a Redis that hangs would have to agree.
+        with suppress(RedisError, OSError):
+            await self._redis.aclose()
 
     async def _run(self, script: AsyncScript, key: Key, *arguments: str | int) -> bool:
         try:

@@ -1,9 +1,11 @@
 """Leases in Redis and in a bucket, and what a node does with them."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,9 @@ from dataplane.blobs.place import Place
 from dataplane.blobs.redis_leases import RedisLeases
 from dataplane.blobs.turns import Turns
 from tests.fakes.faulty_bucket import FaultyBucket
+from tests.fakes.waiting import until
+from tests.servers.certificates import Authority
+from tests.servers.leaks import open_now
 from tests.servers.moto import Moto
 from tests.servers.redis_server import RedisServer
 from tests.unit.dataplane.blobs.buckets import put
@@ -347,3 +352,24 @@ async def test_two_fetches_of_one_node_have_one_turn(client: BucketClient, in_bu
     second.over(key)
     await first.stop()
     await second.stop()
+
+
+@pytest.mark.real
+async def test_a_redis_that_hangs_keeps_no_node_from_stopping(tmp_path: Path) -> None:
+    """By TLS its connections are not closed in time then."""
+    before = open_now()
+    server = RedisServer(Authority().issue(tmp_path, "127.0.0.1")).start()
+
+    async def closed() -> bool:
+        return not open_now() - before
+
+    try:
+        leases = RedisLeases.at(server.url, Place("bucket", "prefix", "http://127.0.0.1:1"), "node", LASTS)
+        assert await leases.take(ONE)
+        server.process.signal(signal.SIGSTOP)
+        await leases.close()
+    finally:
+        server.process.signal(signal.SIGCONT)
+        server.remove()
+    # Now they can be.
+    await until(closed)
