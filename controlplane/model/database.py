@@ -189,7 +189,8 @@ def _is_unavailable(error: BaseException) -> bool:
 
 def _refusal(url: str, error: Exception) -> Exception:
     place = make_url(url)
-    reason = str(error.orig if isinstance(error, DBAPIError) else error).rstrip(".")
+    # A time-out has no words of its own.
+    reason = str(error.orig if isinstance(error, DBAPIError) else error).rstrip(".") or "it takes too long"
     shown = place.render_as_string(hide_password=True)
     if place.get_backend_name() != "sqlite" and _is_unavailable(error):
         return DatabaseUnavailable(

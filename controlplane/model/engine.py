@@ -18,6 +18,8 @@ _WRITES: Final = "penstock_writes"
 _POOL_TIMEOUT: Final = 10
 # What was to be written is not for logs, which have the tracebacks of statements that fail.
 _HIDDEN: Final = True
+# Seconds that PostgreSQL has to take a connection.
+_CONNECT: Final = 10.0
 # Seconds that a statement may take on PostgreSQL, for whatever it waits.
 _STATEMENT: Final = 60.0
 # The same of a migration, which may rebuild a large table, or wait until another replica has.
@@ -126,7 +128,7 @@ def _postgresql(url: URL, statement: float) -> AsyncEngine:
         pool_timeout=_POOL_TIMEOUT,
         hide_parameters=_HIDDEN,
         connect_args={
-            "timeout": 10,
+            "timeout": _CONNECT,
             "command_timeout": statement,
             "server_settings": {"idle_in_transaction_session_timeout": _IDLE},
         },

@@ -1,6 +1,7 @@
 """Opening the database, its transactions, and word of changes."""
 
 import asyncio
+import socket
 import sqlite3
 import traceback
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from clients.process.exits import ConfigurationError
+from controlplane.model import engine
 from controlplane.model.artifact_tables import Tag
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.tables import Node, Singleton
@@ -203,3 +205,14 @@ async def test_a_server_that_is_away_is_unavailable_without_its_password() -> No
         await Database.open("postgresql://penstock:hunter2@127.0.0.1:1/penstock")
     assert "hunter2" not in str(caught.value)
     assert "127.0.0.1:1" in str(caught.value)
+
+
+async def test_a_server_that_takes_the_connection_and_says_nothing_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a start, with what to do; the driver's error has no words."""
+    monkeypatch.setattr(engine, "_CONNECT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"postgresql://penstock:secret@127.0.0.1:{silent.getsockname()[1]}/penstock"
+        with pytest.raises(DatabaseUnavailable, match=r"does not answer \(it takes too long\): start it"):
+            await Database.open(place)
