@@ -53,7 +53,7 @@ class Disk:
             self._look()
 
     def read(self, name: str) -> bytes | None:
-        """Give what is kept under the name; None where nothing is, or only something damaged."""
+        """Give what is kept under the name; None where nothing can be had, or only something damaged."""
         path = self._root / name
         try:
             sealed = path.read_bytes()
@@ -64,7 +64,7 @@ class Disk:
             return None
         except OSError as error:
             _LOG.warning("The cache file %s cannot be read: %s", name, error.strerror or error)
-            sealed = b""
+            return None
         content = sealed[_SEAL:]
         if sealed[:_SEAL] != hashlib.sha256(content).digest():
             _LOG.warning("The cache file %s is damaged and is not used.", name)
@@ -100,10 +100,14 @@ class Disk:
 
     def names(self, folder: str) -> list[str]:
         """List what is kept under the folder."""
-        with suppress(FileNotFoundError):
-            paths = (self._root / folder).iterdir()
-            return [f"{folder}{os.sep}{path.name}" for path in paths if not path.name.startswith(_SPOOL)]
-        return []
+        try:
+            paths = list((self._root / folder).iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            _LOG.warning("The cache folder %s cannot be read: %s", folder, error.strerror or error)
+            return []
+        return [f"{folder}{os.sep}{path.name}" for path in paths if not path.name.startswith(_SPOOL)]
 
     def _look(self) -> None:
         found = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataplane.resolve.disk import Disk
+from tests.fakes.descriptors import none_left
 
 
 def open_disk(root: Path, max_bytes: int = 1 << 20) -> Disk:
@@ -109,6 +110,17 @@ def test_a_disk_that_does_not_take_it_is_no_failure(tmp_path: Path, caplog: pyte
     disk.write("a/x", b"content")
     assert disk.read("a/x") is None
     assert "cannot be written" in caplog.text
+
+
+def test_what_cannot_be_read_now_is_there_later(tmp_path: Path) -> None:
+    """A process that may open no more files knows nothing of what is kept, and takes it for no damage."""
+    disk = open_disk(tmp_path)
+    disk.write("a/x", b"content")
+    with none_left():
+        assert disk.read("a/x") is None
+        assert disk.names("a") == []
+    assert disk.read("a/x") == b"content"
+    assert disk.names("a") == ["a/x"]
 
 
 def test_a_file_that_vanished_is_as_good_as_none(tmp_path: Path) -> None:
