@@ -152,7 +152,9 @@ class Fills:
         try:
             spool = Spool(self._spool(way.key), way.digest, way.size, self._threads, adopt=adopt)
         except BaseException:
-            claim.end()
+            # What another process has left may be of use to the next.
+            if not adopt:
+                claim.end()
             raise
         if adopt:
             self._measures.takeovers += 1

@@ -11,7 +11,7 @@ from typing import Final
 from clients.oci.digest import Digest
 from dataplane.blobs.claim import Claim
 from dataplane.blobs.errors import BlobFailed, Fault, NotSpooled
-from dataplane.blobs.fill import HELD_BACK, Fill
+from dataplane.blobs.fill import HELD_BACK, Fill, failed_here
 from dataplane.blobs.pulse import Pulse
 from dataplane.blobs.verdict import Failure
 from dataplane.blobs.watch import Watch
@@ -108,7 +108,7 @@ class Follow:
             raise
         except OSError as error:
             logger.exception("blob %s could not be followed", self._digest)
-            self._fail(NotSpooled(f"This node cannot keep {self._digest} on disk: {error.strerror}."))
+            self._fail(failed_here(self._digest, error))
         finally:
             self._claim.close()
             self._file.close()

@@ -1,6 +1,7 @@
 """Follow: two caches over one folder, as two worker processes have them."""
 
 import asyncio
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -106,6 +107,33 @@ async def test_a_worker_that_stops_hands_over(make_cache: Callable[..., Any], ro
     await settled(two)
     assert stored(root) == {str(BLOB.digest)}
     assert spools(root) == []
+
+
+def none_left(_path: str, _flags: int) -> int:
+    """Opens no file."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+async def test_a_worker_without_a_descriptor_leaves_it_to_the_next(
+    make_cache: Callable[..., Any], root: Path
+) -> None:
+    """It cannot go on with what another one left: that is no trouble of the disk, and what is there stays."""
+    one, two = await make_cache(), await make_cache()
+    source = ScriptedSource(BLOB, Turn(pause_after=2 * MIB, gate=asyncio.Event()))
+    rest = ScriptedSource(BLOB)
+    with (
+        await one.open(BLOB.digest, BLOB.size, source) as filling,
+        await two.open(BLOB.digest, BLOB.size, rest) as reader,
+    ):
+        await read(filling, 0, 2 * MIB)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("dataplane.blobs.spool.private", none_left)
+            await one.stop()
+            _, failure = await read_until_failure(reader)
+    assert isinstance(failure, BlobFailed)
+    assert (two.trouble, rest.asked) == ("", [])
+    assert await pull(two, BLOB, rest) == content_of(BLOB)
+    assert rest.asked == [2 * MIB]
 
 
 async def test_wrong_bytes_in_what_was_left_are_found(make_cache: Callable[..., Any], root: Path) -> None:
