@@ -1,6 +1,7 @@
 """What all tests share: an installation, an upstream, and checks that a test leaves nothing behind."""
 
 import asyncio
+import gc
 import inspect
 import itertools
 import os
@@ -56,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.fixturenames.insert(0, "no_task_left")
+
+
+def pytest_collection_finish() -> None:
+    """Has the garbage collector leave alone what lasts as long as all tests, which is nearly everything."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
