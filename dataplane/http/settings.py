@@ -37,7 +37,7 @@ class ServerSettings(BaseSettings):
         description="whether connections from `PENSTOCK_TRUSTED_PROXIES` begin with a header of the PROXY"
         " protocol, version 1 or 2",
     )
-    max_connections: Count = Field(
+    max_connections: int = Field(
         default=10_000,
         ge=1,
         description="how many connections a worker holds; further ones are told to come back",

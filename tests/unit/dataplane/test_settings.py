@@ -153,6 +153,7 @@ def test_a_bucket_that_cannot_be_reached_like_this_is_named(
         ("PENSTOCK_CACHE_MAX_BYTES", "-1"),
         ("PENSTOCK_CACHE_MAX_BYTES", "10GB"),
         ("PENSTOCK_MANIFEST_MEMORY_MAX_BYTES", "1.5GiB"),
+        ("PENSTOCK_MAX_CONNECTIONS", "0"),
         ("PENSTOCK_BLOB_STORE", "/var/cache"),
         ("PENSTOCK_BLOB_STORE", "file://host/var"),
         ("PENSTOCK_BLOB_STORE", "s3:///prefix"),
