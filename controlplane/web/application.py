@@ -48,4 +48,5 @@ def application(
         ],
         default_handler_class=NothingHere,
         log_function=count,
+        under_way=set(),
     )

@@ -2,18 +2,35 @@
 
 import math
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
-from tornado.web import RequestHandler
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, RequestHandler
 
 from controlplane.api.errors import ApiError
 from controlplane.web import errors
+
+UNDER_WAY: Final = "under_way"
+"""The setting of an application with the requests that an answer is made for; a stop waits for these."""
 
 
 class Handler(RequestHandler):
     """Answers JSON, errors included, that no browser takes for something else."""
 
     SUPPORTED_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS")
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **given: Any) -> None:
+        super().__init__(application, request, **given)
+        self._under_way: set[HTTPServerRequest] = application.settings[UNDER_WAY]
+        self._under_way.add(request)
+
+    def on_finish(self) -> None:
+        """Be under way no more."""
+        self._under_way.discard(self.request)
+
+    def on_connection_close(self) -> None:
+        """Be under way no more: nobody waits for the answer."""
+        self._under_way.discard(self.request)
 
     def set_default_headers(self) -> None:
         """Say nothing of the server; forbid caching and guessing of types."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
@@ -14,11 +14,15 @@ from clients.process.descriptors import Shortage
 from clients.process.listener import Listener
 from clients.process.replaced import Replaced
 from clients.process.tls import Identity
+from controlplane.web.handler import UNDER_WAY
 
 # Bytes; more than any request here needs.
 _MAX_BODY: Final = 1 << 20
 # Seconds.
 _IDLE: Final = 75
+# Seconds for requests that are under way at the end, as the gRPC port has it, and between two looks.
+_GRACE: Final = 10.0
+_LOOK: Final = 0.01
 
 
 class WebServer:
@@ -30,6 +34,7 @@ class WebServer:
 
     def __init__(self, application: Application, tls: Replaced[Identity] | None = None) -> None:
         self._tls = tls
+        self._under_way: Collection[object] = application.settings.get(UNDER_WAY, ())
         self._server = HTTPServer(application, max_body_size=_MAX_BODY, idle_connection_timeout=_IDLE)
         self._listening = ExitStack()
         self._following: asyncio.Task[None] | None = None
@@ -44,8 +49,12 @@ class WebServer:
             self._listening.callback(Listener(listening, self._take, shortage).stop)
 
     async def stop(self) -> None:
-        """Take no more, and close those that there are."""
+        """Take no more, give those that wait for an answer ten seconds, and close all."""
         self._listening.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                while self._under_way:  # noqa: ASYNC110 - handlers tell nobody
+                    await asyncio.sleep(_LOOK)
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)

@@ -101,6 +101,8 @@ class Rest(Handler):
     async def _stream(self, route: Route, request: Message) -> None:
         messages: AsyncIterator[Message] = getattr(route.servicer, route.binding.method.name)(request, None)
         begun = False
+        # It may go on for as long as anybody watches.
+        self._under_way.discard(self.request)
         async with aclosing(messages) as answers:  # type: ignore[type-var]  # servicers write generators
             try:
                 async for message in answers:

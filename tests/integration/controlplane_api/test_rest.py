@@ -3,14 +3,21 @@
 import asyncio
 import functools
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from clients.control.client import ControlClient
 from clients.process import tracing
 from controlplane.api.port import SERVICES
+from controlplane.catalog import clearing
+from controlplane.server import running
+from controlplane.settings import Settings
 from controlplane.web.rest.binding import bindings
+from controlplane.web.server import WebServer
 from penstock.v1 import artifact_pb2, credential_pb2, organization_pb2, user_pb2
+from tests.fakes import sqlite_copies
 from tests.fakes.collector import Collector
 from tests.servers import http
 from tests.servers.control_plane import Plane
@@ -140,3 +147,33 @@ async def test_a_request_is_part_of_the_trace_that_asked_for_it(plane: Plane) ->
         "penstock.request_id": "rest-1",
     }
     assert secret not in repr(span)
+
+
+async def test_a_request_that_is_under_way_at_a_stop_is_answered(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a call over gRPC is, where it ends in some seconds."""
+    await sqlite_copies.copy_into(settings.data_dir)
+    begun, stopping = asyncio.Event(), asyncio.Event()
+    empty, stop = clearing.clear_all, WebServer.stop
+
+    async def emptying(*arguments: Any) -> None:
+        begun.set()
+        await stopping.wait()
+        await empty(*arguments)
+
+    async def ending(self: WebServer) -> None:
+        asyncio.get_running_loop().call_later(0.1, stopping.set)
+        await stop(self)
+
+    monkeypatch.setattr(clearing, "clear_all", emptying)
+    monkeypatch.setattr(WebServer, "stop", ending)
+    async with running(settings) as started, AsyncExitStack() as stack:
+        token = started.new_admin_token or ""
+        root = await stack.enter_async_context(ControlClient(str(started.grpc), token))
+        plane = Plane(started, settings.data_dir, root, token, stack)
+        await plane.organization("acme")
+        await plane.artifact("acme", "app")
+        asking = asyncio.create_task(_ask(plane, "DELETE", "/organizations/acme/artifacts/app"))
+        await begun.wait()
+    assert (await asking).status == 200
