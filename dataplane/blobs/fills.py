@@ -91,7 +91,8 @@ class Fills:
                 file = open_held(self._spool(way.key))
             except FileNotFoundError:
                 return None
-            if spool != os.fstat(file.fileno()).st_ino:
+            # Of a claim that has ended, the number may mean the next one's file.
+            if spool != os.fstat(file.fileno()).st_ino or not claim.is_current():
                 file.close()
                 return None
             running = Follow(

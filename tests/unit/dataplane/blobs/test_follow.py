@@ -186,6 +186,40 @@ async def test_the_bytes_of_a_fetch_that_failed_are_not_those_of_the_next(
     assert len(got) <= BLOB.size - HELD_BACK
 
 
+async def test_a_verdict_of_before_is_not_that_of_the_fetch_that_is_followed(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a right blob that was not kept: the next fetch's file may get the number that its file had."""
+    cache = await make_cache()
+    name = name_of((BLOB.digest, BLOB.size, ""))
+    spool, path, take = root / "spool" / f"{name}.spool", root / "spool" / f"{name}.claim", Claim.take
+    right = Claim(path)
+    assert right.take()
+    spool.write_bytes(content_of(BLOB))
+    right.announce(spool.stat().st_ino)
+    following = []
+
+    def then_another(claim: Claim) -> bool:
+        monkeypatch.setattr(Claim, "take", take)
+        assert not take(claim)
+        right.settle(None)
+        right.end()
+        spool.write_bytes(bytes(BLOB.size))
+        following.append(wrong := Claim(path))
+        assert wrong.take()
+        wrong.announce(spool.stat().st_ino)
+        return False
+
+    monkeypatch.setattr(Claim, "take", then_another)
+    with await cache.open(BLOB.digest, BLOB.size, ScriptedSource(BLOB)) as reader:
+        following[0].settle(BlobFailed(Fault.DIGEST, "It has another digest."))
+        got, failure = await read_until_failure(reader)
+    following[0].end()
+
+    assert isinstance(failure, BlobFailed)
+    assert len(got) <= BLOB.size - HELD_BACK
+
+
 async def test_a_spool_from_before_a_restart_of_the_machine_is_not_trusted(
     make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
