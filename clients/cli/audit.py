@@ -59,7 +59,11 @@ async def list_all(
     ] = "",
     resource: Annotated[
         str,
-        typer.Option("--resource", help="Only changes of it, or below: its whole name.", show_default=False),
+        typer.Option(
+            "--resource",
+            help="Only changes of it, or below, like organizations/acme/artifacts/redis.",
+            show_default=False,
+        ),
     ] = "",
     since: Annotated[
         str | None,

@@ -6,7 +6,6 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clients.oci.version import VersionRange
-from clients.process.networks import parse_address
 from controlplane.analytics.choice import ANY_ENDING, Choice
 from controlplane.analytics.times import milliseconds
 from controlplane.api.timestamps import moment
@@ -43,7 +42,7 @@ def read_choice(given: pb.PullFilter, organization: str, violations: Violations)
         customer = violations.check("filter.customer", partial(_customer, organization), given.customer)
         names[NameKind.CUSTOMER] = customer
     if given.address:
-        names[NameKind.ADDRESS] = violations.check("filter.address", _address, given.address)
+        names[NameKind.ADDRESS] = violations.check_address("filter.address", given.address)
     for field, kind in _PLAIN.items():
         if text := getattr(given, field):
             if len(text) > _LONGEST or not text.isprintable():
@@ -73,13 +72,6 @@ def read_choice(given: pb.PullFilter, organization: str, violations: Violations)
 
 def _time(given: Timestamp) -> int:
     return milliseconds(moment(given))
-
-
-def _address(text: str) -> str:
-    address = parse_address(text)
-    if address is None:
-        raise InvalidName("must be one IP address, like 192.0.2.1 or 2001:db8::1.")
-    return str(address)
 
 
 def _customer(organization: str, text: str) -> str:

@@ -30,6 +30,7 @@ class RefusedSignIns:
             parent = violations.check("parent", parse_parent, request.parent)
             scope = f"{request.parent}/refusedSignIns {request.address} {request.token_uid}"
             wanted = page(request, scope, violations, _read)
+            where = violations.check_address("address", request.address) if request.address else ""
         last, address, token = (
             col(RefusedSignIn.last_time),
             col(RefusedSignIn.address),
@@ -40,8 +41,8 @@ class RefusedSignIns:
             time, before, uid = wanted.after
             later = (address > before) | ((address == before) & (token > uid))
             statement = statement.where((last < time) | ((last == time) & later))
-        if request.address:
-            statement = statement.where(address == request.address)
+        if where:
+            statement = statement.where(address == where)
         if request.token_uid:
             statement = statement.where(token == request.token_uid)
         async with self._database.read() as session:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar, cast
 
+from clients.process.networks import parse_address
 from controlplane.api.errors import Violation, invalid
 
 _Given = TypeVar("_Given")
@@ -41,6 +42,13 @@ class Violations:
         except ValueError as error:
             self.add(field, str(error))
             return cast("_Parsed", None)
+
+    def check_address(self, field: str, text: str) -> str:
+        """Give an IP address as it is stored, however it is written."""
+        address = parse_address(text)
+        if address is None:
+            self.add(field, "must be one IP address, like 192.0.2.1 or 2001:db8::1.")
+        return str(address)
 
     def check_text(self, field: str, text: str) -> str:
         """Give a text for people, if it is a line of at most 100 characters."""

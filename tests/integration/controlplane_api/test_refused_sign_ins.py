@@ -73,6 +73,8 @@ async def test_an_organization_sees_what_was_tried_with_its_tokens(
     assert await _listed(me, ACME, token_uid=uids["acme"]) == everything[:1]
     assert await _listed(me, ACME, token_uid=uids["other"]) == []
     assert await _listed(me, ACME, address="192.0.2.9") == []
+    assert await _listed(me, ACME, address="::ffff:192.0.2.2") == everything[1:]
+    assert "IP address" in str(await refused(_listed(me, ACME, address="192.0.2.0/24")))
     answer = await me.audit.ListRefusedSignIns(pb.ListRefusedSignInsRequest(parent=ACME, page_size=1))
     (first,) = answer.refused_sign_ins
     assert first.organization == ACME
