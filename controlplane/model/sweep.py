@@ -7,13 +7,14 @@ makes one an hour, goes two hours beyond the one before: a wrong clock takes an 
 hour that it runs, and a pause that was real is made up for in as long again.
 
 A clock that was set back has nothing deleted that is not old by it. What was noted follows two hours a look
-as well: a machine that starts in 1970 and is corrected a moment later would have decades to make up for.
+as well, and nothing is noted of a clock from before Penstock: a machine that starts in 1970 and is corrected
+a moment later would have decades to make up for.
 
 What was recorded meanwhile does not count: it may be timed by the same clock.
 """
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlmodel import col, select, update
@@ -25,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 _BELIEVED: Final = timedelta(days=7)
 _STEP: Final = timedelta(hours=2)
+# A clock from before there was anything to delete knows no time yet, and is not noted.
+_FIRST: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def time(session: AsyncSession, now: datetime) -> datetime:
@@ -35,6 +38,8 @@ async def time(session: AsyncSession, now: datetime) -> datetime:
 
 async def look(session: AsyncSession, now: datetime) -> datetime:
     """Give what `time` does, a step later where the clock is not believed, and note it; called hourly."""
+    if now < _FIRST:
+        return now
     noted = await _noted(session)
     believed = await time(session, now)
     if believed < now:

@@ -102,11 +102,13 @@ async def test_a_clock_that_is_years_ahead(database: Database) -> None:
     assert await _left(database) == [1, 2, 1, 1]
 
 
-async def test_a_clock_that_was_in_1970_for_a_moment(database: Database) -> None:
+@pytest.mark.parametrize(("year", "first"), [(1970, False), (1970, True), (2028, False)])
+async def test_a_clock_that_was_years_behind_for_a_moment(database: Database, year: int, first: bool) -> None:
     """As of a machine that starts before it knows the time: nothing goes by it, and all goes afterwards."""
-    await _sweep(database, NOW - _DAY)
+    if not first:
+        await _sweep(database, NOW - _DAY)
     await _fill(database)
-    await _sweep(database, datetime(1970, 1, 1, tzinfo=UTC))
+    await _sweep(database, datetime(year, 1, 1, tzinfo=UTC))
     assert await _left(database) == [1, 2, 1, 1]
     await _sweep(database, NOW + 3 * _DAY)
     assert await _left(database) == [0, 1, 0, 0]
