@@ -113,12 +113,16 @@ class Keeper:
     async def _prepare(self, now: datetime) -> None:
         async with self._database.write() as session:
             if _is_postgresql(session):
+                await partitions.hurry(session)
                 first, last = Month.of(milliseconds(now)), Month.of(milliseconds(now + _MONTHS_AHEAD))
                 await partitions.make(session, first.until(last))
 
     async def _drop_months(self, before: int) -> None:
+        dropped: list[Month] = []
         async with self._database.write() as session:
-            dropped = await partitions.drop(session, before) if _is_postgresql(session) else []
+            if _is_postgresql(session):
+                await partitions.hurry(session)
+                dropped = await partitions.drop(session, before)
         for month in dropped:
             _LOG.info("The pulls of %s are deleted: they are older than what is kept.", month)
 

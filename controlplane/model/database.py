@@ -28,8 +28,9 @@ _LOOK: Final = 0.005
 # Seconds that a server has to agree that connections are closed: one that hangs would take a minute for each.
 _GOOD_BYE: Final = 1.0
 _NO_ANSWER: Final = "The database does not answer."
-# States of PostgreSQL in which the same works a moment later: deadlock_detected, serialization_failure.
-_PASSING: Final = frozenset({"40P01", "40001"})
+# States of PostgreSQL in which the same works later: deadlock_detected, serialization_failure,
+# lock_not_available.
+_PASSING: Final = frozenset({"40P01", "40001", "55P03"})
 
 
 class DatabaseUnavailable(Exception):

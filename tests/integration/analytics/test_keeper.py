@@ -11,7 +11,7 @@ from controlplane.analytics import partitions
 from controlplane.analytics.keeper import Keeper
 from controlplane.analytics.sums import PERSONAL
 from controlplane.analytics.times import DAY, Month, milliseconds
-from controlplane.model.database import Database
+from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.pull_tables import Grain, NameKind, PullName, PullRecord, PullSum
 from controlplane.model.tables import Singleton
 from tests.fakes.pulls import KEPT, Vendor
@@ -116,6 +116,27 @@ async def test_months_are_made_ahead_and_dropped_whole(vendor: Vendor) -> None:
         made = await partitions.months(session)
     assert old not in made
     assert this_month in made
+
+
+async def test_a_month_that_somebody_reads_is_dropped_later(vendor: Vendor) -> None:
+    """As for a backup, which takes hours: reports of pulls would wait behind whoever waits for it."""
+    await vendor.report(vendor.pull(at=NOW - timedelta(days=10)))
+    # All others are made by then.
+    await _tidy(vendor.database, KEPT - timedelta(days=2))
+    async with vendor.database.read() as reading:
+        if reading.get_bind().dialect.name == "sqlite":
+            return
+        assert (await reading.exec(select(PullRecord))).all() == []
+        sweep = asyncio.create_task(_tidy(vendor.database, KEPT))
+        await _waits(vendor.database, sweep)
+        await vendor.report(vendor.pull(at=NOW + KEPT), now=NOW + KEPT)
+        # It goes on all the same.
+        assert (await reading.exec(select(PullRecord))).all() == []
+        with pytest.raises(DatabaseUnavailable):
+            await sweep
+
+    await _tidy(vendor.database, KEPT)
+    assert await _count(vendor, PullRecord) == 1
 
 
 async def test_what_an_organization_leaves_behind_goes_with_it(vendor: Vendor) -> None:
