@@ -85,10 +85,6 @@ class Exchange(HTTPMessageDelegate):
         self._connection.set_close_callback(self._leave)
         self._start(close=False)
 
-    def on_connection_close(self) -> None:
-        """Note that the client left before its request was complete."""
-        self._leave()
-
     def _start(self, *, close: bool) -> asyncio.Task[None]:
         self._task = asyncio.create_task(self._run(close=close))
         self._service.active.add(self._task)

@@ -259,11 +259,17 @@ async def test_who_is_redirected_for_a_part_is_counted_with_that_part() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"if_match": ETAG}, {"range": "bytes=0-9", "if_range": ETAG}, {"range": "bytes=0-1,4-5"}],
-    ids=lambda headers: "+".join(headers),
+    [
+        {"if_match": ETAG},
+        {"range": "bytes=0-9", "if_range": ETAG},
+        {"range": "bytes=0-1,4-5"},
+        {"range": "bytes=0-9,5-19"},
+        {"range": "pages=1-2"},
+    ],
+    ids=lambda headers: "+".join(headers.values()),
 )
 async def test_what_only_this_node_understands_is_not_redirected(headers: dict[str, str]) -> None:
-    """S3 has other tags, by which it would send nothing or the wrong part, and takes one range."""
+    """S3 has other tags, by which it would send nothing or the wrong part, and takes one range of bytes."""
 
     async def locate(_: int) -> str:
         return "https://s3.example.com/"

@@ -138,11 +138,12 @@ async def test_a_body_that_need_not_be_sent_is_not_waited_for(headers: tuple[byt
     ],
 )
 async def test_requests_out_of_bounds_are_refused(sent: bytes, expected: int) -> None:
-    """With a status, and the connection ends; nothing of it reaches the registry."""
+    """With a status, and the connection ends; nothing of it reaches the registry. What is too long counts."""
     async with running() as server:
         received = await server.exchange(sent)
         assert status(received) == expected
         assert server.requests == []
+        assert server.hits.large_header == (expected in (414, 431))
 
 
 async def test_headers_without_end_are_hung_up_on() -> None:
