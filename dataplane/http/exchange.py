@@ -71,7 +71,8 @@ class Exchange(HTTPMessageDelegate):
         if isinstance(self._request, Refusal) or _is_too_large(headers):
             # Tornado then closes the connection behind the answer, and reads until it is sent.
             self._connection.set_max_body_size(1 << 62)
-            return self._start(close=True)
+            self._connection.stream.set_close_callback(self._leave)
+            return _ended(self._start(close=True))
         return None
 
     def data_received(self, chunk: bytes) -> None:
@@ -166,6 +167,11 @@ class Exchange(HTTPMessageDelegate):
             sent = self._service.sent
             await transfer.send(connection, start_line, headers, body, sent, begun, answer.pace)
         connection.finish()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    # Tornado takes a cancellation for a mistake.
+    await asyncio.wait((task,))
 
 
 async def serve(stream: IOStream, service: Service, address: str) -> bool:

@@ -164,13 +164,14 @@ async def test_idle_connections_and_slow_headers_end() -> None:
         assert body(await server.exchange(get("/one"))) == b"/one"
 
 
-async def test_a_client_that_leaves_stops_the_work() -> None:
-    """The body is let go of at once, also while nothing is being written."""
+@pytest.mark.parametrize("header", [b"X-A: b", b"Expect: 100-continue", b"Transfer-Encoding: chunked"])
+async def test_a_client_that_leaves_stops_the_work(header: bytes) -> None:
+    """The body is let go of at once, also while nothing is being written, or it still owes a body itself."""
     async with running() as server:
         slow = Slow()
         server.answers["/slow"] = lambda: Answer(200, (), slow, 4)
         _, writer = await server.connect()
-        writer.write(get("/slow"))
+        writer.write(get("/slow", header))
         await slow.begun.wait()
         writer.close()
         async with asyncio.timeout(20):
