@@ -42,13 +42,16 @@ def main(arguments: list[str]) -> int:
             case ["--worker", share, channel, *shared]:
                 work = _work(settings, Share.parse(share), int(channel), [int(each) for each in shared])
                 return _trace_and_run(settings, work)
-            case _ if count == 1:
+            case [] if count == 1:
                 warn(settings)
                 return _trace_and_run(settings, _serve(settings))
-            case _:
+            case []:
                 warn(settings)
                 # uvloop cannot give a process a group of its own.
                 return _run(_supervise(settings, count), asyncio.new_event_loop)
+            case _:
+                print("A node takes no arguments: its settings are environment variables.", file=sys.stderr)
+                return Exit.USAGE
     except ConfigurationError as error:
         print(redact(str(error)), file=sys.stderr)
         return Exit.CONFIGURATION

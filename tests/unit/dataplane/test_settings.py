@@ -222,6 +222,12 @@ def test_a_password_where_none_belongs(monkeypatch: pytest.MonkeyPatch, name: st
     assert "hunter2" not in str(caught.value)
 
 
+def test_an_argument_is_no_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody who asks for help, or means a setting, has a node started."""
+    assert main(["--help"]) == Exit.USAGE
+    assert "environment variables" in capsys.readouterr().err
+
+
 def test_a_token_in_the_wrong_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
