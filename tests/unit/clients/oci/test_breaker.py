@@ -45,6 +45,50 @@ def test_failures_in_a_row_open_it(clock: Clock) -> None:
     assert caught.value.retry_after == 1
 
 
+def test_a_host_that_failed_now_and_then_is_asked_as_usual(clock: Clock) -> None:
+    """By many at once; a sixth failure in a row has it left alone as briefly, however long they took."""
+    breakers = Breakers(clock)
+    for _ in range(6):
+        with breakers.watch(ORIGIN, HOST), breakers.watch(ORIGIN, HOST) as outcome:
+            outcome.problem = "It is down."
+        clock.now += 10
+    assert breakers.states() == {ORIGIN: State.HALF_OPEN}
+    ask(breakers, "It is down.")
+    with pytest.raises(UpstreamPaused) as caught:
+        ask(breakers, "")
+    assert caught.value.retry_after == 2
+
+
+def test_what_says_nothing_of_the_host_changes_nothing(clock: Clock) -> None:
+    """It is no answer between failures, and ends nobody's probe but its own."""
+    breakers = Breakers(clock)
+    with breakers.watch(ORIGIN, HOST):
+        for _ in range(5):
+            ask(breakers, "It is down.")
+        ask(breakers, None)
+        ask(breakers, "It is down.")
+        assert breakers.states() == {ORIGIN: State.OPEN}
+        clock.now += 1
+        probe = breakers.watch(ORIGIN, HOST)
+        probe.__enter__()
+    with pytest.raises(UpstreamPaused):
+        ask(breakers, "")
+    probe.__exit__(None, None, None)
+    ask(breakers, "")
+    assert breakers.states() == {}
+
+
+def test_hosts_that_are_remembered_are_bounded(clock: Clock) -> None:
+    """Those that failed last; whoever has artifacts at ever new hosts fills no memory."""
+    breakers = Breakers(clock)
+    for number in range(1500):
+        for origin in (f"https://{number}.example.com", *([] if number % 250 else [ORIGIN])):
+            with breakers.watch(origin, HOST) as outcome:
+                outcome.problem = "It is down."
+    assert len(breakers.states()) == 1000
+    assert breakers.states()[ORIGIN] is State.OPEN
+
+
 def test_other_hosts_go_on(clock: Clock) -> None:
     """A breaker belongs to one origin: what another one answers opens and closes nothing."""
     breakers = opened(Breakers(clock))
