@@ -134,7 +134,8 @@ class OrganizationServicer(OrganizationServiceServicer):
             if not request.force:
                 await _refuse_unless_empty(session, row)
         async with self._syncs.emptying(caller().email) as emptying:
-            await self._empty(saved_id(row), emptying)
+            if request.force:
+                await self._empty(saved_id(row), emptying)
             await self._delete(request, name, row.uid)
         return Empty()
 

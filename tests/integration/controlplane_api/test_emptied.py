@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from clients.control.errors import ControlError
+from controlplane.api import organizations
 from controlplane.catalog import clearing, tagging
 from controlplane.model.database import DatabaseUnavailable
 from penstock.v1 import artifact_pb2 as pb
@@ -29,11 +30,12 @@ async def _is_whole(plane: Plane) -> bool:
     return await _held(plane) == {"1.0", "2.0"} and not shown.current_sync_job
 
 
-async def _artifact(plane: Plane, registry: FakeRegistry) -> pb.Artifact:
+async def _artifact(plane: Plane, registry: FakeRegistry, *, exists: bool = False) -> pb.Artifact:
     registry.add(make_image(seed=1), "team/app", ["1.0"])
     registry.add(make_image(seed=2), "team/app", ["2.0"])
     registry.add(make_image(seed=3), "team/other", ["3.0"])
-    await plane.organization("acme")
+    if not exists:
+        await plane.organization("acme")
     created = await plane.artifact("acme", "app", f"{registry.host}/team/app")
     await until(lambda: _is_whole(plane))
     return created
@@ -111,6 +113,25 @@ async def test_what_was_made_anew_under_the_same_name_stays(
 
     assert (error.code.name, error.reason) == ("ABORTED", "CHANGED_MEANWHILE")
     await until(lambda: _is_whole(plane))
+
+
+async def test_what_comes_meanwhile_goes_by_force_alone(
+    plane: Plane, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An organization that is to be deleted if it is empty is not, and loses nothing."""
+    await plane.organization("acme")
+    look: Callable[..., Awaitable[None]] = organizations._refuse_unless_empty
+    request = organization_pb2.DeleteOrganizationRequest(name="organizations/acme")
+
+    async def looking(*arguments: Any) -> None:
+        await look(*arguments)
+        monkeypatch.setattr(organizations, "_refuse_unless_empty", look)
+        await _artifact(plane, fake, exists=True)
+
+    monkeypatch.setattr(organizations, "_refuse_unless_empty", looking)
+    error = await refused(plane.root.organizations.DeleteOrganization(request))
+    assert error.reason == "ORGANIZATION_NOT_EMPTY"
+    assert await _held(plane) == {"1.0", "2.0"}
 
 
 async def test_a_change_of_upstream_that_the_database_refuses(
