@@ -74,10 +74,9 @@ class Claim:
 
     def settle(self, failure: Failure | None) -> None:
         """Say how it ended, as its holder; None means that the spool holds the right bytes."""
-        record = self._read()
-        record["verdict"] = {} if failure is None else verdict.written(failure)
+        said = {} if failure is None else verdict.written(failure)
         try:
-            self._write(record)
+            self._write({**self._read(), "verdict": said})
         except OSError:
             # Followers then find the claim ended without a verdict, and help themselves.
             logger.exception("other processes cannot be told how the fetch of %s ended", self.path.stem)

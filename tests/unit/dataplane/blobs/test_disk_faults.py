@@ -14,6 +14,7 @@ import pytest
 from clients.oci.digest import Digest
 from clients.oci.errors import UpstreamNotFound
 from dataplane.blobs.cache import BlobCache
+from dataplane.blobs.claim import Claim
 from dataplane.blobs.errors import BlobFailed, Fault
 from dataplane.blobs.files import FileStore
 from dataplane.blobs.fill import HELD_BACK
@@ -285,6 +286,35 @@ async def test_what_one_process_finds_the_others_know(make_cache: Callable[..., 
     assert await pull(other, BLOB, ScriptedSource(BLOB)) == content_of(BLOB)
     await settled(other)
     assert other.measures.misses == 1
+
+
+async def test_a_claim_that_cannot_be_read_keeps_nobody_waiting(
+    make_cache: Callable[..., Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a fetch has ended, and is to be told to other processes: all get every byte, and it lets go."""
+    one, two = await make_cache(), await make_cache()
+    gate = asyncio.Event()
+    source = ScriptedSource(BLOB, Turn(pause_after=MIB, gate=gate))
+    filling = asyncio.create_task(pull(one, BLOB, source))
+    await asyncio.sleep(0.01)
+    following = asyncio.create_task(pull(two, BLOB, source))
+    while not two.measures.followers:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.001)
+    with monkeypatch.context() as broken:
+        broken.setattr(Claim, "_read", unreadable)
+        gate.set()
+        async with asyncio.timeout(10):
+            assert await filling == await following == content_of(BLOB)
+            await settled(one)
+            await settled(two)
+
+    assert stored(root) == {str(BLOB.digest)}
+    assert spools(root) == []
+
+
+def unreadable(_claim: Claim) -> dict[str, Any]:
+    """Reads a claim from a disk that fails."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 async def test_a_spool_folder_that_is_gone_is_made_again(cache: BlobCache, root: Path) -> None:
