@@ -2,9 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from tests.bench.machine import Placement
-from tests.bench.servers.server import Server
+
+
+class Measured(Protocol):
+    """What is measured: as a rule a Server."""
+
+    name: str
+
+    def wait_until_quiet(self) -> None:
+        """Waits, a bounded time, until nothing goes on behind its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,8 @@ class Case:
 
     name: str
     placement: Placement
-    servers: Sequence[Server]
-    measure: Callable[[Server, int], Sample]
+    servers: Sequence[Measured]
+    measure: Callable[[Any, int], Sample]
     # At most so many rounds, for a case that is slow and steady.
     rounds: int | None = None
 

@@ -139,7 +139,8 @@ async def _organization(connection: AsyncConnection) -> int:
 
 
 def _table(model: Any) -> Table:
-    return model.__table__
+    table: Table = model.__table__
+    return table
 
 
 async def _names(connection: AsyncConnection, organization_id: int) -> None:

@@ -53,6 +53,9 @@ class PullStore:
 
         return self._runner.run(as_administrator())
 
+    def wait_until_quiet(self) -> None:
+        """Nothing goes on behind its answers."""
+
     def size(self) -> int:
         """Bytes that the database takes."""
         assert self._database is not None
