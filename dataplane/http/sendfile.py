@@ -21,8 +21,8 @@ _INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 # Bytes for one client before the others get their turn, and how much the kernel is asked for at once.
 TURN: Final = 4 << 20
 _CALL: Final = 2 << 20
-# Bytes that the kernel has not taken at once from which on it is worth two calls that packets are full:
-# sendfile ends one with every pipe that it fills, and the receiver and the kernel do the more for them.
+# Bytes of a part from which on it is worth two calls that its packets are full: sendfile ends one with every
+# pipe that it fills, and the receiver and the kernel do the more for them.
 _CORKED: Final = 128 << 10
 # Of all that sendfile can fail with, what is the file's fault and not the connection's: the last two where
 # its file system cannot be sent from.
@@ -87,6 +87,8 @@ class FileStream(IOStream):
         assert self._part is None, "one part at a time"  # noqa: S101 - the callers' contract
         self._total_write_index += stop - start
         self._part, self._near = (descriptor, stop), 0
+        if stop - start >= _CORKED:
+            self._fill_packets(fill=True)
         self._pace = pace
         if pace is not None:
             self._wait_for(pace.pay(0))
@@ -205,8 +207,6 @@ class FileStream(IOStream):
                 super()._handle_write()
         elif failed is not None:
             self._fail(failed, stop)
-        elif stop - position >= _CORKED:
-            self._fill_packets(fill=True)
 
     def _fill_packets(self, *, fill: bool) -> None:
         """Have the kernel send no packet before it is full, or what is left (tcp(7), TCP_CORK)."""
