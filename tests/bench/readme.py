@@ -22,6 +22,7 @@ SHOWN: Final = (
     r"connections: .*: memory",
     r"s3\w*: .*: .*",
 )
+_ABBREVIATIONS: Final = {"s3": "S3", "tls": "TLS"}
 _HEAD: Final = """\
 In a peer's column stands its figure, then Penstock's divided by it, with the lowest and the highest of the
 rounds. Figures are medians of interleaved rounds, ratios formed within each, in a network namespace with
@@ -60,7 +61,7 @@ def _workload(row: Row) -> str:
 
 def _table(workload: str, rows: Sequence[Row]) -> str:
     peers = [peer for peer in dict.fromkeys(row["peer"] for row in rows) if peer]
-    title = workload.replace("_", " ").capitalize()
+    title = _ABBREVIATIONS.get(workload) or workload.replace("_", " ").capitalize()
     lines = ["| " + " | ".join((title, "Penstock", *peers)) + " |", "|---" * (len(peers) + 2) + "|"]
     for name in dict.fromkeys(row["name"] for row in rows):
         by_peer = {row["peer"]: row for row in rows if row["name"] == name}
