@@ -136,7 +136,7 @@ def _run(name: str, module: ModuleType, bench: Bench, bystanders: interleave.Bys
 def _publish(*, table: bool) -> int:
     rows = report.read(RESULTS)
     PLOT.parent.mkdir(exist_ok=True)
-    PLOT.write_text(plot.draw(rows))
+    PLOT.write_text(plot.draw(readme.select(rows)))
     print(f"wrote {PLOT.relative_to(ROOT)}")
     if table:
         README.write_text(readme.written(README.read_text(), rows, str(PLOT.relative_to(ROOT))))

@@ -44,11 +44,17 @@ def written(text: str, rows: Sequence[Row], plot: str) -> str:
     return f"{before}{BEGIN}\n{_HEAD}\n{tables(rows)}\n\n![The same as bars]({plot})\n{END}{after}"
 
 
-def tables(rows: Sequence[Row]) -> str:
-    """Give a Markdown table for each workload: a line for each figure, a column for each peer."""
+def select(rows: Sequence[Row]) -> list[Row]:
+    """Give the rows that are shown, in their order; raises ValueError where there is none."""
     shown = [row for pattern in SHOWN for row in rows if re.fullmatch(pattern, row["name"])]
     if not shown:
         raise ValueError("there is no row that the README shows")
+    return shown
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Give a Markdown table for each workload: a line for each figure, a column for each peer."""
+    shown = select(rows)
     workloads = dict.fromkeys(_workload(row) for row in shown)
     return "\n\n".join(
         _table(workload, [row for row in shown if _workload(row) == workload]) for workload in workloads
