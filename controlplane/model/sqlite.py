@@ -53,7 +53,12 @@ async def connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:
 
 
 async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
-    return await connection
+    try:
+        return await connection
+    except Exception:
+        # Its thread tells this loop when it ends, which nobody waits for: the loop might be closed by then.
+        await asyncio.to_thread(connection._thread.join)
+        raise
 
 
 async def _closed(opening: asyncio.Task[aiosqlite.Connection]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sqlite3
+import threading
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from clients.process.exits import ConfigurationError
-from controlplane.model import engine
+from controlplane.model import engine, sqlite
 from controlplane.model.artifact_tables import Tag
 from controlplane.model.database import Database, DatabaseUnavailable
 from controlplane.model.tables import Node, Singleton
@@ -186,6 +187,15 @@ async def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
     """The sentence names the setting and the place."""
     with pytest.raises(ConfigurationError, match="PENSTOCK_DATABASE_URL"):
         await Database.open(f"sqlite:///{tmp_path}/nowhere/test.db")
+
+
+async def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
+    """It would speak to an event loop that is closed by then, with a traceback behind the sentence."""
+    before = set(threading.enumerate())
+    with pytest.raises(sqlite3.OperationalError):
+        await sqlite.connect(tmp_path / "nowhere" / "test.db")
+    left = [thread.name for thread in set(threading.enumerate()) - before if "connection" in thread.name]
+    assert left == []
 
 
 async def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
